@@ -1,0 +1,49 @@
+# The project's commands. Each installs what it needs into .venv first, and again when the requirements change.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REQUIREMENTS := pyproject.toml constraints.txt
+DEMO := $(BIN)/python -m scripts.interpretability_demo
+PROMPT ?= The capital of France is
+TEST_FLAGS ?= -n 2
+
+.PHONY: help demo picture test check format clean
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(VENV)/runtime.stamp  ## write a little text and show what the model did (PROMPT="..." for your own)
+	$(DEMO) --prompt "$(PROMPT)" --category demo --max-tokens 24
+
+picture: $(VENV)/runtime.stamp  ## draw docs/demo.svg anew from a real run of the built-in model
+	$(DEMO) -i demo --device-type cpu --prompt "$(PROMPT)" --category picture --max-tokens 20 --picture docs/demo.svg
+
+test: $(VENV)/dev.stamp  ## run the tests
+	$(BIN)/python -m pytest $(TEST_FLAGS)
+
+check: $(VENV)/dev.stamp  ## lint, format check, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/dev.stamp  ## format the code and sort the imports
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+clean:  ## remove the environment and what tools left; traces stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find nanochat scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"nanoscope needs Python 3.11 or newer, this is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/runtime.stamp: $(VENV)/python.stamp $(REQUIREMENTS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp $(REQUIREMENTS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
