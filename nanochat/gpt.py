@@ -1,0 +1,367 @@
+"""The nanochat model in every architecture it has had, with its capture sites in plain sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nanochat.attention import Span, attend
+from nanochat.capture import Recorder, Tap, captured, keep, wants
+from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
+from nanochat.kv_cache import KVCache
+from nanochat.sampling import sample_next_token
+
+ROTARY_FACTOR = 10  # rotary tables reach this many times sequence_len
+SMEAR_CHANNELS = 24
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """A checkpoint's model_config, and the era of the code that wrote it."""
+
+    sequence_len: int = 2048
+    vocab_size: int = 32768
+    n_layer: int = 12
+    n_head: int = 6
+    n_kv_head: int = 6
+    n_embd: int = 768
+    window_pattern: str = "L"
+    era: str = "F"
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one head."""
+        return self.n_embd // self.n_head
+
+    @property
+    def max_positions(self) -> int:
+        """How many positions the rotary tables reach."""
+        return ROTARY_FACTOR * self.sequence_len
+
+    def windows(self) -> list[int]:
+        """Per layer, how far back a query sees: keys j with 0 <= i - j <= window."""
+        short = ERAS[self.era].short_window(self.sequence_len)
+        pattern = self.window_pattern.upper()
+        sizes = [short if pattern[i % len(pattern)] == "S" else self.sequence_len for i in range(self.n_layer)]
+        sizes[-1] = self.sequence_len
+        # Eras without a pattern have no window at all: every position sees all before it.
+        return [self.max_positions if size == self.sequence_len and not ERAS[self.era].lambdas else size for size in sizes]
+
+    def has_value_embedding(self, layer: int) -> bool:
+        """Whether a layer mixes value embeddings in: every other one, the last included."""
+        return ERAS[self.era].value_embeddings and layer % 2 == (self.n_layer - 1) % 2
+
+
+def norm(x: Tensor) -> Tensor:
+    """RMSNorm without a gain."""
+    return F.rms_norm(x, (x.size(-1),))
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding by minus theta, on the two halves of the head dimension of (B, T, H, D)."""
+    x1, x2 = x.chunk(2, dim=-1)
+    return torch.cat([x1 * cos + x2 * sin, x2 * cos - x1 * sin], dim=-1)
+
+
+class CausalSelfAttention(nn.Module):
+    """Grouped-query attention with QK norm, windows and, from era C on, value embeddings."""
+
+    attention_weights = captured("attention_weights")
+    q, k, v = captured("q"), captured("k"), captured("v")
+    head_output = captured("head_output")
+
+    def __init__(self, config: GPTConfig, layer_idx: int):
+        super().__init__()
+        linear = partial(nn.Linear, bias=False)
+        self.era, self.layer_idx, self.tap = ERAS[config.era], layer_idx, None
+        self.n_head, self.n_kv_head, self.head_dim = config.n_head, config.n_kv_head, config.head_dim
+        self.window = config.windows()[layer_idx]
+        self.c_q = linear(config.n_embd, self.n_head * self.head_dim)
+        self.c_k = linear(config.n_embd, self.n_kv_head * self.head_dim)
+        self.c_v = linear(config.n_embd, self.n_kv_head * self.head_dim)
+        self.c_proj = linear(config.n_embd, config.n_embd)
+        if config.has_value_embedding(layer_idx):
+            self.ve_gate = linear(self.era.value_gate_channels, self.n_kv_head)
+
+    def forward(
+        self, x: Tensor, ve: Tensor | None, rotary: tuple[Tensor, Tensor], span: Span, kv_cache: KVCache | None
+    ) -> Tensor:
+        """x and the result are (B, T, n_embd); ve, the value embedding, is (B, T, n_kv_head * head_dim)."""
+        B, T, _ = x.shape
+        q = self.c_q(x).view(B, T, self.n_head, self.head_dim)
+        k = self.c_k(x).view(B, T, self.n_kv_head, self.head_dim)
+        v = self.c_v(x).view(B, T, self.n_kv_head, self.head_dim)
+        if ve is not None:
+            gate = self.era.value_gate_scale * torch.sigmoid(self.ve_gate(x[..., : self.era.value_gate_channels]))
+            v = v + gate.unsqueeze(-1) * ve.view_as(v)
+
+        qk = norm(rotate(torch.cat([q, k], dim=2), *rotary))  # one pass for both: (B, T, H + H_kv, D)
+        if self.era.qk_scale != 1.0:
+            qk = qk * self.era.qk_scale
+        q, k = qk.split([self.n_head, self.n_kv_head], dim=2)
+        keep(self, "q", q)
+        keep(self, "k", k)
+        keep(self, "v", v)
+
+        if kv_cache is not None:
+            k, v = kv_cache.write(self.layer_idx, k, v, span)  # (B, S, H_kv, D)
+        keep(self, "attention_weights", (q, k, self.window))  # the fused kernel hides them: see capture.py
+        y = attend(q, k, v, span, self.window)
+        if wants(self, "head_output"):
+            keep(self, "head_output", self.per_head(y))
+        return self.c_proj(y.reshape(B, T, -1))
+
+    def per_head(self, y: Tensor) -> Tensor:
+        """What each head adds to the residual stream: (B, T, H, D) through its slice of c_proj, (B, T, H, n_embd)."""
+        slices = self.c_proj.weight.view(-1, self.n_head, self.head_dim)  # (n_embd, H, D)
+        return torch.einsum("bthd,ehd->bthe", y, slices)
+
+
+class MLP(nn.Module):
+    """Four times wide, squared ReLU."""
+
+    mlp_hidden = captured("mlp_hidden")
+
+    def __init__(self, config: GPTConfig, layer_idx: int):
+        super().__init__()
+        self.layer_idx, self.tap = layer_idx, None
+        self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=False)
+        self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, n_embd) to the same."""
+        hidden = F.relu(self.c_fc(x)).square()
+        keep(self, "mlp_hidden", hidden)
+        return self.c_proj(hidden)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each after a norm and added to the residual stream."""
+
+    pre_attn_norm, post_attn = captured("pre_attn_norm"), captured("post_attn")
+    pre_mlp_norm, post_mlp = captured("pre_mlp_norm"), captured("post_mlp")
+    residual = captured("residual")
+
+    def __init__(self, config: GPTConfig, layer_idx: int):
+        super().__init__()
+        self.layer_idx, self.tap = layer_idx, None
+        self.attn = CausalSelfAttention(config, layer_idx)
+        self.mlp = MLP(config, layer_idx)
+
+    def forward(
+        self, x: Tensor, ve: Tensor | None, rotary: tuple[Tensor, Tensor], span: Span, kv_cache: KVCache | None
+    ) -> Tensor:
+        """The residual stream before and after the block, (B, T, n_embd)."""
+        normed = norm(x)
+        keep(self, "pre_attn_norm", normed)
+        out = self.attn(normed, ve, rotary, span, kv_cache)
+        keep(self, "post_attn", out)
+        x = x + out
+        normed = norm(x)
+        keep(self, "pre_mlp_norm", normed)
+        out = self.mlp(normed)
+        keep(self, "post_mlp", out)
+        return x + out
+
+
+class GPT(nn.Module):
+    """A nanochat model of any era.
+
+    Args:
+        config: sizes, windows and era.
+        pad_vocab_size_to: embedding rows are a multiple of this; 1 for a checkpoint without padded rows. By default
+            what the era did.
+    """
+
+    token_embeddings = captured("token_embeddings")
+    layer_idx = 0  # the embedding is one layer deep, as far as captures go
+
+    def __init__(self, config: GPTConfig, pad_vocab_size_to: int | None = None):
+        super().__init__()
+        self.config, self.era, self.tap = config, ERAS[config.era], None
+        self.provenance: dict[str, Any] = {}  # where it was loaded from; the checkpoint manager fills it
+        multiple = pad_vocab_size_to or (VOCAB_MULTIPLE if self.era.padded_vocab else 1)
+        rows = -(-config.vocab_size // multiple) * multiple
+        blocks = nn.ModuleList(Block(config, i) for i in range(config.n_layer))
+        self.transformer = nn.ModuleDict({"wte": nn.Embedding(rows, config.n_embd), "h": blocks})
+        self.lm_head = nn.Linear(config.n_embd, rows, bias=False)
+        self._add_era_parameters(config, self.era, rows)
+        self._rotary: tuple[Tensor, Tensor] | None = None
+
+    def _add_era_parameters(self, config: GPTConfig, era: Era, rows: int) -> None:
+        if era.lambdas:
+            self.resid_lambdas = nn.Parameter(torch.ones(config.n_layer))
+            self.x0_lambdas = nn.Parameter(torch.zeros(config.n_layer))
+        if era.smear:
+            self.smear_gate = nn.Linear(SMEAR_CHANNELS, 1, bias=False)
+            self.smear_lambda = nn.Parameter(torch.zeros(1))
+            self.backout_lambda = nn.Parameter(torch.full((1,), 0.2))
+        if era.value_embeddings:
+            layers = [i for i in range(config.n_layer) if config.has_value_embedding(i)]
+            width = config.n_kv_head * config.head_dim
+            self.value_embeds = nn.ModuleDict({str(i): nn.Embedding(rows, width) for i in layers})
+
+    @torch.no_grad()
+    def init_weights(self, generator: torch.Generator | None = None) -> None:
+        """Fresh weights for training, scaled as nanochat's: projections back to the residual stream start at zero."""
+        width = self.config.n_embd
+        bound = (3 / width) ** 0.5  # a uniform distribution of standard deviation 1/sqrt(width)
+        for name, parameter in self.named_parameters():
+            if name.endswith("wte.weight"):
+                parameter.normal_(std=0.8, generator=generator)
+            elif name.startswith("lm_head"):
+                parameter.normal_(std=0.001, generator=generator)
+            elif name.endswith("c_proj.weight") or name == "smear_lambda":
+                parameter.zero_()
+            elif name.endswith(("ve_gate.weight", "smear_gate.weight")):
+                parameter.uniform_(0.0, 0.02, generator=generator)
+            elif name.endswith("c_fc.weight"):
+                parameter.uniform_(-0.4 * bound, 0.4 * bound, generator=generator)
+            elif name.endswith(("c_q.weight", "c_k.weight", "c_v.weight")) or name.startswith("value_embeds"):
+                parameter.uniform_(-bound, bound, generator=generator)
+        if self.era.lambdas:
+            depth = torch.linspace(0, 1, self.config.n_layer)
+            self.resid_lambdas.copy_(1.15 - 0.10 * depth)
+            self.x0_lambdas.copy_(0.20 - 0.15 * depth)
+
+    def get_device(self) -> torch.device:
+        """Where the weights are."""
+        return self.transformer.wte.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the model computes in; logits are float32 all the same."""
+        return self.transformer.wte.weight.dtype
+
+    def num_parameters(self) -> int:
+        """How many numbers were trained, padded vocabulary rows included."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def rotary_tables(self) -> tuple[Tensor, Tensor]:
+        """cos and sin, each (1, max_positions, 1, head_dim / 2), made on first use."""
+        if self._rotary is None or self._rotary[0].device != self.get_device() or self._rotary[0].dtype != self.dtype:
+            channels = torch.arange(0, self.config.head_dim, 2, dtype=torch.float32, device=self.get_device())
+            frequencies = 1.0 / (self.era.rotary_base ** (channels / self.config.head_dim))
+            positions = torch.arange(self.config.max_positions, dtype=torch.float32, device=self.get_device())
+            angles = torch.outer(positions, frequencies)[None, :, None, :]
+            self._rotary = (angles.cos().to(self.dtype), angles.sin().to(self.dtype))
+        return self._rotary
+
+    def _rotary_at(self, span: Span) -> tuple[Tensor, Tensor]:
+        cos, sin = self.rotary_tables()
+        assert span.end <= cos.size(1), f"position {span.end} is past the rotary tables' {cos.size(1)}"
+        if span.uniform:
+            return cos[:, span.starts[0] : span.end], sin[:, span.starts[0] : span.end]
+        return cos[0, span.positions], sin[0, span.positions]  # (B, T, 1, D/2)
+
+    def _smear(self, x: Tensor, kv_cache: KVCache | None) -> Tensor:
+        """Mix into each position the one before it; the first has none, so nothing is mixed in."""
+        before = None if kv_cache is None else kv_cache.prev_embedding
+        if before is None:
+            before = torch.zeros_like(x[:, :1])
+        previous = torch.cat([before, x[:, :-1]], dim=1)
+        if kv_cache is not None:
+            kv_cache.prev_embedding = x[:, -1:]
+        gate = self.smear_lambda.to(x.dtype) * torch.sigmoid(self.smear_gate(x[..., :SMEAR_CHANNELS]))
+        return x + gate * previous
+
+    def forward(
+        self, idx: Tensor, targets: Tensor | None = None, kv_cache: KVCache | None = None, loss_reduction: str = "mean"
+    ) -> Tensor:
+        """Logits of every position, or the loss against `targets`.
+
+        Args:
+            idx: token ids (B, T).
+            targets: (B, T), -1 where no loss is wanted.
+            kv_cache: the tokens before these; each row goes on from its own position.
+            loss_reduction: "mean", "sum" or "none", as torch's cross entropy has it.
+
+        Returns:
+            Softcapped float32 logits (B, T, vocab), (B, 1, vocab) if the cache wants the last alone; or the loss.
+        """
+        B, T = idx.shape
+        span = Span([0] * B, T, idx.device) if kv_cache is None else kv_cache.span(T)
+        rotary = self._rotary_at(span)
+        x = self.transformer.wte(idx)
+        keep(self, "token_embeddings", x)
+        x = norm(x)
+        if self.era.smear:
+            x = self._smear(x, kv_cache)
+        x = self._trunk(idx, x, rotary, span, kv_cache)
+        if kv_cache is not None:
+            kv_cache.advance(T)
+            if kv_cache.logits_wanted == "last":
+                x = x[:, -1:]
+        logits = self.unembed(x)
+        if self.tap is not None:
+            self.tap.commit(logits, span)
+        if targets is None:
+            return logits
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction=loss_reduction)
+
+    def _trunk(
+        self, idx: Tensor, x: Tensor, rotary: tuple[Tensor, Tensor], span: Span, kv_cache: KVCache | None
+    ) -> Tensor:
+        """All blocks: the normed embedding in, the residual stream before the final norm out."""
+        x0, middle = x, x
+        for i, block in enumerate(self.transformer.h):
+            if self.era.lambdas:
+                x = self.resid_lambdas[i] * x + self.x0_lambdas[i] * x0
+            keep(self, "residual", x, i)
+            ve = self.value_embeds[str(i)](idx) if self.config.has_value_embedding(i) else None
+            x = block(x, ve, rotary, span, kv_cache)
+            if i == self.config.n_layer // 2:
+                middle = x
+        keep(self, "residual", x, self.config.n_layer)
+        return x - self.backout_lambda.to(x.dtype) * middle if self.era.smear else x
+
+    def unembed(self, x: Tensor) -> Tensor:
+        """The final norm, the unembedding and the softcap: (..., n_embd) to float32 logits (..., vocab)."""
+        logits = self.lm_head(norm(x))[..., : self.config.vocab_size].float()
+        return self.era.softcap * torch.tanh(logits / self.era.softcap)
+
+    @property
+    def output_logits(self) -> Tensor | None:
+        """Captured logits so far, (B, rows, vocab); None without a capture."""
+        return None if self.tap is None else self.tap.logits_view()
+
+    def attach(self, tap: Tap | None) -> None:
+        """Send what later forwards keep to a tap's recorders; None lets go of it."""
+        layers = set() if tap is None else tap.layers()
+        self.tap = tap
+        for i, block in enumerate(self.transformer.h):
+            block.tap = block.attn.tap = block.mlp.tap = tap if i in layers else None
+
+    @contextmanager
+    def capturing(self, recorder: Recorder) -> Iterator[None]:
+        """Capture row 0 of every forward inside the block."""
+        self.attach(Tap({0: recorder}))
+        try:
+            yield
+        finally:
+            self.attach(None)
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        tokens: list[int],
+        max_tokens: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 42,
+    ) -> Iterator[int]:
+        """Tokens one by one without a cache: slow, and the yardstick for the fast way."""
+        device = self.get_device()
+        generator = torch.Generator(device=device).manual_seed(seed)
+        ids = torch.tensor([tokens], dtype=torch.long, device=device)
+        for _ in range(max_tokens):
+            following = sample_next_token(self.forward(ids)[:, -1], generator, temperature, top_k)
+            ids = torch.cat([ids, following], dim=1)
+            yield int(following)
