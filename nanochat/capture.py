@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from nanochat.attention import Span, attention_weights, last_row_weights
+from nanochat.common import DTYPES
 from nanochat.errors import SettingInvalidError
 
 if TYPE_CHECKING:
     from nanochat.gpt import GPTConfig
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WEIGHTS = "attention_weights"  # kept as (q, k, window); the recorder computes the softmax
 
 
@@ -289,6 +289,11 @@ class Tap:
         self.kept: dict[str, dict[int, Any]] = {}
         for recorder in recorders.values():
             self.kept.update({name: {} for name in recorder.buffers})
+
+    @property
+    def needs_every_logit(self) -> bool:
+        """Whether some recorder wants logits of positions that no token is drawn at."""
+        return any(recorder.needs_every_logit for recorder in self.recorders.values())
 
     def layers(self) -> set[int]:
         """The layers that some recorder wants."""

@@ -295,13 +295,14 @@ class GPT(nn.Module):
         if self.era.smear:
             x = self._smear(x, kv_cache)
         x = self._trunk(idx, x, rotary, span, kv_cache)
+        last_alone = kv_cache is not None and kv_cache.logits_wanted == "last"
+        logits = self.unembed(x[:, -1:] if last_alone else x)
         if kv_cache is not None:
             kv_cache.advance(T)
-            if kv_cache.logits_wanted == "last":
-                x = x[:, -1:]
-        logits = self.unembed(x)
         if self.tap is not None:
-            self.tap.commit(logits, span)
+            # Apart from the last row, so that what is drawn from does not depend on whether there is a capture.
+            earlier = self.unembed(x[:, :-1]) if last_alone and T > 1 and self.tap.needs_every_logit else None
+            self.tap.commit(logits if earlier is None else torch.cat([earlier, logits], dim=1), span)
         if targets is None:
             return logits
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction=loss_reduction)

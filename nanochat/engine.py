@@ -1,0 +1,201 @@
+"""Generation: prompt in, tokens out, with a cache, the calculator, and a way to stop between tokens."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nanochat.calculator import use_calculator
+from nanochat.errors import CancelledError, NonFiniteError, PromptInvalidError, PromptTooLongError
+from nanochat.kv_cache import KVCache
+from nanochat.sampling import sample_next_token
+
+__all__ = ["Engine", "KVCache", "RowState", "Step", "sample_next_token", "use_calculator"]
+
+PREFILL_CHUNK = 512  # prompt tokens a forward: bounds memory, and the time until a cancel is seen
+ROTARY_FACTOR = 10  # a model has positions for this many times its sequence_len
+
+
+@dataclass
+class Step:
+    """One token of every row, whether each was sampled (1) or forced by the calculator (0), and the logits (B, vocab)."""
+
+    tokens: list[int]
+    masks: list[int]
+    logits: Tensor
+
+
+@dataclass
+class RowState:
+    """How one row's generation stands."""
+
+    current_tokens: list[int]
+    forced_tokens: deque[int] = field(default_factory=deque)  # the calculator's answer, to be fed in
+    in_python_block: bool = False
+    python_expr_tokens: list[int] = field(default_factory=list)
+    completed: bool = False
+
+
+class Engine:
+    """Generates tokens from a model; knows token ids, not text, except for the calculator."""
+
+    def __init__(self, model: Any, tokenizer: Any):
+        self.model, self.tokenizer = model, tokenizer
+
+    def generate(
+        self,
+        tokens: list[int],
+        num_samples: int = 1,
+        max_tokens: int | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 42,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[tuple[list[int], list[int]]]:
+        """Generate `num_samples` continuations of one prompt together.
+
+        Args:
+            tokens: the prompt.
+            num_samples: rows, which share the prompt's prefill.
+            max_tokens: per row; None: to the end of the model's context.
+            temperature: 0 takes the likeliest token.
+            top_k: draw from the k likeliest; None or 0: from all.
+            seed: the same seed gives the same tokens.
+            cancel: set it to stop before the next token.
+
+        Yields:
+            (token of each row, 1 where it was sampled and 0 where the calculator forced it).
+
+        Raises:
+            PromptInvalidError, PromptTooLongError: nothing to run, or more than the model has positions.
+            CancelledError: `cancel` was set.
+            NonFiniteError: the model computed NaN.
+        """
+        for step in self.steps(tokens, num_samples, max_tokens, temperature, top_k, seed, cancel):
+            yield step.tokens, step.masks
+
+    @torch.inference_mode()
+    def steps(
+        self,
+        tokens: Sequence[int],
+        num_samples: int = 1,
+        max_tokens: int | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 42,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[Step]:
+        """As `generate`, with the logits each token was drawn from."""
+        if not tokens or not all(isinstance(token, int) for token in tokens):
+            raise PromptInvalidError("The prompt must be a list of at least one token id.")
+        max_tokens = self._affordable(len(tokens), max_tokens)
+        device = self.model.get_device()
+        rng = torch.Generator(device=device)
+        rng.manual_seed(seed)
+        cache, logits = self._prefill(tokens, num_samples, max_tokens, cancel)
+        rows = [RowState(list(tokens)) for _ in range(num_samples)]
+        for count in range(1, max_tokens + 1):
+            if not torch.isfinite(logits).all():
+                raise NonFiniteError(
+                    f"The model computed NaN or infinity at position {len(tokens) + count - 2}. Its weights are damaged or "
+                    "overflow in this dtype: try dtype float32, or another checkpoint."
+                )
+            sampled = sample_next_token(logits, rng, temperature, top_k)[:, 0].tolist()
+            chosen = [self._next_token(row, token) for row, token in zip(rows, sampled, strict=True)]
+            yield Step([token for token, _ in chosen], [mask for _, mask in chosen], logits)
+            if count == max_tokens or all(row.completed for row in rows):
+                return
+            _check(cancel)
+            ids = torch.tensor([[token] for token, _ in chosen], device=device)
+            logits = self.model.forward(ids, kv_cache=cache)[:, -1]
+
+    def _affordable(self, prompt_length: int, max_tokens: int | None) -> int:
+        """`max_tokens` within the model's positions; the last token is never fed back, so it needs none."""
+        sequence_len = self.model.config.sequence_len
+        positions = ROTARY_FACTOR * sequence_len
+        if prompt_length > positions:
+            raise PromptTooLongError(
+                f"The prompt has {prompt_length:,} tokens and the model has positions for {positions:,}: shorten it."
+            )
+        if max_tokens is None:
+            return max(1, sequence_len - prompt_length)
+        return min(max_tokens, positions - prompt_length + 1)
+
+    def _prefill(
+        self, tokens: Sequence[int], num_samples: int, max_tokens: int, cancel: threading.Event | None
+    ) -> tuple[KVCache, Tensor]:
+        """Run the prompt in chunks; a cache with the prompt in every row, and the last position's logits (B, vocab)."""
+        capacity = len(tokens) + max(max_tokens, 1) - 1
+        first = self._cache(1, capacity if num_samples == 1 else len(tokens))
+        ids = torch.tensor([list(tokens)], device=self.model.get_device())
+        logits = None
+        for chunk in ids.split(PREFILL_CHUNK, dim=1):
+            _check(cancel)
+            logits = self.model.forward(chunk, kv_cache=first)[:, -1]
+        assert logits is not None
+        if num_samples == 1:
+            return first, logits
+        cache = self._cache(num_samples, capacity)
+        cache.prefill(first)
+        return cache, logits.expand(num_samples, -1)
+
+    def _cache(self, rows: int, capacity: int) -> KVCache:
+        config = self.model.config
+        dtype = getattr(self.model, "dtype", torch.float32)
+        head_dim = config.n_embd // config.n_head
+        cache = KVCache(rows, config.n_kv_head, capacity, head_dim, config.n_layer, self.model.get_device(), dtype)
+        cache.logits_wanted = "last"
+        return cache
+
+    def _next_token(self, row: RowState, sampled: int) -> tuple[int, int]:
+        """The row's next token and its mask; calls the calculator when its expression is complete."""
+        forced = bool(row.forced_tokens)
+        token = row.forced_tokens.popleft() if forced else sampled
+        row.current_tokens.append(token)
+        special = self.tokenizer.encode_special
+        if token in (special("<|assistant_end|>"), self.tokenizer.get_bos_token_id()):
+            row.completed = True
+        elif token == special("<|python_start|>"):
+            row.in_python_block, row.python_expr_tokens = True, []
+        elif token == special("<|python_end|>") and row.in_python_block:
+            row.in_python_block = False
+            row.forced_tokens.extend(self._calculator_answer(row.python_expr_tokens))
+        elif row.in_python_block:
+            row.python_expr_tokens.append(token)
+        return token, int(not forced)
+
+    def _calculator_answer(self, expression: list[int]) -> list[int]:
+        """The tokens of the calculator's answer with its delimiters; none for what it cannot evaluate."""
+        result = use_calculator(self.tokenizer.decode(expression)) if expression else None
+        if result is None:
+            return []
+        special = self.tokenizer.encode_special
+        return [special("<|output_start|>"), *self.tokenizer.encode(str(result)), special("<|output_end|>")]
+
+    def generate_batch(
+        self, tokens: list[int], num_samples: int = 1, **kwargs: Any
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """All rows' whole sequences and masks (0 for the prompt and forced tokens); end tokens are left out.
+
+        Args: as for `generate`.
+        """
+        ends = {self.tokenizer.encode_special("<|assistant_end|>"), self.tokenizer.get_bos_token_id()}
+        results = [list(tokens) for _ in range(num_samples)]
+        masks = [[0] * len(tokens) for _ in range(num_samples)]
+        completed = [False] * num_samples
+        for column, column_masks in self.generate(tokens, num_samples, **kwargs):
+            for i, (token, mask) in enumerate(zip(column, column_masks, strict=True)):
+                completed[i] = completed[i] or token in ends
+                if not completed[i]:
+                    results[i].append(token)
+                    masks[i].append(mask)
+        return results, masks
+
+
+def _check(cancel: threading.Event | None) -> None:
+    if cancel is not None and cancel.is_set():
+        raise CancelledError("Cancelled: the generation was stopped and nothing was saved.")
