@@ -1,0 +1,126 @@
+"""Where checkpoints lie: every folder layout nanochat has had, and which one is meant."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanochat.errors import CheckpointNotFoundError
+
+# Source name to the folder that holds its checkpoints, the most trained first.
+SOURCES = {"rl": "chatrl_checkpoints", "sft": "chatsft_checkpoints", "mid": "mid_checkpoints", "base": "base_checkpoints"}
+PREFERRED = ("sft", "rl", "mid", "base", "folder")  # where a folder holds several
+DEMO_FOLDER = Path(__file__).parent / "demo_model"
+# Below a folder: itself, <tag>, <source>_checkpoints/<tag>, <tag>/<source>, experiments/<name>/<tag>/<source>.
+DEPTHS = ("", "*/", "*/*/", "experiments/*/*/*/")
+WEIGHTS_PATTERN = re.compile(r"model_(\d+)\.pt$")
+TOKENIZER_NAMES = ("tokenizer.pkl", "tokenizer.json")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One training step's files."""
+
+    source: str
+    tag: str
+    step: int
+    weights: Path
+    meta: Path
+
+    @property
+    def depth(self) -> int:
+        """The number in a tag d<number>, else -1."""
+        match = re.fullmatch(r"d(\d+)", self.tag.split("/")[-1])
+        return int(match[1]) if match else -1
+
+    def tokenizer_folder(self, base_dir: Path) -> Path | None:
+        """The nearest folder with a tokenizer: beside the weights, above them, else the base folder's."""
+        above = [self.weights.parent, *list(self.weights.parent.parents)[:3], base_dir]
+        for folder in (place for root in above for place in (root, root / "tokenizer")):
+            if any((folder / name).is_file() for name in TOKENIZER_NAMES):
+                return folder
+        return None
+
+
+def demo_checkpoint() -> Checkpoint:
+    """The built-in model."""
+    return Checkpoint("demo", "demo", 0, DEMO_FOLDER / "model.safetensors", DEMO_FOLDER / "model.json")
+
+
+def list_checkpoints(root: Path) -> list[Checkpoint]:
+    """Every checkpoint below a folder in any layout, all steps, in no particular order."""
+    return list(_walk(root))
+
+
+def _walk(root: Path) -> Iterator[Checkpoint]:
+    for depth in DEPTHS:
+        for path in root.glob(f"{depth}model_*.pt"):
+            match = WEIGHTS_PATTERN.fullmatch(path.name)
+            if match and path.is_file():
+                source, tag = _source_and_tag(path.parent)
+                yield Checkpoint(source, tag, int(match[1]), path, path.with_name(f"meta_{match[1]}.json"))
+
+
+def _source_and_tag(folder: Path) -> tuple[str, str]:
+    folder = folder.resolve()
+    for source, name in SOURCES.items():
+        if folder.parent.name == name:
+            return source, folder.name
+    if folder.name in SOURCES:  # [experiments/<name>/]<tag>/<source>
+        tag, experiment = folder.parent, folder.parent.parent
+        named = experiment.parent.name == "experiments"
+        return folder.name, f"{experiment.name}/{tag.name}" if named else tag.name
+    return "folder", folder.name
+
+
+def choose_checkpoint(source: str, base_dir: Path, model_tag: str | None = None, step: int | None = None) -> Checkpoint:
+    """The checkpoint that is meant.
+
+    Args:
+        source: base, mid, sft, rl, demo, or a folder.
+        base_dir: nanochat's base folder.
+        model_tag: such as "d20", or "<experiment>/<tag>"; None: the largest d<number>, else the newest.
+        step: None: the highest.
+
+    Raises:
+        CheckpointNotFoundError: nothing fits; the message says what there is.
+    """
+    if source == "demo":
+        return demo_checkpoint()
+    root = base_dir if source in SOURCES else Path(source).expanduser()
+    if source not in SOURCES and not root.is_dir():
+        raise CheckpointNotFoundError(
+            f"There is no folder {str(root)!r}: name one of {', '.join(SOURCES)}, demo, or a folder that holds a checkpoint."
+        )
+    found = [checkpoint for checkpoint in list_checkpoints(root) if source not in SOURCES or checkpoint.source == source]
+    if not found:
+        wanted = f"{source} checkpoint" if source in SOURCES else "checkpoint (model_<step>.pt)"
+        raise CheckpointNotFoundError(
+            f"There is no {wanted} in {root}: train one with nanochat, copy one there, name its folder, or use source demo."
+        )
+    if source not in SOURCES:
+        kind = next(name for name in PREFERRED if any(checkpoint.source == name for checkpoint in found))
+        found = [checkpoint for checkpoint in found if checkpoint.source == kind]
+    return _with_step(_with_tag(found, model_tag), step)
+
+
+def _with_tag(found: list[Checkpoint], model_tag: str | None) -> list[Checkpoint]:
+    if model_tag is None:
+        best = max(found, key=lambda checkpoint: (checkpoint.depth, checkpoint.weights.parent.stat().st_mtime_ns))
+        model_tag = best.tag
+    tagged = [checkpoint for checkpoint in found if model_tag in (checkpoint.tag, checkpoint.tag.split("/")[-1])]
+    if not tagged:
+        tags = ", ".join(sorted({checkpoint.tag for checkpoint in found}))
+        raise CheckpointNotFoundError(f"There is no model {model_tag!r}: the tags here are {tags}.")
+    newest = max(tagged, key=lambda checkpoint: checkpoint.weights.parent.stat().st_mtime_ns)
+    return [checkpoint for checkpoint in tagged if checkpoint.weights.parent == newest.weights.parent]
+
+
+def _with_step(found: list[Checkpoint], step: int | None) -> Checkpoint:
+    if step is None:
+        return max(found, key=lambda checkpoint: checkpoint.step)
+    for checkpoint in found:
+        if checkpoint.step == step:
+            return checkpoint
+    steps = ", ".join(str(checkpoint.step) for checkpoint in sorted(found, key=lambda checkpoint: checkpoint.step))
+    raise CheckpointNotFoundError(f"{found[0].weights.parent} has no step {step}: its steps are {steps}.")
