@@ -1,0 +1,259 @@
+"""What the terminal shows of a trace: pure functions from its document to rich renderables."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len, set_cell_size
+from rich.console import Group, RenderableType
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from scripts.heat_map import color_of
+
+# What a role is called, and from what score on it is worth naming: an even spread over a short text is half a sink.
+ROLES = {
+    "induction": ("induction", 0.3),
+    "previous_token": ("previous", 0.3),
+    "duplicate_token": ("duplicate", 0.3),
+    "sink": ("sink", 0.5),
+}
+SITES = ("pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp")
+SURPRISAL_SPAN = 10.0  # bits at which the background is strongest
+BARS = "▁▂▃▄▅▆▇█"
+BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+
+
+def printable(text: str) -> str:
+    r"""The text with everything that could steer a terminal spelled out (ESC as \x1b); line breaks and tabs stay."""
+    return "".join(character if character in "\n\t" else _spelled(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    """A token for a table or an axis: leading and trailing space as ·, line break ⏎, tab ⇥."""
+    marked = text.replace("\n", "⏎").replace("\t", "⇥")
+    inner = marked.strip(" ")
+    start = marked.index(inner) if inner else 0
+    marked = "·" * start + inner + "·" * (len(marked) - start - len(inner))
+    return "".join(map(_spelled, marked))
+
+
+def _spelled(character: str) -> str:
+    if unicodedata.category(character) == "Cc" or ord(character) in BIDI_CONTROLS:
+        return f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
+    return character
+
+
+def short_number(value: float | None) -> str:
+    """A number in at most six characters, "–" where there is none."""
+    if value is None:
+        return "–"
+    size = abs(value)
+    if size >= 10_000:
+        return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
+    return f"{value:.0f}" if size >= 999.5 else f"{value:.3g}" if size >= 10 else f"{value:.2f}"
+
+
+def share(value: float | None) -> str:
+    """A share of 1 as a percentage."""
+    return "–" if value is None else f"{100 * value:.0f}%"
+
+
+def surprisal_style(bits: float | None) -> Style:
+    """The background of a token by its surprisal: none when expected, brighter the less it was."""
+    if bits is None or bits < 0.5:
+        return Style.null()
+    strength = min(bits / SURPRISAL_SPAN, 1.0)
+    return Style(bgcolor=color_of(0.15 + 0.75 * strength), color="white" if strength < 0.6 else "black")
+
+
+def token_text(text: str, surprisal: float | None, forced: bool = False) -> Text:
+    """One token as it comes; a token that the calculator chose is dim."""
+    return Text(printable(text), style=Style(dim=True) if forced else surprisal_style(surprisal))
+
+
+def surprisal_legend() -> Text:
+    """What the backgrounds of the tokens mean."""
+    legend = Text("surprisal ", style="dim")
+    for bits in (0, 1, 2, 4, 6, 8, 10):
+        legend.append(f" {bits} ", surprisal_style(bits))
+    return legend.append(" bits")
+
+
+def _table(title: str, caption: str) -> Table:
+    return Table(
+        title=title,
+        caption=caption,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+        caption_style="dim",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _layers(statistics: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    return sorted((int(layer), stats) for layer, stats in statistics["layer_stats"].items())
+
+
+def role_scores(attention: Mapping[str, Any]) -> Iterator[tuple[float, str, int, int]]:
+    """Every (score, role, layer, head) of an attention analysis that is worth naming."""
+    for layer, stats in _layers(attention):
+        for head, scores in enumerate(stats["heads"]):
+            for role, (_, least) in ROLES.items():
+                if (scores.get(role) or 0.0) >= least:
+                    yield scores[role], role, layer, head
+
+
+def notable_roles(attention: Mapping[str, Any], layer: int, most: int = 3) -> str:
+    """The head roles worth naming in one layer, strongest first; sinks, the usual case, are counted."""
+    found = sorted((entry for entry in role_scores(attention) if entry[2] == layer), reverse=True)
+    named = [f"H{head} {ROLES[role][0]} {score:.2f}" for score, role, _, head in found if role != "sink"][:most]
+    sinks = sum(role == "sink" for _, role, _, _ in found)
+    if sinks:
+        named.append(f"{sinks} sink{'s' if sinks > 1 else ''}")
+    return ", ".join(named)
+
+
+def notable_head(attention: Mapping[str, Any]) -> tuple[int, int, str] | None:
+    """The (layer, head) most worth a look, and why: the clearest role, else the lowest entropy off the sink.
+
+    None where no attention was captured.
+    """
+    roles = [entry for entry in role_scores(attention) if entry[1] in ("induction", "previous_token")]
+    if roles:
+        score, role, layer, head = max(roles)
+        return layer, head, f"{ROLES[role][0]} {score:.2f}"
+    heads = [(layer, head, scores) for layer, stats in _layers(attention) for head, scores in enumerate(stats["heads"])]
+    if not heads:
+        return None
+    off_sink = [entry for entry in heads if (entry[2].get("sink") or 0.0) < 0.5]
+    layer, head, scores = min(off_sink or heads, key=lambda entry: _or_infinity(entry[2]["attention_entropy"]))
+    return layer, head, f"entropy {short_number(scores['attention_entropy'])}"
+
+
+def _or_infinity(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def head_bars(heads: Sequence[Mapping[str, Any]]) -> str:
+    """The normalised entropy of each head as a row of bars: low is focused, full is spread evenly."""
+    values = (head.get("attention_entropy_normalised") for head in heads)
+    return "".join(" " if value is None else BARS[min(int(value * len(BARS)), len(BARS) - 1)] for value in values)
+
+
+def attention_table(attention: Mapping[str, Any]) -> Table:
+    """One row a layer: entropy, focus by head, largest weight, sparsity, and what its heads do."""
+    table = _table(
+        "Attention",
+        "entropy in nats; norm: its share of an even spread, in bars head by head; sparse: weights under 0.01",
+    )
+    for name in ("layer", "entropy", "norm", "by head", "max", "sparse"):
+        table.add_column(name, justify="left" if name == "by head" else "right", no_wrap=True)
+    table.add_column("heads")
+    for layer, stats in _layers(attention):
+        table.add_row(
+            str(layer),
+            short_number(stats["attention_entropy"]),
+            share(stats.get("attention_entropy_normalised")),
+            head_bars(stats["heads"]),
+            short_number(stats["max_attention"]),
+            share(stats["head_sparsity"]),
+            _yielding(Text(notable_roles(attention, layer))),
+        )
+    return table
+
+
+def activations_table(activations: Mapping[str, Any]) -> Table:
+    """One row a layer, one column a site: mean, standard deviation, share of zeros."""
+    layers = _layers(activations)
+    sites = [site for site in SITES if any(site in stats for _, stats in layers)]
+    table = _table("Activations", "mean ±std, and the share of zeros where there are any")
+    table.add_column("layer", justify="right", no_wrap=True)
+    for site in sites:
+        table.add_column(site, no_wrap=True)
+    for layer, stats in layers:
+        table.add_row(str(layer), *(_site_cell(stats.get(site)) for site in sites))
+    return table
+
+
+def _site_cell(stats: Mapping[str, Any] | None) -> str:
+    if stats is None:
+        return "–"
+    zeros = f" {share(stats['sparsity'])}" if (stats["sparsity"] or 0.0) >= 0.005 else ""
+    return f"{short_number(stats['mean']):>5} ±{short_number(stats['std'])}{zeros}"
+
+
+def logits_table(logits: Mapping[str, Any], output_text: Sequence[str], forced: Sequence[int], rows: int) -> Table:
+    """One row a generated token: its probability, surprisal, the entropy it was drawn from, and the top five.
+
+    Args:
+        logits: analysis.logits.
+        output_text: the generated tokens, one string each.
+        forced: 1 where the calculator chose the token.
+        rows: at most so many, the most surprising ones; 0 for all.
+    """
+    surprisal = logits["surprisal_per_token"]
+    order = sorted(range(len(output_text)), key=lambda index: -(surprisal[index] or 0.0))
+    shown = sorted(order[: rows or None])
+    caption = "p and surprisal at temperature 1; entropy in nats; the token that was drawn is underlined"
+    if len(shown) < len(output_text):
+        caption += f"\nthe {len(shown)} most surprising of {len(output_text)} tokens (--rows 0 shows all)"
+    table = _table("Logits", caption)
+    for name in ("#", "token", "p", "bits", "entropy"):
+        table.add_column(name, justify="left" if name == "token" else "right", no_wrap=True)
+    table.add_column("top five")
+    for index in shown:
+        probability = logits["sampled_probability"][index]
+        table.add_row(
+            str(index + 1),
+            Text(
+                clipped(one_line(output_text[index]), 16), style="dim" if index < len(forced) and forced[index] else ""
+            ),
+            "–" if probability is None else f"{probability:.3f}",
+            Text(f"{short_number(surprisal[index]):>5}", style=surprisal_style(surprisal[index])),
+            short_number(logits["entropy_per_position"][index]),
+            _top_tokens(logits["top_tokens_per_position"][index], output_text[index]),
+        )
+    return table
+
+
+def _top_tokens(top: Sequence[Mapping[str, Any]], drawn: str) -> Text:
+    cells = []
+    for entry in top:
+        label = Text(clipped(one_line(entry["text"]), 12), style="underline" if entry["text"] == drawn else "")
+        cells.append(label + Text(f" {entry['probability']:.2f}".replace(" 0.", " ."), style="dim not underline"))
+    return _yielding(Text("  ").join(cells))
+
+
+def _yielding(text: Text) -> Text:
+    """The text as a cell that gives way when the terminal is narrow: cut, never wrapped."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def clipped(text: str, width: int) -> str:
+    """The text, cut to a number of columns."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+
+
+def human_size(count: int) -> str:
+    """A number of bytes for a person."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def tables(document: Mapping[str, Any], rows: int) -> RenderableType:
+    """The three tables of a trace's document."""
+    analysis, tokens = document["analysis"], document["tokens"]
+    logits = logits_table(analysis["logits"], tokens["output_text"], tokens.get("forced", ()), rows)
+    return Group(attention_table(analysis["attention"]), activations_table(analysis["activations"]), logits)

@@ -1,0 +1,178 @@
+"""Tables and tokens, from what analyze really returns."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console, RenderableType
+
+from nanochat.analysis import analyze
+from scripts import terminal
+
+LAYERS, HEADS, WIDTH, VOCABULARY = 3, 4, 8, 50
+TOKENS = [0, 5, 6, 7, 5, 6, 8, 9]  # 5 and 6 come twice
+PROMPT_LENGTH = 4
+
+
+def weights_of(kind: str, size: int) -> np.ndarray:
+    """One head that attends mostly to the previous position, the first one, or everything alike."""
+    targets = {"previous": np.maximum(np.arange(size) - 1, 0), "sink": np.zeros(size, int)}
+    rows = np.tril(np.ones((size, size)))
+    if kind in targets:
+        rows[np.arange(size), targets[kind]] += 20
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """A document as a trace holds it, of tensors that no model made: head 1.2 looks back one, 2.0 at the start."""
+    random = np.random.default_rng(0)
+    size = len(TOKENS) - 1
+    kinds = {(1, 2): "previous", (2, 0): "sink"}
+    tensors: dict[str, np.ndarray] = {"output_logits": random.normal(0, 3, (1, 4, VOCABULARY)).astype(np.float32)}
+    for layer in range(LAYERS):
+        heads = [weights_of(kinds.get((layer, head), "even"), size) for head in range(HEADS)]
+        tensors[f"attention_weights.layer_{layer}"] = np.stack(heads)[None].astype(np.float32)
+        for site in terminal.SITES:
+            values = random.normal(0, 10.0**layer, (1, size, WIDTH))
+            tensors[f"layer_activations.layer_{layer}.{site}"] = values.astype(np.float32)
+    tensors["layer_activations.layer_1.post_mlp"][:, :, :4] = 0
+    analysis = analyze(tensors, tokens=TOKENS, prompt_length=PROMPT_LENGTH, token_text=lambda token: f" t{token}")
+    return {"analysis": analysis, "tokens": {"output_text": [" t5", " t6", "\n", "\x1b[2J"], "forced": [0, 0, 1, 0]}}
+
+
+def drawn(renderable: RenderableType, width: int = 100, color: bool = False) -> str:
+    buffer = io.StringIO()
+    system = "truecolor" if color else None
+    Console(file=buffer, width=width, force_terminal=color, color_system=system, _environ={}).print(renderable)
+    return buffer.getvalue()
+
+
+def row_of(text: str, first_cell: str) -> str:
+    return next(line for line in text.splitlines() if line.split()[:1] == [first_cell])
+
+
+def test_attention_table_has_a_row_a_layer_and_names_roles(document: dict[str, Any]) -> None:
+    attention = document["analysis"]["attention"]
+    text = drawn(terminal.attention_table(attention))
+    assert "H2 previous 0.8" in row_of(text, "1")
+    assert "1 sink" in row_of(text, "2")
+    entropy = attention["layer_stats"]["0"]["attention_entropy"]
+    assert f"{entropy:.2f}" in row_of(text, "0")
+    assert "100%" in row_of(text, "0")  # evenly spread heads reach the most that entropy can be
+    assert "████" in row_of(text, "0")
+
+
+def test_attention_table_without_a_previous_head_names_none(document: dict[str, Any]) -> None:
+    attention = document["analysis"]["attention"]
+    for stats in attention["layer_stats"].values():
+        stats["heads"] = [
+            {key: None if key in terminal.ROLES else value for key, value in head.items()} for head in stats["heads"]
+        ]
+    assert "previous" not in drawn(terminal.attention_table(attention))
+    assert terminal.notable_head(attention) == (
+        1,
+        2,
+        f"entropy {attention['layer_stats']['1']['heads'][2]['attention_entropy']:.2f}",
+    )
+
+
+def test_the_notable_head_is_the_clearest_role(document: dict[str, Any]) -> None:
+    chosen = terminal.notable_head(document["analysis"]["attention"])
+    assert chosen is not None
+    assert chosen[:2] == (1, 2)
+    assert chosen[2].startswith("previous 0.8")
+
+
+def test_no_attention_no_notable_head() -> None:
+    assert terminal.notable_head({"num_layers": 0, "layer_stats": {}}) is None
+
+
+def test_activations_table_shows_zeros_only_where_there_are_some(document: dict[str, Any]) -> None:
+    text = drawn(terminal.activations_table(document["analysis"]["activations"]))
+    assert "50%" in row_of(text, "1")
+    assert "%" not in row_of(text, "0")
+    stats = document["analysis"]["activations"]["layer_stats"]["2"]["post_attn"]
+    assert f"±{stats['std']:.3g}" in row_of(text, "2")
+
+
+def test_logits_table_shows_each_token_with_its_numbers(document: dict[str, Any]) -> None:
+    logits = document["analysis"]["logits"]
+    text = drawn(terminal.tables(document, rows=0), width=140)
+    assert f"{logits['sampled_probability'][0]:.3f}" in text
+    best = logits["top_tokens_per_position"][0][0]
+    assert f"·{best['text'].strip()} {best['probability']:.2f}".replace(" 0.", " .") in text
+    assert "⏎" in text
+    assert "\\x1b[2J" in text
+    assert "\x1b" not in text
+
+
+def test_logits_table_keeps_the_most_surprising_rows_in_order(document: dict[str, Any]) -> None:
+    logits = document["analysis"]["logits"]
+    logits["surprisal_per_token"] = [1.0, 9.0, None, 5.0]
+    text = drawn(terminal.logits_table(logits, ["one", "two", "three", "four"], [], rows=2))
+    assert "two" in text
+    assert text.index("two") < text.index("four")
+    assert "three" not in text
+    assert "the 2 most surprising of 4 tokens" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_tables_stay_within_the_terminal_and_keep_their_numbers(document: dict[str, Any], width: int) -> None:
+    text = drawn(terminal.tables(document, rows=0), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert f"{document['analysis']['attention']['layer_stats']['0']['attention_entropy']:.2f}" in text
+
+
+def test_missing_numbers_are_dashes(document: dict[str, Any]) -> None:
+    logits = document["analysis"]["logits"]
+    for key in ("surprisal_per_token", "sampled_probability", "entropy_per_position"):
+        logits[key] = [None] * 4
+    stats = document["analysis"]["activations"]["layer_stats"]["0"]["post_mlp"]
+    stats.update(dict.fromkeys(stats))
+    assert "– ±–" in drawn(terminal.tables(document, rows=0))
+
+
+def test_tokens_cannot_steer_the_terminal() -> None:
+    assert terminal.printable("a\x1b[31m\r\n\tb\x07\x9b\u202e") == "a\\x1b[31m\\x0d\n\tb\\x07\\x9b\\u202e"
+    assert terminal.one_line("  a b \n") == "··a·b·⏎".replace("a·b", "a b").replace("b·⏎", "b ⏎")
+    assert terminal.one_line("   ") == "···"
+    assert terminal.one_line("") == ""
+
+
+@pytest.mark.parametrize("text", ["a", " a", "\n", "\n\n", "a\n", " \n b", "国"])
+def test_a_streamed_token_is_printed_as_it_is(text: str) -> None:
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=5, _environ={})
+    console.print(terminal.token_text(text, 3.0), end="", soft_wrap=True)
+    assert buffer.getvalue() == text
+
+
+def test_surprising_tokens_are_coloured_and_forced_ones_dim() -> None:
+    assert drawn(terminal.token_text("x", 0.1), color=True) == "x\n"
+    assert "48;2;" in drawn(terminal.token_text("x", 4.0), color=True)
+    assert drawn(terminal.token_text("x", 4.0, forced=True), color=True) == "\x1b[2mx\x1b[0m\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (0.0, "0.00"),
+        (-0.123, "-0.12"),
+        (12.34, "12.3"),
+        (-123.4, "-123"),
+        (999.7, "1000"),
+        (123456.0, "1e5"),
+    ],
+)
+def test_numbers_stay_short(value: float | None, shown: str) -> None:
+    assert terminal.short_number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(12, "12 bytes"), (1500, "1.5 kB"), (103_000_000, "103.0 MB"), (2 * 10**9, "2.0 GB")]
+)
+def test_sizes(count: int, shown: str) -> None:
+    assert terminal.human_size(count) == shown
