@@ -285,7 +285,7 @@ class Tap:
 
     def __init__(self, recorders: dict[int, Recorder]):
         assert recorders
-        self.recorders = recorders
+        self.recorders, self.recording = recorders, True
         self.kept: dict[str, dict[int, Any]] = {}
         for recorder in recorders.values():
             self.kept.update({name: {} for name in recorder.buffers})
@@ -293,13 +293,18 @@ class Tap:
     @property
     def needs_every_logit(self) -> bool:
         """Whether some recorder wants logits of positions that no token is drawn at."""
-        return any(recorder.needs_every_logit for recorder in self.recorders.values())
+        return self.recording and any(recorder.needs_every_logit for recorder in self.recorders.values())
 
     def layers(self) -> set[int]:
         """The layers that some recorder wants."""
         return {
             layer for recorder in self.recorders.values() for buffer in recorder.buffers.values() for layer in buffer.layers
         }
+
+    def close(self) -> None:
+        """Record no more; what was captured stays readable."""
+        self.recording = False
+        self.kept.clear()
 
     def commit(self, logits: Tensor, span: Span) -> None:
         """Write what the forward kept, and let go of it."""

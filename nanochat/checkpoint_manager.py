@@ -232,7 +232,8 @@ def self_check(model: GPT) -> float:
     recorder = Recorder(config, settings, count, count, device, model.dtype)
     with model.capturing(recorder):
         logits = model(ids)
-        errors = [_attention_error(block.attn) for block in model.transformer.h]
+    errors = [_attention_error(block.attn) for block in model.transformer.h]
+    model.attach(None)
     if not torch.isfinite(logits).all():
         raise CheckpointInvalidError("The model computes NaN or infinity: the weights are damaged, or overflow in this dtype.")
     if max(errors) > SELF_CHECK_TOLERANCE[model.dtype]:

@@ -299,7 +299,7 @@ class GPT(nn.Module):
         logits = self.unembed(x[:, -1:] if last_alone else x)
         if kv_cache is not None:
             kv_cache.advance(T)
-        if self.tap is not None:
+        if self.tap is not None and self.tap.recording:
             # Apart from the last row, so that what is drawn from does not depend on whether there is a capture.
             earlier = self.unembed(x[:, :-1]) if last_alone and T > 1 and self.tap.needs_every_logit else None
             self.tap.commit(logits if earlier is None else torch.cat([earlier, logits], dim=1), span)
@@ -341,13 +341,14 @@ class GPT(nn.Module):
             block.tap = block.attn.tap = block.mlp.tap = tap if i in layers else None
 
     @contextmanager
-    def capturing(self, recorder: Recorder) -> Iterator[None]:
-        """Capture row 0 of every forward inside the block."""
-        self.attach(Tap({0: recorder}))
+    def capturing(self, *recorders: Recorder) -> Iterator[None]:
+        """Capture the rows of every forward inside the block, one recorder a row; readable until the next capture."""
+        tap = Tap(dict(enumerate(recorders)))
+        self.attach(tap)
         try:
             yield
         finally:
-            self.attach(None)
+            tap.close()
 
     @torch.inference_mode()
     def generate(

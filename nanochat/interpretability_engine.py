@@ -1,0 +1,432 @@
+"""The front: generate text while capturing the model's internals, and analyse what was captured."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+from torch import Tensor
+
+from nanochat.analysis import analyze
+from nanochat.capture import CaptureSettings, Recorder
+from nanochat.checkpoint_manager import SIZES
+from nanochat.engine import Engine, Step
+from nanochat.errors import CategoryInvalidError, PromptInvalidError, PromptTooLongError, SettingInvalidError
+from nanochat.gpt import GPT, GPTConfig
+from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics
+from nanochat.tokenizer import RustBPETokenizer
+from nanochat.trace import Trace
+from nanochat.trace_storage import TraceStorage
+
+DEFAULT_CATEGORY = "general"
+MAX_CATEGORY_LENGTH = 100
+
+
+@dataclass(frozen=True)
+class TokenEvent:
+    """One token as it comes: its id and text, its position, whether the calculator forced it, its surprisal in bits."""
+
+    token: int
+    text: str
+    position: int
+    forced: bool
+    surprisal: float | None
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How a response was asked for."""
+
+    max_tokens: int = 256
+    temperature: float = 0.6
+    top_k: int | None = 50
+    seed: int = 42
+
+    def check(self) -> None:
+        """Raise SettingInvalidError where a value is out of its range."""
+        numbers: list[tuple[str, Any, float]] = [
+            ("max_tokens", self.max_tokens, 1 << 31),
+            ("top_k", self.top_k or 0, 1 << 31),
+            ("seed", self.seed, 1 << 63),
+        ]
+        for name, value, limit in numbers:
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
+                raise SettingInvalidError(f"{name}={value!r}: use a whole number, 0 or above.")
+        temperature = self.temperature
+        if not isinstance(temperature, int | float) or not math.isfinite(temperature) or temperature < 0:
+            raise SettingInvalidError(f"temperature={temperature!r}: use a number, 0 or above.")
+
+
+@dataclass
+class _Run:
+    """One generation with its capture: what came out, and the clock."""
+
+    prompt: list[int]
+    recorder: Recorder
+    prompt_statistics: list[dict[str, Any]]
+    generated: list[int]
+    sampled: list[int]  # 1 where the model chose, 0 where the calculator did
+    stop_reason: str = "max_tokens"
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+
+class InterpretabilityEngine:
+    """Generates and captures, stores traces, analyses them.
+
+    Args:
+        model: any nanochat model of ours.
+        tokenizer: its tokenizer.
+        traces: the traces folder, or a storage.
+        format: "json" or "safetensors", for new traces.
+    """
+
+    def __init__(
+        self, model: GPT, tokenizer: RustBPETokenizer, traces: str | Path | TraceStorage = "traces", format: str = "json"
+    ):
+        self.model, self.tokenizer = model, tokenizer
+        self.storage = traces if isinstance(traces, TraceStorage) else TraceStorage(traces, format=format)
+        self.engine = Engine(model, tokenizer)
+
+    def generate_and_capture(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: list[dict[str, Any]] | None = None,
+        category: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        max_tokens: int = 256,
+        temperature: float = 0.6,
+        top_k: int | None = 50,
+        seed: int = 42,
+        capture_intermediate_steps: bool = False,
+        capture: CaptureSettings | dict[str, Any] | None = None,
+        format: str | None = None,
+        on_token: Callable[[TokenEvent], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> dict[str, Any]:
+        """Generate a response, capture what the model did on the way, analyse it and save it as one trace.
+
+        Args:
+            prompt: plain text to go on from.
+            messages: or a chat, [{"role", "content"}, ...], ending with the user's message.
+            category: a name to find the trace by.
+            metadata: anything of the caller's that JSON can hold.
+            max_tokens: stops there, or at an end token; 0 looks at the prompt alone.
+            temperature: 0 takes the likeliest token.
+            top_k: draw from the k likeliest; None or 0: from all.
+            seed: the same seed gives the same tokens, with or without a capture.
+            capture_intermediate_steps: spell the steps out in a JSON trace.
+            capture: narrows what is captured: layers, sites, logits, dtype.
+            format: "json" or "safetensors"; None: the storage's own.
+            on_token: called with each token as it comes.
+            cancel: set it to stop before the next token; nothing is saved then.
+
+        Returns:
+            trace_id, prompt, response, prompt_tokens and response_tokens (counts), metadata, summary, path, analysis and
+            timings in seconds.
+
+        Raises:
+            PromptInvalidError, PromptTooLongError, CategoryInvalidError, SettingInvalidError: bad input.
+            NonFiniteError: the model computed NaN. CancelledError: `cancel` was set.
+            StorageError, StorageFullError: the trace could not be saved; nothing of it was kept.
+        """
+        settings = GenerationSettings(max_tokens, temperature, top_k, seed)
+        settings.check()
+        spec = CaptureSettings.parse(capture)
+        category = checked_category(category)
+        extra = _checked_metadata(metadata)
+        tokens = self._tokens(prompt, messages)
+        run = self._run(tokens, settings, spec, on_token, cancel)
+        started = time.perf_counter()
+        tensors = {name: _as_array(value) for name, value in run.recorder.tensors(len(run.generated)).items()}
+        document = self._document(run, settings, category, extra)
+        document["prompt"] = messages[-1]["content"] if messages else prompt
+        document |= {"messages": messages} if messages else {}
+        document["analysis"] = self._analysis(run, tensors)
+        analysed = time.perf_counter()
+        document["generation"]["timings"]["analysis_seconds"] = round(analysed - started, 6)
+        trace_id = self.storage.create_trace(
+            document, tensors, steps=capture_intermediate_steps, format=format, dtype=spec.dtype
+        )
+        summary = self.storage.get_trace_summary(trace_id)
+        timings = document["generation"]["timings"] | {"save_seconds": round(time.perf_counter() - analysed, 6)}
+        return {
+            "trace_id": trace_id,
+            "prompt": document["prompt"],
+            "response": document["response"],
+            "prompt_tokens": len(tokens),
+            "response_tokens": len(run.generated),
+            "metadata": document["metadata"],
+            "summary": summary,
+            "path": str(self.storage.path_of(trace_id)),
+            "analysis": document["analysis"],
+            "timings": timings,
+        }
+
+    def analyze_trace(self, trace_id: str) -> dict[str, Any]:
+        """A trace's analysis: as stored, or computed from the tensors of a trace that has none.
+
+        Returns:
+            {trace_id, metadata, analysis: {attention, activations, logits}}.
+
+        Raises:
+            TraceIdInvalidError, TraceNotFoundError, TraceUnreadableError: as `TraceStorage.open_trace`.
+        """
+        with self.storage.open_trace(trace_id) as trace:
+            analysis = trace.document.get("analysis") or recompute_analysis(trace, self.tokenizer.token_text)
+            return {"trace_id": trace_id, "metadata": trace.document.get("metadata") or {}, "analysis": analysis}
+
+    def clear_model_captures(self) -> None:
+        """Let go of the last capture: the model's capture attributes are None again."""
+        self.model.attach(None)
+
+    def _tokens(self, prompt: str | None, messages: list[dict[str, Any]] | None) -> list[int]:
+        """The prompt's token ids; the first is `<|bos|>`."""
+        if (prompt is None) == (messages is None):
+            raise PromptInvalidError("Give either a prompt or messages.")
+        if messages is not None:
+            _check_unicode(json.dumps(messages, ensure_ascii=False, default=repr))
+            ids, _ = self.tokenizer.render_conversation({"messages": messages}, max_tokens=1 << 31)
+            if messages[-1].get("role") != "user":
+                raise PromptInvalidError("The last message must be the user's: the model writes the assistant's.")
+            tokens = [*ids, self.tokenizer.encode_special("<|assistant_start|>")]
+        else:
+            if not isinstance(prompt, str) or not prompt:
+                raise PromptInvalidError("The prompt is empty: give the text that the model is to go on from.")
+            _check_unicode(prompt)
+            tokens = self.tokenizer.encode(prompt, prepend=self.tokenizer.get_bos_token_id())
+        if len(tokens) > self.model.config.max_positions:
+            raise PromptTooLongError(
+                f"The prompt has {len(tokens):,} tokens and the model has positions for "
+                f"{self.model.config.max_positions:,}: shorten it."
+            )
+        return tokens
+
+    def _run(
+        self,
+        tokens: list[int],
+        settings: GenerationSettings,
+        spec: CaptureSettings,
+        on_token: Callable[[TokenEvent], None] | None,
+        cancel: threading.Event | None,
+    ) -> _Run:
+        config = self.model.config
+        max_tokens = min(settings.max_tokens, config.max_positions - len(tokens) + 1)
+        capacity = len(tokens) + max(max_tokens, 1) - 1
+        statistics: list[dict[str, Any]] = []
+
+        def on_prompt_logits(start: int, logits: Tensor) -> None:
+            following = tokens[start + 1 : start + 1 + len(logits)]
+            statistics.append(logits_statistics(logits.cpu().numpy(), following, self.tokenizer.token_text))
+
+        recorder = Recorder(
+            config,
+            spec,
+            capacity,
+            len(tokens),
+            self.model.get_device(),
+            self.model.dtype,
+            on_prompt_logits if spec.logits is not None else None,
+        )
+        run = _Run(tokens, recorder, statistics, [], [])
+        self.clear_model_captures()
+        with self.model.capturing(recorder):
+            steps = self.engine.steps(
+                tokens, 1, max_tokens, settings.temperature, settings.top_k, settings.seed, cancel
+            )
+            for step in _timed(steps, run):
+                self._take(run, step, on_token)
+        if run.generated and run.generated[-1] in self._end_tokens():
+            run.stop_reason = self.tokenizer.token_text(run.generated[-1]).strip("<|>")
+        elif max_tokens < settings.max_tokens:
+            run.stop_reason = "context_full"
+        return run
+
+    def _take(self, run: _Run, step: Step, on_token: Callable[[TokenEvent], None] | None) -> None:
+        token = step.tokens[0]
+        run.generated.append(token)
+        run.sampled.append(step.masks[0])
+        if on_token is not None:
+            position = len(run.prompt) + len(run.generated) - 1
+            surprisal = token_statistics(step.logits[0].cpu().numpy(), token)["surprisal"]
+            on_token(TokenEvent(token, self.tokenizer.token_text(token), position, not step.masks[0], surprisal))
+
+    def _end_tokens(self) -> set[int]:
+        return {self.tokenizer.encode_special("<|assistant_end|>"), self.tokenizer.get_bos_token_id()}
+
+    def _document(
+        self, run: _Run, settings: GenerationSettings, category: str, extra: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Everything but the tensors and the analysis, in the order the file has it."""
+        config, provenance = self.model.config, self.model.provenance
+        text = self.tokenizer.token_text
+        response = [token for token in run.generated if token not in self._end_tokens()]
+        decoded = max(len(run.generated) - 1, 0)
+        timings = {
+            "prefill_seconds": round(run.prefill_seconds, 6),
+            "decode_seconds": round(run.decode_seconds, 6),
+            "tokens_per_second": round(decoded / run.decode_seconds, 3) if decoded else None,
+        }
+        return {
+            "prompt": "",
+            "response": self.tokenizer.decode(response),
+            "category": category,
+            "metadata": {"model_source": provenance.get("source"), "temperature": settings.temperature} | extra,
+            "model": {
+                **{key: provenance.get(key) for key in ("source", "tag", "step")},
+                "era": config.era,
+                "config": {key: getattr(config, key) for key in (*SIZES, "window_pattern")},
+                "parameters": self.model.num_parameters(),
+                "dtype": str(self.model.dtype),
+                "device": str(self.model.get_device()),
+            },
+            "generation": asdict(settings) | {"stop_reason": run.stop_reason, "timings": timings},
+            "tokens": {
+                "input_tokens": run.prompt,
+                "output_tokens": run.generated,
+                "input_text": [text(token) for token in run.prompt],
+                "output_text": [text(token) for token in run.generated],
+                "forced": [0] * len(run.prompt) + [1 - sampled for sampled in run.sampled],
+            },
+        }
+
+    def _analysis(self, run: _Run, tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        analysis = analyze(
+            tensors,
+            tokens=run.prompt + run.generated,
+            prompt_length=len(run.prompt),
+            windows=self.model.config.windows(),
+            token_text=self.tokenizer.token_text,
+            vocab_size=self.model.config.vocab_size,
+        )
+        if run.prompt_statistics:
+            prompt = join_statistics(run.prompt_statistics)
+            first = {"surprisal_per_token": None, "entropy_per_position": None, "top_tokens_per_position": []}
+            analysis["logits"]["prompt"] = {key: [first[key], *prompt[key]] for key in PROMPT_KEYS}
+        return analysis
+
+
+def recompute_analysis(trace: Trace, token_text: Callable[[int], str]) -> dict[str, Any]:
+    """The analysis of a trace that carries none, from its tensors, read one at a time.
+
+    Tensors whose shape does not fit the trace's tokens are left out.
+
+    Raises:
+        TraceUnreadableError: a tensor's bytes are damaged.
+    """
+    tokens = trace.document.get("tokens")
+    tokens = tokens if isinstance(tokens, dict) else {}
+    prompt, generated = (_flat_ids(tokens.get(key)) for key in ("input_tokens", "output_tokens"))
+    config = (trace.document.get("model") or {}).get("config") or {}
+    windows = None
+    if isinstance(config, dict) and all(isinstance(config.get(key), int) for key in SIZES):
+        era = trace.document["model"].get("era", "F")
+        windows = GPTConfig(**{key: value for key, value in config.items() if key in (*SIZES, "window_pattern")}, era=era).windows()
+    return analyze(
+        _FittingTensors(trace, len(prompt), len(generated)),
+        tokens=prompt + generated,
+        prompt_length=len(prompt),
+        windows=windows,
+        token_text=token_text,
+        vocab_size=config.get("vocab_size"),
+    )
+
+
+class _FittingTensors(Mapping[str, np.ndarray]):
+    """A trace's tensors, read on request, those only that have a row for each position."""
+
+    def __init__(self, trace: Trace, prompt: int, generated: int):
+        self.trace = trace
+        positions = prompt + max(generated, 1) - 1
+        self.fitting = [name for name in trace.names() if self._fits(name, trace.shape(name), positions, generated)]
+
+    @staticmethod
+    def _fits(name: str, shape: Sequence[int], positions: int, generated: int) -> bool:
+        if name.startswith("attention_weights."):
+            return len(shape) == 4 and shape[0] == 1 and shape[2] == shape[3] == positions
+        rows = (positions, generated) if name == "output_logits" else (positions,)
+        return len(shape) >= 2 and shape[0] == 1 and shape[1] in rows
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.fitting:
+            raise KeyError(name)
+        return self.trace.tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fitting)
+
+    def __len__(self) -> int:
+        return len(self.fitting)
+
+
+def checked_category(category: Any) -> str:
+    """A category's name, "general" for None.
+
+    Raises:
+        CategoryInvalidError: not a short line of printable text.
+    """
+    if category is None:
+        return DEFAULT_CATEGORY
+    if not isinstance(category, str) or not category.strip() or len(category) > MAX_CATEGORY_LENGTH:
+        raise CategoryInvalidError(f"A category is a text of 1 to {MAX_CATEGORY_LENGTH} characters, not {category!r:.120}.")
+    if not category.isprintable():
+        raise CategoryInvalidError(f"The category {category!r} has characters that cannot be shown: use plain text.")
+    return category
+
+
+def _checked_metadata(metadata: Any) -> dict[str, Any]:
+    try:
+        text = json.dumps(metadata or {}, allow_nan=False, ensure_ascii=False)
+        text.encode()
+        plain = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingInvalidError(f"metadata must hold only what JSON can: {error}.") from error
+    if not isinstance(plain, dict):
+        raise SettingInvalidError(f"metadata must be a mapping, not {type(metadata).__name__}.")
+    return plain
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PromptInvalidError(f"The prompt has a broken character at {error.start}: it is not valid Unicode.") from error
+
+
+def _flat_ids(value: Any) -> list[int]:
+    """Token ids of a trace by any writer; older ones nest them in a list for the batch."""
+    if not isinstance(value, list):
+        return []
+    if len(value) == 1 and isinstance(value[0], list):
+        value = value[0]
+    return [token for token in value if isinstance(token, int)]
+
+
+def _as_array(value: Tensor) -> np.ndarray:
+    """A CPU tensor as numpy, bfloat16 included, sharing memory."""
+    if value.dtype == torch.bfloat16:
+        return value.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return value.numpy()
+
+
+def _timed(steps: Iterator[Step], run: _Run) -> Iterator[Step]:
+    """The steps, with the seconds to the first and from there to the last noted on the run."""
+    started = time.perf_counter()
+    first: float | None = None
+    for step in steps:
+        now = time.perf_counter()
+        first = now if first is None else first
+        run.prefill_seconds, run.decode_seconds = first - started, now - first
+        yield step
+    if first is None:
+        run.prefill_seconds = time.perf_counter() - started
