@@ -82,6 +82,7 @@ def test_heads_match_the_definitions_and_masked_cells_never_count(seed, size, wi
     random = np.random.default_rng(seed)
     tokens = random.integers(0, alphabet, size).tolist()
     weights = random_attention(random, 3, size, window, masked=7.0)
+    weights *= np.array([0.5, 1, 0.8], np.float32)[:, None, None]  # else row 0 makes every head's largest weight 1
     found = analyze(
         {"attention_weights.layer_0": weights[None]}, tokens, windows=[window], sparsity_threshold=threshold
     )
@@ -156,6 +157,12 @@ def test_a_token_after_its_equal_counts_the_mass_on_itself_as_induction():
     assert analysis.induction(heads_that_look([0, 1]), [4, 4]) == 1
 
 
+def test_roles_of_a_text_without_repeats_are_nan_without_a_warning():
+    weights = heads_that_look([0, 0, 1])
+    assert np.isnan(analysis.duplicate_token(weights, [1, 2, 3])).all()
+    assert np.isnan(analysis.induction(weights, [1, 2, 3])).all()
+
+
 def test_sink_is_read_only_where_position_0_is_visible():
     weights = heads_that_look([0, 0, 0, 3, 3])
     assert analysis.sink(weights) == pytest.approx(3 / 5)
@@ -183,12 +190,13 @@ def test_a_single_position_has_no_previous_token_and_no_normalised_entropy():
 def test_narrowed_layers_keep_their_own_numbers_and_windows():
     weights = random_attention(np.random.default_rng(3), 2, 5, window=1, masked=7.0)[None]
     tensors = {f"attention_weights.layer_{layer}": weights for layer in (10, 2)}
-    tensors["layer_activations.layer_10.post_mlp"] = np.ones((1, 5, 3), np.float32)
+    tensors |= {f"layer_activations.layer_{layer}.post_mlp": np.ones((1, 5, 3), np.float32) for layer in (10, 2)}
     found = analyze(tensors, [1, 2, 3, 4, 5], windows=[None] * 2 + [1] * 9)
     assert found["attention"]["num_layers"] == 2
     assert list(found["attention"]["layer_stats"]) == ["2", "10"]
     assert found["attention"]["layer_stats"]["2"]["max_attention"] <= 1
-    assert {layer: list(sites) for layer, sites in found["activations"]["layer_stats"].items()} == {"10": ["post_mlp"]}
+    sites = [(layer, list(sites)) for layer, sites in found["activations"]["layer_stats"].items()]
+    assert sites == [("2", ["post_mlp"]), ("10", ["post_mlp"])]
 
 
 def test_nothing_captured_gives_the_keys_with_nothing_in_them():
