@@ -10,7 +10,7 @@ import numpy as np
 from nanochat.moments import Moments, moments, plain_number, plain_numbers, pooled
 
 TOP_TOKENS = 5
-CHUNK_ELEMENTS = 1 << 17  # logits widened to float64 at a time
+CHUNK_ELEMENTS = 1 << 16  # logits widened to float64 at a time
 CHUNK_ROWS = 256
 PER_POSITION = ("entropy_per_position", "top_tokens_per_position", "surprisal_per_token", "sampled_probability")
 PROMPT_KEYS = ("surprisal_per_token", "entropy_per_position", "top_tokens_per_position")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-BLOCK_ELEMENTS = 1 << 18  # widened to float64 this many at a time: 2 MiB, which stays in the cache
+BLOCK_ELEMENTS = 1 << 16  # widened to float64 this many at a time: half a MiB, which stays in the cache
 
 
 class Moments(NamedTuple):
