@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := pyproject.toml constraints.txt
 DEMO := $(BIN)/python -m scripts.interpretability_demo
-PROMPT ?= The capital of France is
+export PROMPT ?= The capital of France is
 TEST_FLAGS ?= -n 2
 
 .PHONY: help demo picture test check format clean
@@ -13,10 +13,10 @@ help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/runtime.stamp  ## write a little text and show what the model did (PROMPT="..." for your own)
-	$(DEMO) --prompt "$(PROMPT)" --category demo --max-tokens 24
+	$(DEMO) --prompt "$$PROMPT" --category demo --max-tokens 24
 
 picture: $(VENV)/runtime.stamp  ## draw docs/demo.svg anew from a real run of the built-in model
-	$(DEMO) -i demo --device-type cpu --prompt "$(PROMPT)" --category picture --max-tokens 20 --picture docs/demo.svg
+	$(DEMO) -i demo --device-type cpu --prompt "$$PROMPT" --category picture --max-tokens 20 --picture docs/demo.svg
 
 test: $(VENV)/dev.stamp  ## run the tests
 	$(BIN)/python -m pytest $(TEST_FLAGS)
@@ -41,6 +41,7 @@ $(VENV)/python.stamp:
 	@touch $@
 
 $(VENV)/runtime.stamp: $(VENV)/python.stamp $(REQUIREMENTS)
+	@echo "Installing into $(VENV), once; torch is large."
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $@
 

@@ -18,6 +18,7 @@ INFERNO = (
     (0, 0, 4), (22, 11, 57), (66, 10, 104), (106, 23, 110), (147, 38, 103), (188, 55, 84),
     (221, 81, 58), (243, 120, 25), (252, 165, 10), (246, 215, 70), (252, 255, 164),
 )  # fmt: skip
+DARKEST = 0.08
 SHADE_STEPS = (0.01, 0.1, 0.25, 0.5)  # below the first: seen, but nearly unattended
 SHADES = {"shades": "·░▒▓█", "ascii": ".-+*#"}
 LEGEND = (0.01, 0.05, 0.25, 0.5, 1.0)
@@ -42,8 +43,8 @@ def color_of(value: float) -> Color:
 
 
 def weight_color(weight: float) -> Color:
-    """The colour of an attention weight; the square root lets the small ones show."""
-    return color_of(max(weight, 0.0) ** 0.5)
+    """The colour of an attention weight; the square root lets the small ones show, and no weight is quite black."""
+    return color_of(DARKEST + (1 - DARKEST) * max(weight, 0.0) ** 0.5)
 
 
 def shade_of(weight: float, shades: str) -> str:
@@ -124,7 +125,7 @@ def _shaded(row: np.ndarray, query: int, grid: Grid, shades: str) -> Text:
 
 
 def _label(labels: Sequence[str], first: int, last: int, room: int, generated_from: int) -> Text:
-    label = Text(f" {first:>3} ", style="dim")
+    label = Text(f" {first} ", style="dim")
     for position in range(first, last):
         left = room - label.cell_len
         if left <= 0:

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich import box
 from rich.cells import cell_len, set_cell_size
-from rich.console import Group, RenderableType
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -69,7 +68,7 @@ def surprisal_style(bits: float | None) -> Style:
     if bits is None or bits < 0.5:
         return Style.null()
     strength = min(bits / SURPRISAL_SPAN, 1.0)
-    return Style(bgcolor=color_of(0.15 + 0.75 * strength), color="white" if strength < 0.6 else "black")
+    return Style(bgcolor=color_of(0.15 + 0.75 * strength), color="#ffffff" if strength < 0.5 else "#000000")
 
 
 def token_text(text: str, surprisal: float | None, forced: bool = False) -> Text:
@@ -79,10 +78,8 @@ def token_text(text: str, surprisal: float | None, forced: bool = False) -> Text
 
 def surprisal_legend() -> Text:
     """What the backgrounds of the tokens mean."""
-    legend = Text("surprisal ", style="dim")
-    for bits in (0, 1, 2, 4, 6, 8, 10):
-        legend.append(f" {bits} ", surprisal_style(bits))
-    return legend.append(" bits")
+    steps = [(f" {bits} ", surprisal_style(bits)) for bits in (0, 1, 2, 4, 6, 8, 10)]
+    return Text.assemble(("surprisal ", "dim"), *steps, (" bits", "dim"))
 
 
 def _table(title: str, caption: str) -> Table:
@@ -94,7 +91,7 @@ def _table(title: str, caption: str) -> Table:
         title_style="bold",
         caption_justify="left",
         caption_style="dim",
-        pad_edge=False,
+        show_edge=False,
         padding=(0, 1, 0, 0),
     )
 
@@ -150,21 +147,23 @@ def head_bars(heads: Sequence[Mapping[str, Any]]) -> str:
 
 
 def attention_table(attention: Mapping[str, Any]) -> Table:
-    """One row a layer: entropy, focus by head, largest weight, sparsity, and what its heads do."""
+    """One row a layer: entropy, focus by head, sparsity, and what its heads do.
+
+    The largest weight is left out: position 0 sees only itself, so it is always 1.
+    """
     table = _table(
         "Attention",
         "entropy in nats; norm: its share of an even spread, in bars head by head; sparse: weights under 0.01",
     )
-    for name in ("layer", "entropy", "norm", "by head", "max", "sparse"):
+    for name in ("layer", "entropy", "norm", "by head", "sparse"):
         table.add_column(name, justify="left" if name == "by head" else "right", no_wrap=True)
-    table.add_column("heads")
+    table.add_column("notable heads")
     for layer, stats in _layers(attention):
         table.add_row(
             str(layer),
             short_number(stats["attention_entropy"]),
             share(stats.get("attention_entropy_normalised")),
             head_bars(stats["heads"]),
-            short_number(stats["max_attention"]),
             share(stats["head_sparsity"]),
             _yielding(Text(notable_roles(attention, layer))),
         )
@@ -191,19 +190,19 @@ def _site_cell(stats: Mapping[str, Any] | None) -> str:
     return f"{short_number(stats['mean']):>5} ±{short_number(stats['std'])}{zeros}"
 
 
-def logits_table(logits: Mapping[str, Any], output_text: Sequence[str], forced: Sequence[int], rows: int) -> Table:
+def logits_table(logits: Mapping[str, Any], output_text: Sequence[str], forced: Sequence[bool], rows: int) -> Table:
     """One row a generated token: its probability, surprisal, the entropy it was drawn from, and the top five.
 
     Args:
         logits: analysis.logits.
         output_text: the generated tokens, one string each.
-        forced: 1 where the calculator chose the token.
+        forced: true where the calculator chose the token.
         rows: at most so many, the most surprising ones; 0 for all.
     """
     surprisal = logits["surprisal_per_token"]
     order = sorted(range(len(output_text)), key=lambda index: -(surprisal[index] or 0.0))
     shown = sorted(order[: rows or None])
-    caption = "p and surprisal at temperature 1; entropy in nats; the token that was drawn is underlined"
+    caption = "p and bits (surprisal) at temperature 1; entropy in nats; underlined: the drawn"
     if len(shown) < len(output_text):
         caption += f"\nthe {len(shown)} most surprising of {len(output_text)} tokens (--rows 0 shows all)"
     table = _table("Logits", caption)
@@ -250,10 +249,3 @@ def human_size(count: int) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count} bytes"
-
-
-def tables(document: Mapping[str, Any], rows: int) -> RenderableType:
-    """The three tables of a trace's document."""
-    analysis, tokens = document["analysis"], document["tokens"]
-    logits = logits_table(analysis["logits"], tokens["output_text"], tokens.get("forced", ()), rows)
-    return Group(attention_table(analysis["attention"]), activations_table(analysis["activations"]), logits)

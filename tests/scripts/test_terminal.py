@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 
 from nanochat.analysis import analyze
 from scripts import terminal
@@ -39,7 +39,10 @@ def document() -> dict[str, Any]:
             tensors[f"layer_activations.layer_{layer}.{site}"] = values.astype(np.float32)
     tensors["layer_activations.layer_1.post_mlp"][:, :, :4] = 0
     analysis = analyze(tensors, tokens=TOKENS, prompt_length=PROMPT_LENGTH, token_text=lambda token: f" t{token}")
-    return {"analysis": analysis, "tokens": {"output_text": [" t5", " t6", "\n", "\x1b[2J"], "forced": [0, 0, 1, 0]}}
+    return {
+        "analysis": analysis,
+        "tokens": {"output_text": [" t5", " t6", "\n", "\x1b[2J"], "forced": [False, False, True, False]},
+    }
 
 
 def drawn(renderable: RenderableType, width: int = 100, color: bool = False) -> str:
@@ -47,6 +50,15 @@ def drawn(renderable: RenderableType, width: int = 100, color: bool = False) -> 
     system = "truecolor" if color else None
     Console(file=buffer, width=width, force_terminal=color, color_system=system, _environ={}).print(renderable)
     return buffer.getvalue()
+
+
+def all_tables(document: dict[str, Any]) -> Group:
+    analysis, tokens = document["analysis"], document["tokens"]
+    return Group(
+        terminal.attention_table(analysis["attention"]),
+        terminal.activations_table(analysis["activations"]),
+        terminal.logits_table(analysis["logits"], tokens["output_text"], tokens["forced"], rows=0),
+    )
 
 
 def row_of(text: str, first_cell: str) -> str:
@@ -99,7 +111,7 @@ def test_activations_table_shows_zeros_only_where_there_are_some(document: dict[
 
 def test_logits_table_shows_each_token_with_its_numbers(document: dict[str, Any]) -> None:
     logits = document["analysis"]["logits"]
-    text = drawn(terminal.tables(document, rows=0), width=140)
+    text = drawn(all_tables(document), width=140)
     assert f"{logits['sampled_probability'][0]:.3f}" in text
     best = logits["top_tokens_per_position"][0][0]
     assert f"·{best['text'].strip()} {best['probability']:.2f}".replace(" 0.", " .") in text
@@ -120,7 +132,7 @@ def test_logits_table_keeps_the_most_surprising_rows_in_order(document: dict[str
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_tables_stay_within_the_terminal_and_keep_their_numbers(document: dict[str, Any], width: int) -> None:
-    text = drawn(terminal.tables(document, rows=0), width=width)
+    text = drawn(all_tables(document), width=width)
     assert max(map(len, text.splitlines())) <= width
     assert f"{document['analysis']['attention']['layer_stats']['0']['attention_entropy']:.2f}" in text
 
@@ -131,7 +143,7 @@ def test_missing_numbers_are_dashes(document: dict[str, Any]) -> None:
         logits[key] = [None] * 4
     stats = document["analysis"]["activations"]["layer_stats"]["0"]["post_mlp"]
     stats.update(dict.fromkeys(stats))
-    assert "– ±–" in drawn(terminal.tables(document, rows=0))
+    assert "– ±–" in drawn(all_tables(document))
 
 
 def test_tokens_cannot_steer_the_terminal() -> None:

@@ -1,0 +1,146 @@
+"""What is printed of one trace: where it is, its tables, one head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from nanochat.errors import SettingInvalidError, TraceUnreadableError
+from nanochat.trace import Trace
+from scripts.heat_map import heat_map
+from scripts.terminal import (
+    activations_table,
+    attention_table,
+    human_size,
+    logits_table,
+    notable_head,
+    one_line,
+    printable,
+    surprisal_legend,
+    token_text,
+)
+
+PIPE_HEIGHT = 48  # lines for the heat map where there is no terminal to measure
+
+
+def check_head(head: tuple[int, int], config: Mapping[str, Any]) -> None:
+    """Raise SettingInvalidError for a head that the model does not have."""
+    layers, heads = config["n_layer"], config["n_head"]
+    if head[0] >= layers or head[1] >= heads:
+        raise SettingInvalidError(
+            f"There is no head {head[0]}.{head[1]}: layers go from 0 to {layers - 1}, heads from 0 to {heads - 1}."
+        )
+
+
+def check_complete(document: Mapping[str, Any], trace_id: str) -> None:
+    """Raise TraceUnreadableError for a trace of another program, which lacks what is shown here."""
+    missing = [key for key in ("model", "generation", "tokens", "analysis") if not document.get(key)]
+    if missing:
+        raise TraceUnreadableError(
+            f"The trace {trace_id} has no {missing[0]!r}, so another program wrote it: read it with TraceStorage, "
+            "and let InterpretabilityEngine.analyze_trace work out its numbers."
+        )
+
+
+def summary(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What --json prints."""
+    keys = ("trace_id", "prompt", "response", "category", "metadata", "model", "generation", "analysis")
+    return {"path": str(path)} | {key: document.get(key) for key in keys}
+
+
+def prompt_text(prompt: str, chat: bool) -> Text:
+    """The prompt before the model's own words; a chat's answer starts on a line of its own."""
+    return Text(printable(prompt) + ("\n" if chat else ""), style="dim")
+
+
+def written(document: Mapping[str, Any]) -> Text:
+    """The prompt and what the model made of it, as it looked while it came."""
+    tokens, surprisal = document["tokens"], document["analysis"]["logits"]["surprisal_per_token"]
+    generated = zip(tokens["output_text"], surprisal, forced_of(document), strict=True)
+    prompt = prompt_text(document["prompt"], bool(document.get("messages")))
+    return prompt + Text.assemble(*(token_text(text, bits, forced) for text, bits, forced in generated))
+
+
+def forced_of(document: Mapping[str, Any]) -> list[bool]:
+    """For each generated token whether the calculator chose it."""
+    tokens = document["tokens"]
+    count = len(tokens["output_tokens"])
+    return list(map(bool, tokens["forced"][-count:])) if count else []
+
+
+def report(trace: Trace, path: Path, out: Console, *, rows: int, wish: tuple[int, int] | None) -> None:
+    """The trace's path, its tables, and one head."""
+    document = trace.document
+    if out.color_system and not out.no_color:
+        out.print(surprisal_legend())
+    out.print()
+    out.print(Text.assemble(("Trace  ", "bold"), trace_line(document, path)), soft_wrap=True)
+    out.print(Text.assemble(("Model  ", "bold"), model_line(document)), soft_wrap=True)
+    out.print()
+    analysis, texts = document["analysis"], document["tokens"]["output_text"]
+    out.print(attention_table(analysis["attention"]), "", activations_table(analysis["activations"]), "")
+    if texts:
+        out.print(logits_table(analysis["logits"], texts, forced_of(document), rows), "")
+    chosen = chosen_head(document, wish)
+    if chosen is not None:
+        show_head(trace, *chosen, out)
+
+
+def show_head(trace: Trace, layer: int, head: int, why: str, out: Console) -> None:
+    """One head as a heat map as large as the terminal."""
+    out.print(Text.assemble((f"Head {layer}.{head}", "bold"), (f"  {why}", "dim")))
+    tokens = trace.document["tokens"]
+    weights = trace.attention(layer, head)
+    labels = [one_line(text) for text in (*tokens["input_text"], *tokens["output_text"])][: len(weights)]
+    out.print(
+        heat_map(
+            weights,
+            labels,
+            width=out.width,
+            height=max(8, out.height - 4) if out.is_terminal else PIPE_HEIGHT,
+            palette=palette_of(out),
+            generated_from=len(tokens["input_text"]),
+        )
+    )
+
+
+def chosen_head(document: Mapping[str, Any], wish: tuple[int, int] | None) -> tuple[int, int, str] | None:
+    """The head to draw, and why; None where no attention was captured."""
+    if wish is None:
+        return notable_head(document["analysis"]["attention"])
+    check_head(wish, document["model"]["config"])
+    return (*wish, "as asked")
+
+
+def palette_of(out: Console) -> str:
+    """How to draw weights on this console."""
+    if out.color_system in ("truecolor", "256") and not out.no_color:
+        return "color"
+    return "shades" if out.encoding.startswith("utf") else "ascii"
+
+
+def trace_line(document: Mapping[str, Any], path: Path) -> str:
+    """Where the trace is, how large, how long it took."""
+    timings = document["generation"]["timings"]
+    seconds = timings["prefill_seconds"] + timings["decode_seconds"]
+    count = len(document["tokens"]["output_tokens"])
+    return (
+        f"{path}, {human_size(path.stat().st_size)}; {count} tokens in {seconds:.2f} s, "
+        f"analysed in {timings['analysis_seconds']:.2f} s, stopped at {document['generation']['stop_reason']}"
+    )
+
+
+def model_line(document: Mapping[str, Any]) -> str:
+    """Which model wrote."""
+    model = document["model"]
+    config = model["config"]
+    name = " ".join(str(model[key]) for key in ("source", "tag") if model.get(key))
+    step = f" step {model['step']}" if model.get("step") is not None else ""
+    return (
+        f"{name}{step}, era {model['era']}: {config['n_layer']} layers of {config['n_head']} heads, "
+        f"{config['n_embd']} wide, {model['parameters'] / 1e6:.1f}M parameters"
+    )

@@ -1,0 +1,267 @@
+"""The command as a person runs it: what it prints where, what it keeps, how it ends."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from nanochat.checkpoint_manager import model_config_of, save_checkpoint
+from nanochat.checkpoints import DEMO_FOLDER
+from nanochat.gpt import GPT, GPTConfig
+from nanochat.interpretability_engine import TokenEvent
+from nanochat.tokenizer import RustBPETokenizer
+from scripts import interpretability_demo as demo
+
+ROOT = Path(__file__).parent.parent.parent
+COMMAND = [sys.executable, "-m", "scripts.interpretability_demo"]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def base_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty nanochat folder."""
+    folder = tmp_path / "nanochat"
+    folder.mkdir()
+    monkeypatch.setenv("NANOCHAT_BASE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def run(base_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process: its status, stdout and stderr."""
+
+    def command(*words: str) -> tuple[int, str, str]:
+        status = demo.main(["--traces-dir", str(tmp_path / "traces"), "--device-type", "cpu", *words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return command
+
+
+def traces(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "traces"
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def environment(base_dir: Path, **extra: str) -> dict[str, str]:
+    plain = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
+    return plain | {"NANOCHAT_BASE_DIR": str(base_dir)} | extra
+
+
+def save_model(base_dir: Path, source: str, tag: str) -> None:
+    """A tiny random checkpoint with the built-in model's tokenizer."""
+    tokenizer = RustBPETokenizer.from_directory(DEMO_FOLDER)
+    tokenizer.save(base_dir / "tokenizer")
+    torch.manual_seed(0)
+    config = GPTConfig(
+        sequence_len=64, vocab_size=tokenizer.get_vocab_size(), n_layer=2, n_head=2, n_kv_head=2, n_embd=32
+    )
+    model = GPT(config)
+    model.init_weights()
+    meta = {"step": 7, "model_config": model_config_of(model)}
+    save_checkpoint(base_dir / f"{source}_checkpoints" / tag, 7, model.state_dict(), None, meta)
+
+
+def test_the_documented_command(base_dir: Path, tmp_path: Path) -> None:
+    words = ["--prompt", "The chemical formula of water is", "--category", "science", "--max-tokens", "8"]
+    words += ["--temperature", "0.6", "--capture-steps", "--traces-dir", str(tmp_path / "traces")]
+    done = subprocess.run(
+        [*COMMAND, *words], cwd=ROOT, env=environment(base_dir), capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    [path] = traces(tmp_path)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["category"] == "science"
+    assert len(document["intermediate_steps"]) == len(document["tokens"]["output_tokens"])
+    assert done.stdout.startswith("The chemical formula of water is" + document["response"][:1])
+    assert str(path) in done.stdout
+    for title in ("Attention", "Activations", "Logits", "Head "):
+        assert f"\n{title}" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert max(map(len, done.stdout.splitlines()[4:])) <= 80
+    assert f"No nanochat checkpoint in {base_dir}: using the built-in demo model." in done.stderr
+
+
+@pytest.mark.parametrize(("extra", "colored"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colours_only_where_they_are_wanted(
+    base_dir: Path, tmp_path: Path, extra: dict[str, str], colored: bool
+) -> None:
+    terminal, program_side = pty.openpty()
+    variables = environment(base_dir, **{"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "30"} | extra)
+    words = ["--max-tokens", "4", "--traces-dir", str(tmp_path / "traces")]
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=ROOT,
+        env=variables,
+        stdout=program_side,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(program_side)
+    shown = b""
+    while chunk := read_terminal(terminal):
+        shown += chunk
+    os.close(terminal)
+    assert process.wait() == 0
+    assert (b";48;" in shown or b"[48;" in shown) == colored
+    assert b"Head " in shown
+
+
+def read_terminal(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 1 << 16)
+    except OSError:  # Linux says EIO when the program is gone
+        return b""
+
+
+def test_a_terminal_without_unicode_still_gets_everything(base_dir: Path, tmp_path: Path) -> None:
+    words = ["--max-tokens", "2", "--traces-dir", str(tmp_path / "traces")]
+    variables = environment(base_dir, PYTHONIOENCODING="ascii")
+    done = subprocess.run([*COMMAND, *words], cwd=ROOT, env=variables, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"## 0 <|bos|>" in done.stdout
+    done.stdout.decode("ascii")
+
+
+def test_importing_the_command_loads_no_torch_and_prints_nothing() -> None:
+    program = "import sys; import scripts.interpretability_demo; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_quiet_prints_the_response_alone_and_the_same_seed_the_same(run: Run, tmp_path: Path) -> None:
+    first = run("--quiet", "--max-tokens", "6", "--seed", "3")
+    second = run("--quiet", "--max-tokens", "6", "--seed", "3")
+    assert first[0] == second[0] == 0
+    assert first[1] == second[1] != ""
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in traces(tmp_path)]
+    assert [document["response"] + "\n" for document in documents] == [first[1], second[1]]
+
+
+def test_json_is_one_object_with_the_analysis(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("--json", "--max-tokens", "3", "--temperature", "0")
+    found = json.loads(out)
+    assert status == 0
+    assert Path(found["path"]) == traces(tmp_path)[0]
+    assert found["analysis"]["attention"]["layer_stats"]["0"]["attention_entropy"] > 0
+
+
+def test_a_trace_kept_earlier_is_shown_as_when_it_was_written(run: Run, tmp_path: Path) -> None:
+    _, before, _ = run("--max-tokens", "5", "--format", "safetensors")
+    [path] = traces(tmp_path)
+    assert path.suffix == ".safetensors"
+    status, after, notices = run("--trace", path.stem)
+    assert (status, after, notices) == (0, before, "")
+    assert len(traces(tmp_path)) == 1
+
+
+def test_the_head_that_is_asked_for_is_drawn(run: Run) -> None:
+    status, out, _ = run("--max-tokens", "2", "--head", "1.2")
+    assert status == 0
+    assert "\nHead 1.2" in out
+
+
+def test_a_chat_goes_through_the_chat_format(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("--chat", "--prompt", "What is the capital of France?", "--max-tokens", "4")
+    document = json.loads(traces(tmp_path)[0].read_text(encoding="utf-8"))
+    assert status == 0
+    assert document["messages"] == [{"role": "user", "content": "What is the capital of France?"}]
+    assert document["tokens"]["input_text"][1] == "<|user_start|>"
+    assert out.startswith("What is the capital of France?\n")
+
+
+def test_the_best_checkpoint_at_hand_is_taken(run: Run, base_dir: Path, tmp_path: Path) -> None:
+    save_model(base_dir, "base", "d2")
+    assert run("--max-tokens", "2")[0] == 0
+    save_model(base_dir, "chatsft", "d2")
+    status, out, notices = run("--max-tokens", "2")
+    assert status == 0
+    assert "built-in" not in notices
+    assert "sft d2 step 7" in out
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in traces(tmp_path)]
+    assert [document["metadata"]["model_source"] for document in documents] == ["base", "sft"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-i", "sft"],
+        ["-g", "d20"],
+        ["-s", "5"],
+        ["-i", "/nowhere"],
+        ["-i", "demo", "--temperature", "-1"],
+        ["-i", "demo", "--head", "9.0"],
+        ["-i", "demo", "--prompt", ""],
+        ["--trace", "trace_20200101_000000_000000"],
+        ["--trace", "../secret"],
+    ],
+)
+def test_an_error_is_one_line_on_stderr(run: Run, tmp_path: Path, words: list[str]) -> None:
+    status, out, notices = run(*words)
+    errors = [line for line in notices.splitlines() if not line.startswith("Loaded ")]
+    assert status == 1
+    assert out.strip() in ("", "The capital of France is")
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+    assert traces(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "words", [["--head", "3"], ["--head", "a.b"], ["--rows", "-1"], ["--format", "hdf5"], ["--quiet", "--json"]]
+)
+def test_misuse_exits_with_2(run: Run, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        run(*words)
+    assert exit_info.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_ctrl_c_saves_nothing_and_says_so(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def interrupting(tokenizer: object, out: object) -> Callable[[object], None]:
+        return lambda event: (seen.append(event), signal.raise_signal(signal.SIGINT))[0]
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(demo, "token_printer", interrupting)
+    status, _, notices = run("--max-tokens", "20")
+    assert status == 130
+    assert len(seen) == 1
+    assert notices.endswith("Cancelled, nothing saved.\n")
+    assert traces(tmp_path) == []
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    with demo.cancel_on_interrupt() as cancel:
+        signal.raise_signal(signal.SIGINT)
+        assert cancel.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_the_picture_stands_alone(run: Run, tmp_path: Path) -> None:
+    picture = tmp_path / "demo.svg"
+    status, _, notices = run("--max-tokens", "3", "--picture", str(picture))
+    text = picture.read_text(encoding="utf-8")
+    assert status == 0
+    assert str(picture) in notices
+    assert "Attention" in text
+    assert text.replace("http://www.w3.org/2000/svg", "").count("://") == 0
+
+
+def test_a_character_of_several_tokens_is_printed_whole(base_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = RustBPETokenizer.from_directory(DEMO_FOLDER)
+    ids = tokenizer.encode("né 国🙂!")
+    assert len(ids) > 6  # bytes of their own, for a tokenizer that small
+    show = demo.token_printer(tokenizer, demo.make_console(None))
+    for position, token in enumerate(ids):
+        show(TokenEvent(token, "", position, forced=False, surprisal=1.0))
+    assert capsys.readouterr().out == "né 国🙂!"
