@@ -90,6 +90,11 @@ def test_colours_grow_lighter_with_the_value() -> None:
     assert color_of(7.0) == color_of(1.0)
 
 
+def test_small_weights_show_more_than_in_proportion() -> None:
+    assert weight_color(0.25) == color_of(0.54)
+    assert weight_color(0.0) != color_of(0.0)
+
+
 def test_generated_tokens_stand_out_from_the_prompt() -> None:
     lines = drawn(heat_map(uniform(2), ["prompt", "made"], width=80, height=10, generated_from=1), color=True)
     assert "\x1b[1mmade" in lines[1]

@@ -17,19 +17,21 @@ PROMPT_LENGTH = 4
 
 def weights_of(kind: str, size: int) -> np.ndarray:
     """One head that attends mostly to the previous position, the first one, or everything alike."""
-    targets = {"previous": np.maximum(np.arange(size) - 1, 0), "sink": np.zeros(size, int)}
+    previous = np.maximum(np.arange(size) - 1, 0)
+    favoured = {"previous": (previous, 20), "weak previous": (previous, 2), "sink": (np.zeros(size, int), 20)}
     rows = np.tril(np.ones((size, size)))
-    if kind in targets:
-        rows[np.arange(size), targets[kind]] += 20
+    if kind in favoured:
+        keys, extra = favoured[kind]
+        rows[np.arange(size), keys] += extra
     return rows / rows.sum(axis=1, keepdims=True)
 
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    """A document as a trace holds it, of tensors that no model made: head 1.2 looks back one, 2.0 at the start."""
+    """A document as a trace holds it, of tensors that no model made: heads 0.1 and 1.2 look back one, 2.0 at the start."""
     random = np.random.default_rng(0)
     size = len(TOKENS) - 1
-    kinds = {(1, 2): "previous", (2, 0): "sink"}
+    kinds = {(0, 1): "weak previous", (1, 2): "previous", (2, 0): "sink"}
     tensors: dict[str, np.ndarray] = {"output_logits": random.normal(0, 3, (1, 4, VOCABULARY)).astype(np.float32)}
     for layer in range(LAYERS):
         heads = [weights_of(kinds.get((layer, head), "even"), size) for head in range(HEADS)]
@@ -72,8 +74,8 @@ def test_attention_table_has_a_row_a_layer_and_names_roles(document: dict[str, A
     assert "1 sink" in row_of(text, "2")
     entropy = attention["layer_stats"]["0"]["attention_entropy"]
     assert f"{entropy:.2f}" in row_of(text, "0")
-    assert "100%" in row_of(text, "0")  # evenly spread heads reach the most that entropy can be
-    assert "████" in row_of(text, "0")
+    assert "H1 previous 0.5" in row_of(text, "0")
+    assert "█▇██" in row_of(text, "0")  # evenly spread heads reach the most that entropy can be
 
 
 def test_attention_table_without_a_previous_head_names_none(document: dict[str, Any]) -> None:
@@ -122,7 +124,7 @@ def test_logits_table_shows_each_token_with_its_numbers(document: dict[str, Any]
 
 def test_logits_table_keeps_the_most_surprising_rows_in_order(document: dict[str, Any]) -> None:
     logits = document["analysis"]["logits"]
-    logits["surprisal_per_token"] = [1.0, 9.0, None, 5.0]
+    logits["surprisal_per_token"] = [1.0, 5.0, None, 9.0]
     text = drawn(terminal.logits_table(logits, ["one", "two", "three", "four"], [], rows=2))
     assert "two" in text
     assert text.index("two") < text.index("four")
@@ -135,6 +137,19 @@ def test_tables_stay_within_the_terminal_and_keep_their_numbers(document: dict[s
     text = drawn(all_tables(document), width=width)
     assert max(map(len, text.splitlines())) <= width
     assert f"{document['analysis']['attention']['layer_stats']['0']['attention_entropy']:.2f}" in text
+
+
+def test_a_narrow_terminal_cuts_a_row_rather_than_wrap_it(document: dict[str, Any]) -> None:
+    texts = document["tokens"]["output_text"]
+    text = drawn(terminal.logits_table(document["analysis"]["logits"], texts, [], rows=0), width=60)
+    assert [line.split()[0] for line in text.splitlines()[3:7]] == ["1", "2", "3", "4"]
+    assert all(line.rstrip().endswith("…") for line in text.splitlines()[3:7])
+
+
+def test_a_site_that_a_layer_lacks_is_a_dash(document: dict[str, Any]) -> None:
+    del document["analysis"]["activations"]["layer_stats"]["1"]["post_mlp"]
+    text = drawn(terminal.activations_table(document["analysis"]["activations"]))
+    assert row_of(text, "1").rstrip().endswith("–")
 
 
 def test_missing_numbers_are_dashes(document: dict[str, Any]) -> None:
