@@ -84,23 +84,24 @@ def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
     return scores.masked_fill(~span.visible(window), -torch.inf).softmax(-1)
 
 
-def last_row_weights(queries: list[Tensor], keys: list[Tensor], span: Span, windows: list[int], out: Tensor) -> None:
+def last_row_weights(layers: list[tuple[Tensor, Tensor, int]], row: int, span: Span, out: Tensor) -> None:
     """The attention of one new token in several layers at once, one softmax for all of them.
 
-    Decoding is bound by the number of small operations, so the layers share what they can.
+    Decoding a small model is bound by the number of operations, so the layers share what they can.
 
     Args:
-        queries: per layer, (1, H, D).
-        keys: per layer, (S, H_kv, D).
+        layers: of each, q (B, 1, H, D), k (B, S, H_kv, D) and the window.
+        row: which of the B.
         span: one new token, all rows at one position.
-        windows: per layer.
         out: (layers, H, S), float32; receives the weights.
     """
-    layers, H, S = out.shape
-    H_kv, D = keys[0].shape[1:]
-    scores = out.view(layers, H_kv, H // H_kv, S) if out.is_contiguous() else out.new_empty(layers, H_kv, H // H_kv, S)
-    for layer, (q, k, window) in enumerate(zip(queries, keys, windows, strict=True)):
-        torch.bmm(q.view(H_kv, -1, D).to(out.dtype), k.permute(1, 2, 0).to(out.dtype), out=scores[layer])
+    H_kv, D = layers[0][1].shape[2:]
+    scores = out.new_empty(len(layers), H_kv, out.size(1) // H_kv, out.size(2))
+    for (q, k, window), layer_scores in zip(layers, scores.unbind(0), strict=True):
+        if out.dtype != q.dtype:
+            q, k = q.to(out.dtype), k.to(out.dtype)
+        queries, keys = q[row].view(H_kv, -1, D), k[row].permute(1, 2, 0)
+        torch.baddbmm(layer_scores, queries, keys, beta=0, alpha=D**-0.5, out=layer_scores)
         if span.first_key(window) > 0:
-            scores[layer, ..., : span.first_key(window)] = -torch.inf
-    torch.softmax(scores.view(layers, H, S).mul_(D**-0.5), dim=-1, out=out)
+            layer_scores[..., : span.first_key(window)] = -torch.inf
+    torch.softmax(scores.view(out.shape), dim=-1, out=out)

@@ -158,6 +158,17 @@ class _Buffer:
     layers: list[int]
     rows: Tensor
 
+    def __post_init__(self) -> None:
+        self.by_position = self.rows.unsqueeze(2).unbind(0)  # made once: a view costs as much as the copy of a token
+
+    def write(self, values: list[Tensor], start: int, row: int) -> None:
+        """Take one row of the layers' values, each (B, T, *shape), in one operation for all layers."""
+        B, T = values[0].shape[:2]
+        if B > 1:
+            values = [value[row : row + 1] for value in values]
+        out = self.by_position[start] if T == 1 else self.rows[start : start + T].transpose(0, 1)
+        torch.cat(values, out=out)
+
 
 @dataclass
 class Recorder:
@@ -218,15 +229,13 @@ class Recorder:
             if name == WEIGHTS:
                 self._write_weights(values, buffer.rows[start:stop], span, row)
             else:
-                rows = buffer.rows[start:stop].transpose(0, 1)  # (layers, T, ...)
-                torch.stack([value[row] for value in values], out=rows)
+                buffer.write(values, start, row)
         self._write_logits(logits[row], stop)
         self.length = stop
 
     def _write_weights(self, values: list[tuple[Tensor, Tensor, int]], rows: Tensor, span: Span, row: int) -> None:
         if span.count == 1 and span.uniform:
-            queries, keys, windows = zip(*((q[row], k[row], window) for q, k, window in values), strict=True)
-            last_row_weights(list(queries), list(keys), span, list(windows), out=rows[0, :, :, : span.end])
+            last_row_weights(values, row, span, out=rows[0, :, :, : span.end])
             return
         alone = Span([span.starts[row]], span.count, span.device)
         for index, (q, k, window) in enumerate(values):
