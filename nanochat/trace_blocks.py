@@ -1,0 +1,102 @@
+"""Which contiguous part of a stored tensor an index needs, and how to read that part of a JSON tensor."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nanochat.trace_json import Span
+from nanochat.trace_numbers import parse_numbers, shaped
+
+_OPEN, _CLOSE, _COMMA = ord("["), ord("]"), ord(",")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows [first, last) of the last dimension, the shape they have together, and what to index in it then."""
+
+    first: int
+    last: int
+    shape: tuple[int, ...]
+    rest: tuple[Any, ...]
+
+
+def block_for(shape: tuple[int, ...], index: Any) -> Block:
+    """The smallest contiguous block that holds `tensor[index]`; IndexError as numpy raises it."""
+    index = index if isinstance(index, tuple) else (index,)
+    simple = all(isinstance(part, int | np.integer | slice) for part in index)
+    if not simple or len(index) > len(shape):
+        return Block(0, prod(shape[:-1]), shape, index)
+    first, count = 0, prod(shape[:-1])
+    for axis, part in enumerate(index[: len(shape) - 1]):
+        count = count // shape[axis] if shape[axis] else 0
+        if isinstance(part, slice):
+            start, stop, step = part.indices(shape[axis])
+            if step != 1:
+                return Block(first, first + count * shape[axis], shape[axis:], index[axis:])
+            stop = max(start, stop)
+            rest = (slice(None), *index[axis + 1 :])
+            return Block(first + start * count, first + stop * count, (stop - start, *shape[axis + 1 :]), rest)
+        place = int(part) + shape[axis] if part < 0 else int(part)
+        if not 0 <= place < shape[axis]:
+            raise IndexError(f"index {part} is out of bounds for axis {axis} with size {shape[axis]}")
+        first += place * count
+    axes = min(len(index), len(shape) - 1)
+    return Block(first, first + count, shape[axes:], index[axes:])
+
+
+def read_json_block(descriptor: int, span: Span, shape: tuple[int, ...], dtype: str, block: Block) -> np.ndarray:
+    """The values of a block, (*block.shape); only that block's text is parsed.
+
+    Raises ValueError where the text does not match the shape.
+    """
+    text = os.pread(descriptor, span.end - span.start, span.start)
+    if len(text) != span.end - span.start:
+        raise ValueError("the file has become shorter")
+    if not prod(shape):
+        return shaped(parse_numbers(text, dtype), shape).reshape(block.shape)
+    bytes_ = np.frombuffer(text, dtype=np.uint8)
+    opens, closes = np.flatnonzero(bytes_ == _OPEN), np.flatnonzero(bytes_ == _CLOSE)
+    if len(opens) == len(closes) == 1 and len(shape) > 1:  # written flat, with its shape beside it
+        rows = shaped(parse_numbers(text, dtype), shape).reshape(-1, shape[-1])
+        return rows[block.first : block.last].reshape(block.shape)
+    if block.first == block.last:
+        return np.empty(block.shape, dtype=parse_numbers(b"[]", dtype).dtype)
+    starts, ends = _rows(opens, closes, shape)
+    part = text[starts[block.first] : ends[block.last - 1] + 1]
+    wrap = len(block.shape) - 1
+    values = shaped(parse_numbers(b"[" * wrap + part + b"]" * wrap, dtype), (block.last - block.first, shape[-1]))
+    _check_row_lengths(part, starts, ends, block, shape[-1])
+    return values.reshape(block.shape)
+
+
+def _rows(opens: np.ndarray, closes: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Where the brackets of each row of the last dimension stand; ValueError if they do not nest as the shape says."""
+    count = prod(shape[:-1])
+    expected = sum(prod(shape[:axis]) for axis in range(len(shape)))
+    if len(opens) != expected or len(closes) != expected:
+        raise ValueError(f"its brackets do not nest as its shape {list(shape)} says")
+    row = np.arange(count)
+    opened = np.zeros(count, dtype=np.int64)
+    closed = np.zeros(count, dtype=np.int64)
+    size = 1
+    for length in reversed(shape[:-1]):
+        size *= length
+        opened += row // size + 1
+        closed += row // size
+    starts, ends = opens[opened + row], closes[closed + row]
+    if np.any(starts >= ends) or np.any(starts[1:] <= ends[:-1]):
+        raise ValueError(f"its brackets do not nest as its shape {list(shape)} says")
+    return starts, ends
+
+
+def _check_row_lengths(part: bytes, starts: np.ndarray, ends: np.ndarray, block: Block, columns: int) -> None:
+    """Every row must hold as many values as the last dimension: they could otherwise slip from one row to the next."""
+    commas = np.flatnonzero(np.frombuffer(part, dtype=np.uint8) == _COMMA) + starts[block.first]
+    rows = slice(block.first, block.last)
+    inside = np.searchsorted(commas, ends[rows]) - np.searchsorted(commas, starts[rows])
+    if np.any(inside != columns - 1):
+        raise ValueError(f"not every row holds {columns} numbers")

@@ -1,0 +1,233 @@
+"""Writes a trace as JSON: metadata first, tensors last, steps as copies of the rows already written."""
+
+import json
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import orjson
+
+from nanochat.atomic_file import Output
+from nanochat.errors import SettingInvalidError
+from nanochat.trace_numbers import rows_as_json
+from nanochat.trace_tensors import TensorInfo, document_positions, document_tokens, nest, step_index
+
+_BLOCK_VALUES = 1 << 18  # values encoded at once: about 3 MB of text, 10 ms with the interpreter locked
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+_ZERO = b",0.0"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes [start, end) of the file that hold a tensor's data."""
+
+    start: int
+    end: int
+
+
+@dataclass
+class _Rows:
+    """Where each row of a written tensor's last dimension lies in the file; whether it is zero past its diagonal."""
+
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    causal: list[bool] = field(default_factory=list)
+
+    def add(self, text: bytes, position: int, first_row: int, shape: tuple[int, ...]) -> None:
+        """Note the rows of a block `[[..],[..]]`, whose first byte would lie at `position`."""
+        square = len(shape) == 4 and shape[-1] == shape[-2]
+        start, row, columns = 2, first_row, shape[-1]
+        while (end := text.find(b"]", start)) >= 0 and start < len(text):
+            self.starts.append(position + start)
+            self.ends.append(position + end)
+            if square:
+                later = columns - 1 - row % columns
+                self.causal.append(text.endswith(_ZERO * later, start, end))
+            start, row = end + 3, row + 1
+
+
+def document_json(document: Mapping[str, Any]) -> bytes:
+    """A document as JSON text: NaN and infinity are null, lone surrogates become U+FFFD.
+
+    Raises SettingInvalidError for what JSON cannot hold.
+    """
+    try:
+        return orjson.dumps(document, option=_OPTIONS)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    try:
+        text = json.dumps(_plain(document), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return without_surrogates(text).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingInvalidError(
+            f"The trace's metadata cannot be stored as JSON ({error}); keep to strings, numbers, lists and dicts."
+        ) from error
+
+
+def without_surrogates(text: str) -> str:
+    """Text that UTF-8 can hold: a lone surrogate becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _plain(value: Any) -> Any:
+    """What orjson refuses (huge integers, lone surrogates) beside what json refuses (NaN, numpy)."""
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else json.dumps(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def write_trace(
+    output: Output,
+    document: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    infos: Mapping[str, TensorInfo],
+    *,
+    steps: bool,
+) -> tuple[int, dict[str, Span]]:
+    """Write a whole trace; the length of its head and where each tensor's data lies.
+
+    `tensors` is read one tensor at a time, in the order of `infos`, whose dtypes and shapes it must have.
+    """
+    head = document_json(document)
+    output.write(head[:-1])
+    output.write(b'"model_data":{' if head == b"{}" else b',"model_data":{')
+    spans: dict[str, Span] = {}
+    rows: dict[str, _Rows] = {}
+
+    def leaf(name: str) -> None:
+        output.write(b'{"data":')
+        start = output.position
+        rows[name] = _Rows()
+        _write_tensor(output, tensors[name], rows[name] if steps else None)
+        spans[name] = Span(start, output.position)
+        output.write(_leaf_end(infos[name].shape, infos[name].dtype))
+
+    _write_tree(output, nest({name: name for name in infos}), leaf)
+    output.write(b"}")
+    if steps:
+        _write_steps(output, document, infos, rows)
+    output.write(b"}\n")
+    return len(head) - 1, spans
+
+
+def _leaf_end(shape: Sequence[int] | None, dtype: str) -> bytes:
+    return b',"shape":%b,"dtype":"torch.%b"}' % (orjson.dumps(list(shape or ())), dtype.encode())
+
+
+def _write_tree(output: Output, tree: Mapping[str, Any], leaf: Callable[[Any], None]) -> None:
+    """The inside of an object: nested names, and `leaf(name)` writing each value."""
+    comma = b""
+    for key, value in tree.items():
+        output.write(comma + orjson.dumps(key) + b":")
+        if isinstance(value, dict):
+            output.write(b"{")
+            _write_tree(output, value, leaf)
+            output.write(b"}")
+        else:
+            leaf(value)
+        comma = b","
+
+
+def _write_tensor(output: Output, array: np.ndarray, rows: _Rows | None) -> None:
+    """Nested lists of a tensor with at least one dimension, block by block; `rows` notes where its rows lie."""
+    if array.size == 0:
+        output.write(orjson.dumps(array.tolist()))
+        return
+    columns = array.shape[-1]
+    flat = array.reshape(-1, columns)
+    group = array.shape[-2] if array.ndim > 1 else 1
+    block = max(1, _BLOCK_VALUES // columns)
+    output.write(b"[" * array.ndim)
+    for first in range(0, len(flat), group):
+        if first:
+            output.write(_separator(array.shape, first))
+        for row in range(first, first + group, block):
+            if row > first:
+                output.write(b"],[")
+            text = rows_as_json(flat[row : min(row + block, first + group)])
+            if rows is not None:
+                rows.add(text, output.position - 2, row, array.shape)
+            output.write(memoryview(text)[2:-2])
+    output.write(b"]" * array.ndim)
+
+
+def _separator(shape: tuple[int, ...], row: int) -> bytes:
+    """What stands before row `row` of the last dimension: one bracket pair for each dimension that begins anew."""
+    brackets, rows = 1, 1
+    for size in reversed(shape[1:-1]):
+        rows *= size
+        if row % rows:
+            break
+        brackets += 1
+    return b"]" * brackets + b"," + b"[" * brackets
+
+
+def _write_steps(
+    output: Output, document: Mapping[str, Any], infos: Mapping[str, TensorInfo], rows: Mapping[str, _Rows]
+) -> None:
+    """The steps, each copied from the rows that the file already holds."""
+    positions = document_positions(document)
+    _, generated = document_tokens(document)
+    output.write(b',"intermediate_steps":[')
+    output.flush()
+    with mmap.mmap(output.descriptor, output.position, access=mmap.ACCESS_READ) as file, memoryview(file) as text:
+        for step in range(positions.steps):
+            token = generated[step] if step < len(generated) else None
+            head = orjson.dumps({"step": step, "token": token})
+            output.write((b"," if step else b"") + head[:-1])
+            places = {
+                name: (name, index)
+                for name, info in infos.items()
+                if info.size() and (index := step_index(name, info.shape, positions, step))
+            }
+            if places:
+                output.write(b",")
+            _write_tree(output, nest(places), lambda place: _write_view(output, text, infos, rows, *place))
+            output.write(b"}")
+        output.flush()
+    output.write(b"]")
+
+
+def _write_view(
+    output: Output,
+    text: memoryview,
+    infos: Mapping[str, TensorInfo],
+    rows: Mapping[str, _Rows],
+    name: str,
+    index: tuple[slice, ...],
+) -> None:
+    """One tensor of one step: rows [first, last) of its second dimension, or of each attention head."""
+    shape, known = infos[name].shape or (), rows[name]
+    output.write(b'{"data":' + b"[" * len(shape))
+    first, last = index[-1].start, index[-1].stop
+    if len(index) == 4:
+        first, keys = index[2].start, index[3].stop
+        view = (1, shape[1], last - first, keys)
+        for head in range(shape[1]):
+            output.write(b"]],[[" if head else b"")
+            for row in range(head * shape[2] + first, head * shape[2] + last):
+                output.write(b"" if row == head * shape[2] + first else b"],[")
+                output.write(text[known.starts[row] : _prefix_end(text, known, row, keys, shape[3])])
+    else:
+        inner = prod(shape[2:-1])
+        view = (1, last - first, *shape[2:])
+        output.write(text[known.starts[first * inner] : known.ends[last * inner - 1]])
+    output.write(b"]" * len(shape) + _leaf_end(view, infos[name].dtype))
+
+
+def _prefix_end(text: memoryview, rows: _Rows, row: int, keys: int, columns: int) -> int:
+    """Where the first `keys` values of a row end."""
+    if rows.causal[row] and keys > row % columns:
+        return rows.ends[row] - len(_ZERO) * (columns - keys)
+    start, end = rows.starts[row], rows.ends[row]
+    values = bytes(text[start:end]).split(b",")
+    return start + sum(map(len, values[:keys])) + keys - 1

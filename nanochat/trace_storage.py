@@ -1,0 +1,218 @@
+"""Traces on disk: one folder, one file per trace, in either of two formats."""
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from nanochat.atomic_file import publish, remove_dead_files, storage_error, sync_folder, temporary_file
+from nanochat.catalogue import Catalogue, FileKey
+from nanochat.errors import (
+    CategoryInvalidError,
+    SettingInvalidError,
+    StorageError,
+    TraceIdInvalidError,
+    TraceNotFoundError,
+    TraceUnreadableError,
+)
+from nanochat.trace import FORMATS, Trace, assemble, open_regular, scan_file, write
+from nanochat.trace_listing import Listing, TraceEntry, describe, known_index, summarize, valid_trace_id
+from nanochat.trace_tensors import TensorInfo, check_names, dtype_name
+
+__all__ = ["TraceEntry", "TraceStorage"]
+
+SCHEMA_VERSION = 1
+_READING_ORDER = ("safetensors", "json")
+_LONGEST_CATEGORY = 200
+
+
+class TraceStorage:
+    """A folder of traces. Threads may share it; several processes may use one folder.
+
+    The folder is made by the first trace. Raises StorageError if something other than a folder is in its place.
+    """
+
+    def __init__(
+        self, directory: Path | str, format: str = "json", catalogue: Catalogue | Path | str | None = None
+    ) -> None:
+        self.directory = Path(directory)
+        self.format = _checked_format(format)
+        self.catalogue = catalogue if isinstance(catalogue, Catalogue) else Catalogue(catalogue)
+        if os.path.lexists(self.directory) and not os.path.isdir(self.directory):
+            raise StorageError(f"{self.directory} is not a folder; choose another traces folder, or move it away.")
+        self._listing = Listing(self.directory, self.catalogue)
+        remove_dead_files(self.directory)
+
+    def check_writable(self) -> None:
+        """Make the folder and write to it; StorageError or StorageFullError if a trace could not be saved."""
+        self._make_folder()
+        with temporary_file(self.directory, "check") as (output, _):
+            output.write(b"\0")
+            output.flush()
+
+    def create_trace(
+        self,
+        document: Mapping[str, Any],
+        tensors: Mapping[str, np.ndarray],
+        *,
+        steps: bool = False,
+        format: str | None = None,
+        dtype: str | None = None,
+    ) -> str:
+        """Save a trace, whole or not at all, and durably; its new id.
+
+        `tensors` are read one at a time; `dtype` is what floating tensors are stored as (float32, bfloat16,
+        float16), their own by default. Raises StorageError, StorageFullError, SettingInvalidError (a tensor name,
+        dtype, or a value too large for the dtype), CategoryInvalidError.
+        """
+        format = self.format if format is None else _checked_format(format)
+        _check_category(document.get("category"))
+        check_names(tensors)
+        infos = {name: TensorInfo(array.shape, dtype_name(array.dtype)) for name, array in tensors.items()}
+        if scalars := [name for name, info in infos.items() if not info.shape]:
+            raise SettingInvalidError(f"{', '.join(scalars)} is a single number; put it into the metadata.")
+        self._make_folder()
+        now = datetime.now()
+        base = now.strftime("trace_%Y%m%d_%H%M%S_%f")
+        suffix = 1
+        while True:
+            trace_id = base if suffix == 1 else f"{base}_{suffix}"
+            added = {"schema_version": SCHEMA_VERSION, "trace_id": trace_id, "timestamp": now.isoformat()}
+            content = assemble({**document, **added}, tensors, infos, dtype=dtype, steps=steps)
+            if not self._files(trace_id) and self._save(trace_id, format, content, steps):
+                return trace_id
+            suffix += 1
+
+    def _save(self, trace_id: str, format: str, content: tuple, steps: bool) -> bool:
+        """Write one file; False if its id was taken meanwhile."""
+        final = self.directory / f"{trace_id}.{format}"
+        with temporary_file(self.directory, trace_id) as (output, temporary):
+            index = write(output, format, *content, steps=steps)
+            if not publish(output, temporary, final):
+                return False
+            if len(self._files(trace_id)) > 1:  # another process took the id, in the other format
+                os.unlink(final)
+                return False
+            key = FileKey.of(os.fstat(output.descriptor))
+        self._listing.keep(describe(final.name, key, index, complete=True))
+        return True
+
+    def _make_folder(self) -> None:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, self.directory) from error
+
+    def _files(self, trace_id: str) -> list[Path]:
+        """Files of an id, the one to read first."""
+        if not valid_trace_id(trace_id):
+            raise TraceIdInvalidError(
+                f"{trace_id[:80]!r} is not a trace id: 1 to 200 letters, digits, '_', '-'. `list_traces()` has them all."
+            )
+        paths = (self.directory / f"{trace_id}.{format}" for format in _READING_ORDER)
+        return [path for path in paths if os.path.lexists(path)]
+
+    def _existing(self, trace_id: str) -> list[Path]:
+        if found := self._files(trace_id):
+            return found
+        raise TraceNotFoundError(f"There is no trace {trace_id} in {self.directory}; `list_traces()` has them all.")
+
+    def list_traces(self, category: str | None = None) -> list[str]:
+        """Ids of readable traces, newest first; `list_entries` has the unreadable ones too.
+
+        Raises CategoryInvalidError for a category that no trace has, StorageError.
+        """
+        return [entry.trace_id for entry in self.list_entries(category) if entry.readable]
+
+    def list_entries(self, category: str | None = None) -> list[TraceEntry]:
+        """All traces, newest first, unreadable ones with the reason. Errors as in `list_traces`."""
+        entries = self._listing.entries()
+        if category is None:
+            return entries
+        chosen = [entry for entry in entries if entry.category == category]
+        if not chosen:
+            known = ", ".join(sorted({entry.category for entry in entries if entry.category is not None}))
+            raise CategoryInvalidError(f"No trace has the category {category!r}; there are: {known or 'none yet'}.")
+        return chosen
+
+    def open_trace(self, trace_id: str) -> Trace:
+        """A trace to read from. Raises TraceIdInvalidError, TraceNotFoundError, TraceUnreadableError."""
+        problem: TraceUnreadableError | None = None
+        for path in self._existing(trace_id):
+            try:
+                return self._open(path)
+            except TraceUnreadableError as error:
+                problem = problem or error
+        assert problem
+        raise problem
+
+    def _open(self, path: Path) -> Trace:
+        descriptor = open_regular(path)
+        try:
+            key = FileKey.of(os.fstat(descriptor))
+            row = self._listing.row(path.name, key)
+            index = known_index(row, descriptor) if row else None
+            if index is None:
+                try:
+                    index = scan_file(descriptor, path.suffix[1:])
+                    self._listing.keep(describe(path.name, key, index, complete=True))
+                except TraceUnreadableError as error:
+                    raise TraceUnreadableError(f"{path} cannot be read: {error}") from error
+            return Trace(path, descriptor, index)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def load_trace(self, trace_id: str) -> dict[str, Any]:
+        """The whole document, tensors as nested lists. Errors as in `open_trace`."""
+        with self.open_trace(trace_id) as trace:
+            return trace.whole()
+
+    def get_trace_summary(self, trace_id: str) -> dict[str, Any]:
+        """trace_id, timestamp, prompt, response, category, metadata, model, generation, data_info.
+
+        `data_info`: `tensors` (shape and dtype of each), `num_layers`, `num_tokens`, `num_steps`,
+        `intermediate_steps`. Errors as in `open_trace`.
+        """
+        path = self._existing(trace_id)[0]
+        try:
+            row = self._listing.row(path.name, FileKey.of(os.stat(path)))
+        except OSError:
+            row = None
+        if row and row.summary:
+            return {"trace_id": trace_id, **orjson.loads(row.summary)}
+        with self.open_trace(trace_id) as trace:
+            return {"trace_id": trace_id, **summarize(trace.index)}
+
+    def delete_trace(self, trace_id: str) -> None:
+        """Delete a trace in all its formats. Raises TraceIdInvalidError, TraceNotFoundError, StorageError."""
+        files = self._existing(trace_id)
+        for path in files:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise StorageError(f"Cannot delete {path} ({error.strerror}); check the folder's rights.") from error
+        self._listing.forget([path.name for path in files])
+        try:
+            sync_folder(self.directory)
+        except OSError as error:
+            raise storage_error(error, self.directory) from error
+
+
+def _checked_format(format: str) -> str:
+    if format not in FORMATS:
+        raise SettingInvalidError(f"There is no trace format {format!r}; use one of {', '.join(FORMATS)}.")
+    return format
+
+
+def _check_category(category: object) -> None:
+    if category is None:
+        return
+    if not isinstance(category, str) or not category.strip() or not category.isprintable():
+        raise CategoryInvalidError(f"{category!r} cannot be a category; use a short printable text.")
+    if len(category) > _LONGEST_CATEGORY:
+        raise CategoryInvalidError(f"A category has at most {_LONGEST_CATEGORY} characters, not {len(category)}.")
