@@ -45,6 +45,8 @@ class Engine:
 
     def __init__(self, model: Any, tokenizer: Any):
         self.model, self.tokenizer = model, tokenizer
+        self.prefill_chunk = PREFILL_CHUNK
+        self.end_tokens = frozenset((tokenizer.encode_special("<|assistant_end|>"), tokenizer.get_bos_token_id()))
 
     def generate(
         self,
@@ -133,7 +135,7 @@ class Engine:
         first = self._cache(1, capacity if num_samples == 1 else len(tokens))
         ids = torch.tensor([list(tokens)], device=self.model.get_device())
         logits = None
-        for chunk in ids.split(PREFILL_CHUNK, dim=1):
+        for chunk in ids.split(self.prefill_chunk, dim=1):
             _check(cancel)
             logits = self.model.forward(chunk, kv_cache=first)[:, -1]
         assert logits is not None
@@ -157,7 +159,7 @@ class Engine:
         token = row.forced_tokens.popleft() if forced else sampled
         row.current_tokens.append(token)
         special = self.tokenizer.encode_special
-        if token in (special("<|assistant_end|>"), self.tokenizer.get_bos_token_id()):
+        if token in self.end_tokens:
             row.completed = True
         elif token == special("<|python_start|>"):
             row.in_python_block, row.python_expr_tokens = True, []
@@ -183,13 +185,12 @@ class Engine:
 
         Args: as for `generate`.
         """
-        ends = {self.tokenizer.encode_special("<|assistant_end|>"), self.tokenizer.get_bos_token_id()}
         results = [list(tokens) for _ in range(num_samples)]
         masks = [[0] * len(tokens) for _ in range(num_samples)]
         completed = [False] * num_samples
         for column, column_masks in self.generate(tokens, num_samples, **kwargs):
             for i, (token, mask) in enumerate(zip(column, column_masks, strict=True)):
-                completed[i] = completed[i] or token in ends
+                completed[i] = completed[i] or token in self.end_tokens
                 if not completed[i]:
                     results[i].append(token)
                     masks[i].append(mask)

@@ -246,7 +246,7 @@ class InterpretabilityEngine:
             )
             for step in _timed(steps, run):
                 self._take(run, step, on_token)
-        if run.generated and run.generated[-1] in self._end_tokens():
+        if run.generated and run.generated[-1] in self.engine.end_tokens:
             run.stop_reason = self.tokenizer.token_text(run.generated[-1]).strip("<|>")
         elif max_tokens < settings.max_tokens:
             run.stop_reason = "context_full"
@@ -261,16 +261,13 @@ class InterpretabilityEngine:
             surprisal = token_statistics(step.logits[0].cpu().numpy(), token)["surprisal"]
             on_token(TokenEvent(token, self.tokenizer.token_text(token), position, not step.masks[0], surprisal))
 
-    def _end_tokens(self) -> set[int]:
-        return {self.tokenizer.encode_special("<|assistant_end|>"), self.tokenizer.get_bos_token_id()}
-
     def _document(
         self, run: _Run, settings: GenerationSettings, category: str, extra: dict[str, Any]
     ) -> dict[str, Any]:
         """Everything but the tensors and the analysis, in the order the file has it."""
         config, provenance = self.model.config, self.model.provenance
         text = self.tokenizer.token_text
-        response = [token for token in run.generated if token not in self._end_tokens()]
+        response = [token for token in run.generated if token not in self.engine.end_tokens]
         decoded = max(len(run.generated) - 1, 0)
         timings = {
             "prefill_seconds": round(run.prefill_seconds, 6),
