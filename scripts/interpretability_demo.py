@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,18 +146,17 @@ def run(args: argparse.Namespace, out: Console) -> None:
     """Generate, or open what was generated, and show it."""
     storage = TraceStorage(args.traces_dir, format=args.format)
     trace_id = args.trace or generate(args, storage, out)
-    path = storage.path_of(trace_id)
     with storage.open_trace(trace_id) as trace:
         check_complete(trace.document, trace_id)
         if args.json:
-            print(json.dumps(summary(trace.document, path), ensure_ascii=False))
+            print(json.dumps(summary(trace), ensure_ascii=False))
         elif args.quiet:
             out.print(Text(printable(trace.document["response"])), soft_wrap=True)
-            _notice(f"Trace: {path}")
+            _notice(f"Trace: {trace.path}")
         else:
             if args.trace:
                 out.print(written(trace.document), soft_wrap=True)
-            report(trace, path, out, rows=args.rows, wish=args.head)
+            report(trace, out, rows=args.rows, wish=args.head)
     if args.picture:
         save_picture(out, args.picture)
         _notice(f"Picture: {args.picture}")
@@ -165,13 +164,12 @@ def run(args: argparse.Namespace, out: Console) -> None:
 
 def generate(args: argparse.Namespace, storage: TraceStorage, out: Console) -> str:
     """Write with the model, token by token on `out`, and give the id of the trace that was kept of it."""
+    storage.check_writable()
     engine = load_engine(args, storage)
     if args.head:
         check_head(args.head, vars(engine.model.config))
     prompt = {"messages": [{"role": "user", "content": args.prompt}]} if args.chat else {"prompt": args.prompt}
-    silent = args.json or args.quiet
-    if not silent:
-        out.print(prompt_text(args.prompt, args.chat), end="", soft_wrap=True)
+    live = None if args.json or args.quiet else LiveText(prompt_text(args.prompt, args.chat), engine.tokenizer, out)
     with cancel_on_interrupt() as cancel:
         result = engine.generate_and_capture(
             **prompt,
@@ -181,23 +179,32 @@ def generate(args: argparse.Namespace, storage: TraceStorage, out: Console) -> s
             top_k=args.top_k,
             seed=args.seed,
             capture_intermediate_steps=args.capture_steps,
-            on_token=None if silent else token_printer(engine.tokenizer, out),
+            on_token=live,
             cancel=cancel,
         )
-    if not silent:
-        out.print()
+    if live is not None:
+        live.end()
     return result["trace_id"]
 
 
-def token_printer(tokenizer: RustBPETokenizer, out: Console) -> Callable[[TokenEvent], None]:
-    """Prints each token as it comes; a character that several tokens make up comes with its last one."""
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+class LiveText:
+    """The text as it comes: the prompt before the first token, a character of several tokens with its last one."""
 
-    def show(event: TokenEvent) -> None:
-        text = decoder.decode(tokenizer.decode_single_token_bytes(event.token))
-        out.print(token_text(text, event.surprisal, event.forced), end="", soft_wrap=True)
+    def __init__(self, prompt: Text, tokenizer: RustBPETokenizer, out: Console):
+        self.pending, self.tokenizer, self.out = prompt, tokenizer, out
+        self.decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
 
-    return show
+    def __call__(self, event: TokenEvent) -> None:
+        text = self.decoder.decode(self.tokenizer.decode_single_token_bytes(event.token))
+        self._print(self.pending + token_text(text, event.surprisal, event.forced))
+        self.pending = Text()
+
+    def end(self) -> None:
+        """Finish the line."""
+        self._print(self.pending + Text(printable(self.decoder.decode(b"", final=True)) + "\n"))
+
+    def _print(self, text: Text) -> None:
+        self.out.print(text, end="", soft_wrap=True)
 
 
 def load_engine(args: argparse.Namespace, storage: TraceStorage) -> InterpretabilityEngine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -46,10 +45,10 @@ def check_complete(document: Mapping[str, Any], trace_id: str) -> None:
         )
 
 
-def summary(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def summary(trace: Trace) -> dict[str, Any]:
     """What --json prints."""
     keys = ("trace_id", "prompt", "response", "category", "metadata", "model", "generation", "analysis")
-    return {"path": str(path)} | {key: document.get(key) for key in keys}
+    return {"path": str(trace.path)} | {key: trace.document.get(key) for key in keys}
 
 
 def prompt_text(prompt: str, chat: bool) -> Text:
@@ -72,13 +71,13 @@ def forced_of(document: Mapping[str, Any]) -> list[bool]:
     return list(map(bool, tokens["forced"][-count:])) if count else []
 
 
-def report(trace: Trace, path: Path, out: Console, *, rows: int, wish: tuple[int, int] | None) -> None:
+def report(trace: Trace, out: Console, *, rows: int, wish: tuple[int, int] | None) -> None:
     """The trace's path, its tables, and one head."""
     document = trace.document
     if out.color_system and not out.no_color:
         out.print(surprisal_legend())
     out.print()
-    out.print(Text.assemble(("Trace  ", "bold"), trace_line(document, path)), soft_wrap=True)
+    out.print(Text.assemble(("Trace  ", "bold"), trace_line(trace)), soft_wrap=True)
     out.print(Text.assemble(("Model  ", "bold"), model_line(document)), soft_wrap=True)
     out.print()
     analysis, texts = document["analysis"], document["tokens"]["output_text"]
@@ -123,8 +122,9 @@ def palette_of(out: Console) -> str:
     return "shades" if out.encoding.startswith("utf") else "ascii"
 
 
-def trace_line(document: Mapping[str, Any], path: Path) -> str:
+def trace_line(trace: Trace) -> str:
     """Where the trace is, how large, how long it took."""
+    document, path = trace.document, trace.path
     timings = document["generation"]["timings"]
     seconds = timings["prefill_seconds"] + timings["decode_seconds"]
     count = len(document["tokens"]["output_tokens"])
