@@ -1,6 +1,6 @@
 """Which contiguous part of a stored tensor an index needs, and how to read that part of a JSON tensor."""
 
-import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nanochat.trace_json import Span
 from nanochat.trace_numbers import parse_numbers, shaped
+from nanochat.trace_tensors import Span
 
-_OPEN, _CLOSE, _COMMA = ord("["), ord("]"), ord(",")
+_COMMA = ord(",")
+_LONG_ROW = 4096  # bytes
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,14 @@ def read_json_block(descriptor: int, span: Span, shape: tuple[int, ...], dtype: 
 
     Raises ValueError where the text does not match the shape.
     """
-    text = os.pread(descriptor, span.end - span.start, span.start)
-    if len(text) != span.end - span.start:
-        raise ValueError("the file has become shorter")
+    text = span.read(descriptor)
     if not prod(shape):
         return shaped(parse_numbers(text, dtype), shape).reshape(block.shape)
-    bytes_ = np.frombuffer(text, dtype=np.uint8)
-    opens, closes = np.flatnonzero(bytes_ == _OPEN), np.flatnonzero(bytes_ == _CLOSE)
+    rows = prod(shape[:-1])
+    opens, closes = _places(text, b"[", rows), _places(text, b"]", rows)
     if len(opens) == len(closes) == 1 and len(shape) > 1:  # written flat, with its shape beside it
-        rows = shaped(parse_numbers(text, dtype), shape).reshape(-1, shape[-1])
-        return rows[block.first : block.last].reshape(block.shape)
+        values = shaped(parse_numbers(text, dtype), shape).reshape(-1, shape[-1])
+        return values[block.first : block.last].reshape(block.shape)
     if block.first == block.last:
         return np.empty(block.shape, dtype=parse_numbers(b"[]", dtype).dtype)
     starts, ends = _rows(opens, closes, shape)
@@ -71,6 +70,13 @@ def read_json_block(descriptor: int, span: Span, shape: tuple[int, ...], dtype: 
     values = shaped(parse_numbers(b"[" * wrap + part + b"]" * wrap, dtype), (block.last - block.first, shape[-1]))
     _check_row_lengths(part, starts, ends, block, shape[-1])
     return values.reshape(block.shape)
+
+
+def _places(text: bytes, bracket: bytes, rows: int) -> np.ndarray:
+    """Where a bracket stands in the text."""
+    if len(text) > _LONG_ROW * rows:  # few: from one to the next is faster than a look at every byte
+        return np.array([found.start() for found in re.finditer(re.escape(bracket), text)], dtype=np.int64)
+    return np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord(bracket))
 
 
 def _rows(opens: np.ndarray, closes: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

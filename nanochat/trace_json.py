@@ -13,19 +13,15 @@ import orjson
 from nanochat.atomic_file import Output
 from nanochat.errors import SettingInvalidError
 from nanochat.trace_numbers import rows_as_json
-from nanochat.trace_tensors import TensorInfo, document_positions, document_tokens, nest, step_index
+from nanochat.trace_tensors import Span, TensorInfo, document_positions, document_tokens, nest, step_index
 
 _BLOCK_VALUES = 1 << 18  # values encoded at once: about 3 MB of text, 10 ms with the interpreter locked
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _ZERO = b",0.0"
 
-
-@dataclass(frozen=True)
-class Span:
-    """Bytes [start, end) of the file that hold a tensor's data."""
-
-    start: int
-    end: int
+Tensors = Mapping[str, np.ndarray]
+Infos = Mapping[str, TensorInfo]
+OwnStep = tuple[Mapping[str, Any], Tensors, Infos]
 
 
 @dataclass
@@ -88,13 +84,15 @@ def _plain(value: Any) -> Any:
 def write_trace(
     output: Output,
     document: Mapping[str, Any],
-    tensors: Mapping[str, np.ndarray],
-    infos: Mapping[str, TensorInfo],
+    tensors: Tensors,
+    infos: Infos,
     *,
     steps: bool,
+    own_steps: Sequence[OwnStep] = (),
 ) -> tuple[int, dict[str, Span]]:
     """Write a whole trace; the length of its head and where each tensor's data lies.
 
+    `steps`: spell out the steps, from the rows of the tensors; or `own_steps`, those of an older file, as they are.
     `tensors` is read one tensor at a time, in the order of `infos`, whose dtypes and shapes it must have.
     """
     head = document_json(document)
@@ -104,23 +102,30 @@ def write_trace(
     rows: dict[str, _Rows] = {}
 
     def leaf(name: str) -> None:
-        output.write(b'{"data":')
-        start = output.position
         rows[name] = _Rows()
-        _write_tensor(output, tensors[name], rows[name] if steps else None)
-        spans[name] = Span(start, output.position)
-        output.write(_leaf_end(infos[name].shape, infos[name].dtype))
+        spans[name] = _write_leaf(output, tensors[name], infos[name], rows[name] if steps else None)
 
     _write_tree(output, nest({name: name for name in infos}), leaf)
     output.write(b"}")
-    if steps:
+    if own_steps:
+        _write_own_steps(output, own_steps)
+    elif steps:
         _write_steps(output, document, infos, rows)
     output.write(b"}\n")
     return len(head) - 1, spans
 
 
-def _leaf_end(shape: Sequence[int] | None, dtype: str) -> bytes:
-    return b',"shape":%b,"dtype":"torch.%b"}' % (orjson.dumps(list(shape or ())), dtype.encode())
+def _write_leaf(output: Output, array: np.ndarray, info: TensorInfo, rows: _Rows | None) -> Span:
+    output.write(b'{"data":')
+    start = output.position
+    _write_tensor(output, array, rows)
+    span = Span(start, output.position)
+    output.write(_leaf_end(info.dims, info.dtype))
+    return span
+
+
+def _leaf_end(shape: Sequence[int], dtype: str) -> bytes:
+    return b',"shape":%b,"dtype":"torch.%b"}' % (orjson.dumps(list(shape)), dtype.encode())
 
 
 def _write_tree(output: Output, tree: Mapping[str, Any], leaf: Callable[[Any], None]) -> None:
@@ -171,9 +176,7 @@ def _separator(shape: tuple[int, ...], row: int) -> bytes:
     return b"]" * brackets + b"," + b"[" * brackets
 
 
-def _write_steps(
-    output: Output, document: Mapping[str, Any], infos: Mapping[str, TensorInfo], rows: Mapping[str, _Rows]
-) -> None:
+def _write_steps(output: Output, document: Mapping[str, Any], infos: Infos, rows: Mapping[str, _Rows]) -> None:
     """The steps, each copied from the rows that the file already holds."""
     positions = document_positions(document)
     _, generated = document_tokens(document)
@@ -187,7 +190,7 @@ def _write_steps(
             places = {
                 name: (name, index)
                 for name, info in infos.items()
-                if info.size() and (index := step_index(name, info.shape, positions, step))
+                if info.size and (index := step_index(name, info.shape, positions, step))
             }
             if places:
                 output.write(b",")
@@ -197,16 +200,30 @@ def _write_steps(
     output.write(b"]")
 
 
+def _write_own_steps(output: Output, steps: Sequence[OwnStep]) -> None:
+    """Steps that have tensors of their own."""
+    output.write(b',"intermediate_steps":[')
+    for number, (small, tensors, infos) in enumerate(steps):
+        output.write((b"," if number else b"") + document_json(small)[:-1] + (b"," if infos else b""))
+
+        def leaf(name: str, tensors: Tensors = tensors, infos: Infos = infos) -> None:
+            _write_leaf(output, tensors[name], infos[name], None)
+
+        _write_tree(output, nest({name: name for name in infos}), leaf)
+        output.write(b"}")
+    output.write(b"]")
+
+
 def _write_view(
     output: Output,
     text: memoryview,
-    infos: Mapping[str, TensorInfo],
+    infos: Infos,
     rows: Mapping[str, _Rows],
     name: str,
     index: tuple[slice, ...],
 ) -> None:
     """One tensor of one step: rows [first, last) of its second dimension, or of each attention head."""
-    shape, known = infos[name].shape or (), rows[name]
+    shape, known = infos[name].dims, rows[name]
     output.write(b'{"data":' + b"[" * len(shape))
     first, last = index[-1].start, index[-1].stop
     if len(index) == 4:

@@ -1,32 +1,22 @@
 """The traces of a folder as they stand now: what listings show, kept in memory and checked against the folder."""
 
 import os
-import re
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from nanochat import trace_scan
 from nanochat.catalogue import Catalogue, FileKey, Row
 from nanochat.errors import NanoscopeError, StorageError, TraceNotFoundError, TraceUnreadableError
-from nanochat.trace import open_regular, scan_file
-from nanochat.trace_json import Span, document_json
-from nanochat.trace_scan import TraceIndex
-from nanochat.trace_tensors import TensorInfo, data_info, document_positions
+from nanochat.trace_file import TraceFile
+from nanochat.trace_rows import read_row, unreadable, valid_trace_id
 
 TRUST_SECONDS = 2.0
 _RACY_NS = 50_000_000  # two changes within one tick of the file system's clock look like one
-_SCANNED_WHOLE = 64 << 20  # bytes; of larger files listings read the head and the end
 _BATCH = 500
-_SHOWN_TEXT = 4000
-_TRACE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-_TRACE_KEYS = {"trace_id", "tokens", "model_data"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,104 +42,6 @@ class _File:
     key: FileKey
     moment: float
     entry: TraceEntry
-
-
-def valid_trace_id(trace_id: str) -> bool:
-    """Whether a trace id may become a file name."""
-    return bool(_TRACE_ID.fullmatch(trace_id))
-
-
-def summarize(index: TraceIndex) -> dict[str, Any]:
-    """What a summary holds: the document without tokens, messages and analysis, and the tensors' shapes and dtypes."""
-    document = index.document
-    info = document.get("data_info")
-    if not isinstance(info, dict) or "tensors" not in info:
-        info = data_info(index.infos, document_positions(document), bool(index.steps))
-    texts = {key: document.get(key) for key in ("timestamp", "prompt", "response")}
-    category, metadata = document.get("category"), document.get("metadata")
-    return {
-        **{key: text if isinstance(text, str) else "" for key, text in texts.items()},
-        "category": category if isinstance(category, str) else None,
-        "metadata": metadata if isinstance(metadata, dict) else {},
-        "model": document.get("model"),
-        "generation": document.get("generation"),
-        "data_info": info,
-    }
-
-
-def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> Row:
-    """The catalogue's row of a readable file; `complete`: the index has the places of all tensors."""
-    document = index.document
-    if not document.keys() & _TRACE_KEYS and not index.tensors:
-        raise TraceUnreadableError("It is JSON, but not a trace; move it out of the traces folder.")
-    summary = summarize(index)
-    positions = document_positions(document)
-    entry = {
-        "timestamp": summary["timestamp"],
-        "category": summary["category"],
-        "prompt": summary["prompt"][:_SHOWN_TEXT],
-        "response": summary["response"][:_SHOWN_TEXT],
-        "prompt_tokens": positions.prompt,
-        "response_tokens": positions.generated,
-        "readable": True,
-        "reason": "",
-        "moment": _moment(summary["timestamp"], key),
-    }
-    tensors = None
-    if complete and index.head_end is not None and not index.steps:
-        infos = index.infos
-        places = {
-            tensor: [span.start, span.end, infos[tensor].shape, infos[tensor].dtype, infos[tensor].problem]
-            for tensor, span in index.tensors.items()
-        }
-        tensors = orjson.dumps({"head_end": index.head_end, "tensors": places})
-    known = complete or "data_info" in document
-    return Row(name, key, document_json(entry), document_json(summary) if known else None, tensors)
-
-
-def known_index(row: Row, descriptor: int) -> TraceIndex | None:
-    """The index of a JSON trace from its row, so that the file need not be walked; None if the row does not hold it."""
-    if row.tensors is None:
-        return None
-    places = orjson.loads(row.tensors)
-    head_end = places["head_end"]
-    index = TraceIndex(trace_scan.loads(os.pread(descriptor, head_end, 0) + b"}"), head_end=head_end)
-    for name, (start, end, shape, dtype, problem) in places["tensors"].items():
-        index.tensors[name] = Span(start, end)
-        index.infos[name] = TensorInfo(None if shape is None else tuple(shape), dtype, problem)
-    return index
-
-
-def unreadable(name: str, key: FileKey, reason: str) -> Row:
-    """The row of a file that is not a trace, or not a whole one."""
-    entry = {
-        "timestamp": "", "category": None, "prompt": "", "response": "", "prompt_tokens": 0, "response_tokens": 0,
-        "readable": False, "reason": reason, "moment": key.mtime_ns / 1e9,
-    }  # fmt: skip
-    return Row(name, key, document_json(entry))
-
-
-def _moment(timestamp: str, key: FileKey) -> float:
-    try:
-        return datetime.fromisoformat(timestamp).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return key.mtime_ns / 1e9
-
-
-def read_row(path: Path) -> Row:
-    """The row of a file, read without parsing tensors. Raises TraceUnreadableError, FileNotFoundError-like errors."""
-    descriptor = open_regular(path)
-    try:
-        key = FileKey.of(os.fstat(descriptor))
-        if path.suffix == ".json":
-            large = key.size > _SCANNED_WHOLE and trace_scan.closes_well(descriptor, key.size)
-            if large or trace_scan.is_canonical(descriptor, key.size):
-                head = trace_scan.read_head(descriptor, key.size)
-                if head is not None:
-                    return describe(path.name, key, TraceIndex(head[0]), complete=False)
-        return describe(path.name, key, scan_file(descriptor, path.suffix[1:]), complete=True)
-    finally:
-        os.close(descriptor)
 
 
 class Listing:
@@ -266,7 +158,11 @@ class Listing:
         try:
             if not valid_trace_id(path.stem):
                 raise TraceUnreadableError("Its name is not a trace id; rename it with letters, digits, '_' and '-'.")
-            row = read_row(path)
+            file = TraceFile(path)
+            try:
+                row = read_row(file)
+            finally:
+                file.close()
         except TraceNotFoundError:
             return None
         except (NanoscopeError, OSError, ValueError, OverflowError, RecursionError, MemoryError) as error:

@@ -5,6 +5,7 @@ import json
 from decimal import Decimal
 from fractions import Fraction
 from math import prod
+from typing import Any
 
 import numpy as np
 import orjson
@@ -92,16 +93,21 @@ def parse_numbers(text: bytes, dtype: str) -> np.ndarray:
     return _narrow(values, DTYPES[dtype][0])
 
 
+def _flat_buffer(text: bytes, kind: str) -> Any:
+    array: Any = simdjson.Parser().parse(text)
+    return array.as_buffer(of_type=kind)
+
+
 def _parse_doubles(text: bytes) -> np.ndarray:
     try:
-        return np.frombuffer(simdjson.Parser().parse(text).as_buffer(of_type="d"), dtype=np.float64)
+        return np.frombuffer(_flat_buffer(text, "d"), dtype=np.float64)
     except (ValueError, TypeError, AttributeError, RuntimeError):
         return np.array(_flatten(_loads(text)), dtype=np.float64)
 
 
 def _parse_integers(text: bytes, dtype: np.dtype) -> np.ndarray:
     try:
-        values = np.frombuffer(simdjson.Parser().parse(text).as_buffer(of_type="i"), dtype=np.int64)
+        values = np.frombuffer(_flat_buffer(text, "i"), dtype=np.int64)
     except (ValueError, TypeError, AttributeError, RuntimeError):
         doubles = np.array(_flatten(_loads(text)), dtype=np.float64)
         if not np.all(doubles == np.trunc(doubles)) or np.any(np.abs(doubles) > 2.0**53):

@@ -1,35 +1,25 @@
 """Finds out what a JSON trace holds and where, without parsing its number arrays."""
 
-import json
 import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from nanochat.errors import TraceUnreadableError
-from nanochat.trace_json import Span, without_surrogates
-from nanochat.trace_tensors import DTYPES, TensorInfo
+from nanochat.json_scanner import LONGEST_VALUE, SPACE, TAIL, WINDOW, JsonScanner, loads
+from nanochat.trace_tensors import DTYPES, Span, TensorInfo
 
 CANONICAL_START = b'{"schema_version":1,"trace_id":'
 CANONICAL_END = b"}\n"
 TENSOR_KEYS = ("model_data", "intermediate_steps")
 
-_WINDOW = 1 << 18
-_LONGEST_VALUE = 64 << 20  # bytes of one string, or of the head
-_MOST_VALUES = 2_000_000  # values outside number arrays
-_DEEPEST = 100
-_TAIL = 1024
-_SPACE = b" \t\r\n"
 
-_TOKEN = re.compile(
-    rb'[ \t\r\n]*([{}\[\],:]|"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[0-9.eE+-]*|true|false|null|NaN|-?Infinity)', re.DOTALL
-)
-_OPENING = re.compile(rb"[\[ \t\r\n]*")
-_SPACES = re.compile(rb"[ \t\r\n]*")
-_NUMERIC_START = frozenset(b"-0123456789NIntf")
+@dataclass
+class StepIndex:
+    """A step that a file spells out by itself: its small values, and where its tensors are."""
+
+    small: dict[str, Any]
+    tensors: dict[str, Span] = field(default_factory=dict)
+    infos: dict[str, TensorInfo] = field(default_factory=dict)
 
 
 @dataclass
@@ -37,35 +27,14 @@ class TraceIndex:
     """What a trace file holds: its document, and where its tensors are.
 
     `head_end` is the length of the document's text, without its closing brace, where it stands before the tensors;
-    `steps` lists the steps that the file itself holds: their small values, and their tensors.
+    `steps` lists the steps of an older file, which are not views of its whole tensors.
     """
 
     document: dict[str, Any]
     tensors: dict[str, Span] = field(default_factory=dict)
     infos: dict[str, TensorInfo] = field(default_factory=dict)
-    steps: list[tuple[dict[str, Any], dict[str, Span], dict[str, TensorInfo]]] = field(default_factory=list)
+    steps: list[StepIndex] = field(default_factory=list)
     head_end: int | None = None
-
-
-def loads(text: bytes) -> Any:
-    """Any JSON text, NaN and huge integers included; ValueError if it is not. Lone surrogates become U+FFFD."""
-    try:
-        return orjson.loads(text)
-    except ValueError:
-        try:
-            return _without_surrogates(json.loads(text.decode()))
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return without_surrogates(value)
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
-    return value
 
 
 def read_head(descriptor: int, size: int) -> tuple[dict[str, Any], int] | None:
@@ -73,11 +42,11 @@ def read_head(descriptor: int, size: int) -> tuple[dict[str, Any], int] | None:
 
     The text before that key, closed with a brace, is JSON only if the key is one of the outermost object.
     """
-    length, searched = _WINDOW, 0
+    length, searched = WINDOW, 0
     while True:
         text = os.pread(descriptor, min(length, size), 0)
         while (place := text.find(b'"model_data"', searched)) >= 0:
-            head = text[:place].rstrip(_SPACE)
+            head = text[:place].rstrip(SPACE)
             searched = place + 1
             if head.endswith((b",", b"{")):
                 try:
@@ -86,14 +55,14 @@ def read_head(descriptor: int, size: int) -> tuple[dict[str, Any], int] | None:
                     continue
                 if isinstance(document, dict):
                     return document, len(head.removesuffix(b","))
-        if length >= min(size, _LONGEST_VALUE):
+        if length >= min(size, LONGEST_VALUE):
             return None
         searched, length = max(0, len(text) - 12), length * 8
 
 
 def closes_well(descriptor: int, size: int) -> bool:
     """Whether the last thing in the file closes an object: what a file that was cut short hardly ever does."""
-    return os.pread(descriptor, _TAIL, max(0, size - _TAIL)).rstrip(_SPACE).endswith(b"}")
+    return os.pread(descriptor, TAIL, max(0, size - TAIL)).rstrip(SPACE).endswith(b"}")
 
 
 def is_canonical(descriptor: int, size: int) -> bool:
@@ -107,7 +76,7 @@ def scan_trace(descriptor: int, size: int) -> TraceIndex:
     if size == 0:
         raise TraceUnreadableError("The file is empty; delete it.")
     head = read_head(descriptor, size)
-    scanner = _Scanner(descriptor, size)
+    scanner = JsonScanner(descriptor, size)
     index = TraceIndex(document={})
     if head is None:
         position = scanner.expect(b"{", 0)
@@ -128,7 +97,9 @@ def scan_trace(descriptor: int, size: int) -> TraceIndex:
         scanner.expect_end()
     _collect(descriptor, trees.get("model_data"), (), index.tensors, index.infos)
     steps = trees.get("intermediate_steps")
-    for number, step in enumerate(steps if isinstance(steps, list) else []):
+    if "schema_version" in index.document or not isinstance(steps, list):
+        return index
+    for number, step in enumerate(steps):
         if isinstance(step, dict):
             index.steps.append(_step(descriptor, step, number))
     return index
@@ -136,18 +107,16 @@ def scan_trace(descriptor: int, size: int) -> TraceIndex:
 
 def _parse(descriptor: int, span: Span) -> Any:
     try:
-        return loads(os.pread(descriptor, span.end - span.start, span.start))
+        return loads(span.read(descriptor))
     except ValueError as error:
         raise TraceUnreadableError(f"The value at byte {span.start} is not JSON ({error}).") from None
 
 
-def _step(descriptor: int, step: dict[str, Any], number: int) -> tuple[dict, dict[str, Span], dict[str, TensorInfo]]:
-    small = {key: value for key, value in step.items() if not isinstance(value, Span | dict | list)}
-    small.setdefault("step", number)
-    spans: dict[str, Span] = {}
-    infos: dict[str, TensorInfo] = {}
-    _collect(descriptor, {key: value for key, value in step.items() if key not in small}, (), spans, infos)
-    return small, spans, infos
+def _step(descriptor: int, step: dict[str, Any], number: int) -> StepIndex:
+    large = {key: value for key, value in step.items() if isinstance(value, Span | dict | list)}
+    index = StepIndex({"step": number, **{key: value for key, value in step.items() if key not in large}})
+    _collect(descriptor, large, (), index.tensors, index.infos)
+    return index
 
 
 def _collect(
@@ -173,7 +142,7 @@ def _info(descriptor: int, shape: Any, dtype: Any) -> TensorInfo:
     if shape is None:
         return TensorInfo(None, dtype, problem)
     numbers: Any = None
-    if isinstance(shape, Span) and shape.end - shape.start <= _TAIL:
+    if isinstance(shape, Span) and shape.end - shape.start <= TAIL:
         numbers = _parse(descriptor, shape)
     if not isinstance(numbers, list) or not 0 < len(numbers) <= 16 or not all(map(_is_size, numbers)):
         return TensorInfo(None, dtype, problem or "its shape is not a list of sizes")
@@ -182,159 +151,3 @@ def _info(descriptor: int, shape: Any, dtype: Any) -> TensorInfo:
 
 def _is_size(number: Any) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 1 << 48
-
-
-class _Scanner:
-    """Walks JSON through a window over the file; arrays of numbers are jumped over.
-
-    Values come out as Python values, except that an array without objects in it comes out as its Span.
-    """
-
-    def __init__(self, descriptor: int, size: int) -> None:
-        self.descriptor = descriptor
-        self.size = size
-        self.base = 0
-        self.window = b""
-        self.position = 0
-        self.values = 0
-
-    def fail(self, position: int, problem: str) -> TraceUnreadableError:
-        if position >= self.size:
-            problem = "The file ends in the middle"
-        return TraceUnreadableError(f"{problem} at byte {position} of {self.size}; it was cut short or is not a trace.")
-
-    def load(self, position: int, length: int) -> None:
-        self.base = position
-        self.window = os.pread(self.descriptor, length, position)
-
-    def match(self, pattern: re.Pattern[bytes], position: int) -> re.Match[bytes] | None:
-        """Match at a position of the file, in a window large enough that its end does not cut the match."""
-        length = _WINDOW
-        if not self.base <= position < self.base + len(self.window):
-            self.load(position, length)
-        while True:
-            found = pattern.match(self.window, position - self.base)
-            window_end = self.base + len(self.window)
-            if window_end >= self.size or (found and found.end() < len(self.window)):
-                return found
-            if self.base == position and found is None and not self._may_be_cut(position):
-                return None
-            if length > _LONGEST_VALUE:
-                raise TraceUnreadableError(f"The value at byte {position} is too large to be part of a trace.")
-            length = length if self.base != position else length * 8
-            self.load(position, length)
-
-    def _may_be_cut(self, position: int) -> bool:
-        """Whether what failed to match could be a string that is longer than the window, or lots of space."""
-        text = self.window[position - self.base :].lstrip(_SPACE)
-        return not text or text.startswith(b'"')
-
-    def token(self, position: int) -> tuple[bytes, int, int]:
-        """The token at or after a position: its text, start and end."""
-        found = self.match(_TOKEN, position)
-        if found is None:
-            spaces = self.match(_SPACES, position)
-            raise self.fail(spaces.end() + self.base if spaces else position, "Something that is not JSON")
-        self.values += 1
-        if self.values > _MOST_VALUES:
-            raise TraceUnreadableError("Too many values outside its tensors; it is not a trace.")
-        return found[1], found.start(1) + self.base, found.end(1) + self.base
-
-    def expect(self, wanted: bytes, position: int) -> int:
-        token, start, end = self.token(position)
-        if token != wanted:
-            raise self.fail(start, f"No {wanted.decode()!r}")
-        return end
-
-    def expect_end(self) -> None:
-        found = self.match(_SPACES, self.position)
-        end = found.end() + self.base if found else self.position
-        if end < self.size:
-            raise self.fail(end, "Something after the end of the document")
-
-    def members(self, position: int, depth: int) -> Iterator[tuple[str, Any, Span]]:
-        """Keys, values and their places of an object, from after its brace or a comma; leaves `position` behind it."""
-        token, start, end = self.token(position)
-        while token != b"}":
-            if not token.startswith(b'"'):
-                raise self.fail(start, "No key")
-            key = _scalar(token, start)
-            value, span = self.value(self.expect(b":", end), depth, in_object=True)
-            yield key, value, span
-            token, start, end = self.token(span.end)
-            if token == b",":
-                token, start, end = self.token(end)
-                if token == b"}":
-                    raise self.fail(start, "No key")
-            elif token != b"}":
-                raise self.fail(start, "No ',' or '}'")
-        self.position = end
-
-    def value(self, position: int, depth: int, *, in_object: bool = False) -> tuple[Any, Span]:
-        token, start, end = self.token(position)
-        if depth > _DEEPEST:
-            raise TraceUnreadableError(f"Nested more than {_DEEPEST} deep at byte {start}; it is not a trace.")
-        if token == b"{":
-            members = {key: value for key, value, _ in self.members(end, depth + 1)}
-            return members, Span(start, self.position)
-        if token == b"[":
-            if in_object and (jumped := self.jump(start)):
-                return jumped, jumped
-            return self.array(start, end, depth + 1)
-        if token in (b"}", b"]", b",", b":"):
-            raise self.fail(start, "No value")
-        return _scalar(token, start), Span(start, end)
-
-    def array(self, start: int, position: int, depth: int) -> tuple[Any, Span]:
-        """An array walked value by value."""
-        values: list[Any] = []
-        token, _, end = self.token(position)
-        while token != b"]":
-            value, span = self.value(position, depth)
-            values.append(value)
-            token, place, end = self.token(span.end)
-            position = end
-            if token not in (b",", b"]"):
-                raise self.fail(place, "No ',' or ']'")
-        span = Span(start, end)
-        return (values if any(isinstance(value, dict | list) for value in values) else span), span
-
-    def jump(self, start: int) -> Span | None:
-        """The span of an array of numbers that is the value of a key; None if it may be something else.
-
-        Its first value is a number, and the next quote or closing brace of the file follows it: between them
-        there is nothing but numbers and brackets. As many brackets close it as opened it.
-        """
-        opening = self.match(_OPENING, start)
-        if opening is None or opening.end() >= len(self.window) or self.window[opening.end()] not in _NUMERIC_START:
-            return None
-        opened = opening[0].count(b"[")
-        stop = self.next_quote_or_brace(self.base + opening.end())
-        first = max(start, stop - _TAIL)
-        tail = os.pread(self.descriptor, stop - first, first).rstrip(_SPACE)
-        tail = tail.removesuffix(b",").rstrip(_SPACE)
-        closing = tail.translate(None, _SPACE)
-        if len(closing) - len(closing.rstrip(b"]")) != opened:
-            return None
-        return Span(start, first + len(tail))
-
-    def next_quote_or_brace(self, position: int) -> int:
-        while position < self.size:
-            if not self.base <= position < self.base + len(self.window):
-                self.load(position, _WINDOW)
-            quote = self.window.find(b'"', position - self.base)
-            end = quote if quote >= 0 else len(self.window)
-            brace = self.window.find(b"}", position - self.base, end)
-            if brace >= 0 or quote >= 0:
-                return self.base + (brace if brace >= 0 else quote)
-            position = self.base + len(self.window)
-            if not self.window:
-                break
-        raise self.fail(self.size, "The file ends")
-
-
-def _scalar(token: bytes, start: int) -> Any:
-    try:
-        return loads(token)
-    except ValueError as error:
-        raise TraceUnreadableError(f"The value at byte {start} is not JSON ({error}).") from None

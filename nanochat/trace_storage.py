@@ -1,5 +1,6 @@
 """Traces on disk: one folder, one file per trace, in either of two formats."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,8 +20,12 @@ from nanochat.errors import (
     TraceNotFoundError,
     TraceUnreadableError,
 )
-from nanochat.trace import FORMATS, Trace, assemble, open_regular, scan_file, write
-from nanochat.trace_listing import Listing, TraceEntry, describe, known_index, summarize, valid_trace_id
+from nanochat.trace import Trace
+from nanochat.trace_file import TraceFile
+from nanochat.trace_formats import FORMATS, Content, assemble, scan_file, write
+from nanochat.trace_listing import Listing, TraceEntry
+from nanochat.trace_rows import describe, known_index, summarize, valid_trace_id
+from nanochat.trace_scan import TraceIndex
 from nanochat.trace_tensors import TensorInfo, check_names, dtype_name
 
 __all__ = ["TraceEntry", "TraceStorage"]
@@ -83,15 +88,15 @@ class TraceStorage:
             trace_id = base if suffix == 1 else f"{base}_{suffix}"
             added = {"schema_version": SCHEMA_VERSION, "trace_id": trace_id, "timestamp": now.isoformat()}
             content = assemble({**document, **added}, tensors, infos, dtype=dtype, steps=steps)
-            if not self._files(trace_id) and self._save(trace_id, format, content, steps):
+            if not self._files(trace_id) and self._save(trace_id, format, content):
                 return trace_id
             suffix += 1
 
-    def _save(self, trace_id: str, format: str, content: tuple, steps: bool) -> bool:
+    def _save(self, trace_id: str, format: str, content: Content) -> bool:
         """Write one file; False if its id was taken meanwhile."""
         final = self.directory / f"{trace_id}.{format}"
         with temporary_file(self.directory, trace_id) as (output, temporary):
-            index = write(output, format, *content, steps=steps)
+            index = write(output, format, content)
             if not publish(output, temporary, final):
                 return False
             if len(self._files(trace_id)) > 1:  # another process took the id, in the other format
@@ -111,7 +116,7 @@ class TraceStorage:
         """Files of an id, the one to read first."""
         if not valid_trace_id(trace_id):
             raise TraceIdInvalidError(
-                f"{trace_id[:80]!r} is not a trace id: 1 to 200 letters, digits, '_', '-'. `list_traces()` has them all."
+                f"{trace_id[:80]!r} is no trace id: 1 to 200 letters, digits, '_', '-'. `list_traces()` has them all."
             )
         paths = (self.directory / f"{trace_id}.{format}" for format in _READING_ORDER)
         return [path for path in paths if os.path.lexists(path)]
@@ -120,6 +125,10 @@ class TraceStorage:
         if found := self._files(trace_id):
             return found
         raise TraceNotFoundError(f"There is no trace {trace_id} in {self.directory}; `list_traces()` has them all.")
+
+    def path_of(self, trace_id: str) -> Path:
+        """The file that a trace is read from. Raises TraceIdInvalidError, TraceNotFoundError."""
+        return self._existing(trace_id)[0]
 
     def list_traces(self, category: str | None = None) -> list[str]:
         """Ids of readable traces, newest first; `list_entries` has the unreadable ones too.
@@ -151,21 +160,25 @@ class TraceStorage:
         raise problem
 
     def _open(self, path: Path) -> Trace:
-        descriptor = open_regular(path)
+        file = TraceFile(path)
         try:
-            key = FileKey.of(os.fstat(descriptor))
-            row = self._listing.row(path.name, key)
-            index = known_index(row, descriptor) if row else None
-            if index is None:
-                try:
-                    index = scan_file(descriptor, path.suffix[1:])
-                    self._listing.keep(describe(path.name, key, index, complete=True))
-                except TraceUnreadableError as error:
-                    raise TraceUnreadableError(f"{path} cannot be read: {error}") from error
-            return Trace(path, descriptor, index)
+            return Trace(file, self._index(file))
         except BaseException:
-            os.close(descriptor)
+            file.close()
             raise
+
+    def _index(self, file: TraceFile) -> TraceIndex:
+        """Where a file's tensors are: from the catalogue, or else by walking the file, once."""
+        name, key = file.path.name, FileKey.of(file.status())
+        row = self._listing.row(name, key)
+        if row and (index := known_index(row, file)):
+            return index
+        try:
+            index = scan_file(file)
+            self._listing.keep(describe(name, key, index, complete=True))
+        except TraceUnreadableError as error:
+            raise TraceUnreadableError(f"{file.path} cannot be read: {error}") from error
+        return index
 
     def load_trace(self, trace_id: str) -> dict[str, Any]:
         """The whole document, tensors as nested lists. Errors as in `open_trace`."""
@@ -178,15 +191,13 @@ class TraceStorage:
         `data_info`: `tensors` (shape and dtype of each), `num_layers`, `num_tokens`, `num_steps`,
         `intermediate_steps`. Errors as in `open_trace`.
         """
-        path = self._existing(trace_id)[0]
-        try:
-            row = self._listing.row(path.name, FileKey.of(os.stat(path)))
-        except OSError:
-            row = None
-        if row and row.summary:
-            return {"trace_id": trace_id, **orjson.loads(row.summary)}
+        for path in self._existing(trace_id):
+            with contextlib.suppress(OSError):
+                row = self._listing.row(path.name, FileKey.of(os.stat(path)))
+                if row and row.summary:
+                    return {"trace_id": trace_id, **orjson.loads(row.summary)}
         with self.open_trace(trace_id) as trace:
-            return {"trace_id": trace_id, **summarize(trace.index)}
+            return {"trace_id": trace_id, **summarize(trace.document, trace.infos())}
 
     def delete_trace(self, trace_id: str) -> None:
         """Delete a trace in all its formats. Raises TraceIdInvalidError, TraceNotFoundError, StorageError."""

@@ -1,7 +1,8 @@
 """What a trace's tensors are: dtypes and their names, dotted names, positions, and which rows belong to which step."""
 
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -44,8 +45,40 @@ class TensorInfo:
     dtype: str
     problem: str = ""
 
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return self.shape or ()
+
+    @property
     def size(self) -> int:
-        return prod(self.shape or ())
+        return prod(self.dims)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes [start, end) of a file."""
+
+    start: int
+    end: int
+
+    def read(self, descriptor: int) -> bytes:
+        """Its bytes; ValueError if the file has become shorter."""
+        return read_bytes(descriptor, self.start, self.end - self.start)
+
+
+def read_bytes(descriptor: int, start: int, length: int) -> bytes:
+    """`length` bytes of a file, more than one call of the system gives if need be; ValueError if it has fewer."""
+    text = os.pread(descriptor, length, start)
+    if len(text) == length:
+        return text
+    pieces = [text]
+    while text and (length := length - len(text)):
+        start += len(text)
+        text = os.pread(descriptor, length, start)
+        pieces.append(text)
+    if not text:
+        raise ValueError("the file has become shorter")
+    return b"".join(pieces)
 
 
 @dataclass(frozen=True)
@@ -184,3 +217,22 @@ def step_index(name: str, shape: tuple[int, ...] | None, positions: Positions, s
     if shape[1] != positions.count:
         return None
     return whole, slice(0 if step == 0 else row, row + 1)
+
+
+class LazyTensors(Mapping[str, np.ndarray]):
+    """Tensors by name, each read when it is taken."""
+
+    def __init__(self, names: list[str], read: Callable[[str], np.ndarray]) -> None:
+        self._names = names
+        self._read = read
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
