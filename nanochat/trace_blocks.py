@@ -1,6 +1,5 @@
 """Which contiguous part of a stored tensor an index needs, and how to read that part of a JSON tensor."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -9,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from nanochat.trace_numbers import parse_numbers, shaped
-from nanochat.trace_tensors import Span
+from nanochat.trace_tensors import DTYPES, Span
 
 _COMMA = ord(",")
 _LONG_ROW = 4096  # bytes
+_PARSED_AT_ONCE = 1 << 19  # bytes: what fits the caches, and lets other threads run in between
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,26 @@ def read_json_block(descriptor: int, span: Span, shape: tuple[int, ...], dtype: 
     if len(opens) == len(closes) == 1 and len(shape) > 1:  # written flat, with its shape beside it
         values = shaped(parse_numbers(text, dtype), shape).reshape(-1, shape[-1])
         return values[block.first : block.last].reshape(block.shape)
-    if block.first == block.last:
-        return np.empty(block.shape, dtype=parse_numbers(b"[]", dtype).dtype)
     starts, ends = _rows(opens, closes, shape)
-    part = text[starts[block.first] : ends[block.last - 1] + 1]
-    wrap = len(block.shape) - 1
-    values = shaped(parse_numbers(b"[" * wrap + part + b"]" * wrap, dtype), (block.last - block.first, shape[-1]))
-    _check_row_lengths(part, starts, ends, block, shape[-1])
+    values = np.empty((block.last - block.first, shape[-1]), dtype=DTYPES[dtype][0])
+    at_once = max(1, _PARSED_AT_ONCE * rows // len(text))
+    for first in range(block.first, block.last, at_once):
+        last = min(first + at_once, block.last)
+        part = text[starts[first] : ends[last - 1] + 1]
+        _check_row_lengths(part, starts[first:last], ends[first:last], shape[-1])
+        # the rows may lie in several outer lists, whose brackets do not pair within the part
+        numbers = parse_numbers(b"[%b]" % part.translate(None, b"[]"), dtype)
+        values[first - block.first : last - block.first] = shaped(numbers, (last - first, shape[-1]))
     return values.reshape(block.shape)
 
 
 def _places(text: bytes, bracket: bytes, rows: int) -> np.ndarray:
     """Where a bracket stands in the text."""
     if len(text) > _LONG_ROW * rows:  # few: from one to the next is faster than a look at every byte
-        return np.array([found.start() for found in re.finditer(re.escape(bracket), text)], dtype=np.int64)
+        places = [text.find(bracket)]
+        while places[-1] >= 0:
+            places.append(text.find(bracket, places[-1] + 1))
+        return np.array(places[:-1], dtype=np.int64)
     return np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord(bracket))
 
 
@@ -99,10 +105,9 @@ def _rows(opens: np.ndarray, closes: np.ndarray, shape: Sequence[int]) -> tuple[
     return starts, ends
 
 
-def _check_row_lengths(part: bytes, starts: np.ndarray, ends: np.ndarray, block: Block, columns: int) -> None:
+def _check_row_lengths(part: bytes, starts: np.ndarray, ends: np.ndarray, columns: int) -> None:
     """Every row must hold as many values as the last dimension: they could otherwise slip from one row to the next."""
-    commas = np.flatnonzero(np.frombuffer(part, dtype=np.uint8) == _COMMA) + starts[block.first]
-    rows = slice(block.first, block.last)
-    inside = np.searchsorted(commas, ends[rows]) - np.searchsorted(commas, starts[rows])
+    commas = np.flatnonzero(np.frombuffer(part, dtype=np.uint8) == _COMMA) + starts[0]
+    inside = np.searchsorted(commas, ends) - np.searchsorted(commas, starts)
     if np.any(inside != columns - 1):
         raise ValueError(f"not every row holds {columns} numbers")

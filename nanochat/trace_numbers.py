@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from decimal import Decimal
 from fractions import Fraction
 from math import prod
@@ -15,6 +16,7 @@ from nanochat.trace_tensors import BFLOAT16, DTYPES, FLOATS
 
 _NULL = b"null"
 _WIDTH = 16  # bytes of a table row: the longest text of a 16-bit float, and "],["
+_MOST_DIGITS = 9
 _DEEPEST = 32  # dimensions
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
@@ -43,11 +45,12 @@ class _ShortTexts:
     def fill(self, patterns: np.ndarray) -> None:
         if self.known[patterns].all():
             return
-        for pattern in np.unique(patterns[~self.known[patterns]]):
-            text = shortest_text(np.uint16(pattern).view(self.dtype))
+        new = np.unique(patterns[~self.known[patterns]]).astype(np.uint16)
+        for pattern, text in zip(new.tolist(), shortest_texts(new.view(self.dtype)), strict=True):
+            assert len(text) <= _WIDTH - 3
             self.inner[pattern] = text + b","
             self.last[pattern] = text + b"],["
-            self.known[pattern] = True
+        self.known[new] = True
 
 
 @functools.cache
@@ -55,22 +58,46 @@ def _table(dtype: str) -> _ShortTexts:
     return _ShortTexts(DTYPES[dtype][0])
 
 
-def shortest_text(value: np.generic) -> bytes:
-    """JSON text with the fewest digits that reads back as this float16 or bfloat16 value, the nearest such one."""
-    exact = float(value)
-    if exact != exact or exact in (float("inf"), float("-inf")):
-        return _NULL
-    if exact == 0:
-        return b"-0.0" if np.signbit(value) else b"0.0"
-    for digits in range(1, 10):
-        near = Decimal(f"{exact:.{digits - 1}e}")
-        unit = Decimal((0, (1,), near.adjusted() - digits + 1))
-        candidates = sorted((near, near - unit, near + unit), key=lambda d: abs(d - Decimal(exact)))
-        for candidate in candidates:
-            if _narrow(np.array([float(candidate)]), value.dtype)[0] == value:
-                text = repr(float(candidate)).replace("e-0", "e-").replace("e+", "e")
-                return text.encode()
-    raise AssertionError(f"no text of 9 digits gives {exact!r}")
+def shortest_texts(values: np.ndarray) -> list[bytes]:
+    """JSON text with the fewest digits that reads back as each float16 or bfloat16 value, the nearest such text."""
+    with np.errstate(invalid="ignore"):
+        exact = values.astype(np.float64)
+    texts = [_NULL] * len(values)
+    for place in np.flatnonzero(exact == 0):
+        texts[place] = b"-0.0" if np.signbit(exact[place]) else b"0.0"
+    pending = np.flatnonzero(np.isfinite(exact) & (exact != 0))
+    for digits in range(1, _MOST_DIGITS + 1):
+        doubles = np.array([_nearest_reading_back(exact[place], values[place], digits) for place in pending])
+        found = _narrow(doubles, values.dtype) == values[pending]
+        for place, double in zip(pending[found], doubles[found].tolist(), strict=True):
+            texts[place] = _shorter_notation(double, digits)
+        pending = pending[~found]
+        if not pending.size:
+            return texts
+    raise AssertionError(f"{_MOST_DIGITS} digits are too few for {exact[pending]}")
+
+
+def _shorter_notation(double: float, digits: int) -> bytes:
+    mantissa, exponent = f"{double:.{digits - 1}e}".split("e")
+    plain, scientific = repr(double), f"{mantissa}e{int(exponent)}"
+    return (scientific if "e" in plain or len(scientific) < len(plain) else plain).encode()
+
+
+def _nearest_reading_back(exact: float, value: np.generic, digits: int) -> float:
+    """The decimal of so many digits that is nearest to a value, or its neighbour if only that one reads back.
+
+    Only at a power of two can that be: the values below it are twice as close as those above.
+    """
+    near = f"{exact:.{digits - 1}e}"
+    if math.frexp(exact)[0] not in (0.5, -0.5):
+        return float(near)
+    decimal = Decimal(near)
+    unit = Decimal((0, (1,), decimal.adjusted() - digits + 1))
+    candidates = sorted(
+        (decimal - unit, decimal, decimal + unit), key=lambda candidate: abs(candidate - Decimal(exact))
+    )
+    fitting = (float(c) for c in candidates if _narrow(np.array([float(c)]), value.dtype)[0] == value)
+    return next(fitting, float(near))
 
 
 def _narrow(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

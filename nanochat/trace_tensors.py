@@ -178,7 +178,10 @@ def to_dtype(name: str, array: np.ndarray, dtype: str | None) -> np.ndarray:
 
 def readable(array: np.ndarray) -> np.ndarray:
     """Floats of any width as float32; integers as they are."""
-    return array.astype(np.float32) if dtype_name(array.dtype) in FLOATS else array
+    if dtype_name(array.dtype) not in FLOATS:
+        return array
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN stays NaN
+        return array.astype(np.float32)
 
 
 def data_info(infos: Mapping[str, TensorInfo], positions: Positions, steps: bool) -> dict[str, Any]:
