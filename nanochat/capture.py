@@ -157,16 +157,21 @@ class _Buffer:
     site: Site
     layers: list[int]
     rows: Tensor
+    _ahead: tuple[Tensor, ...] = ()  # the next positions' rows, split at once: a view costs as much as a token's copy
+    _ahead_from: int = 0
 
-    def __post_init__(self) -> None:
-        self.by_position = self.rows.unsqueeze(2).unbind(0)  # made once: a view costs as much as the copy of a token
+    def row_of(self, position: int) -> Tensor:
+        """One position's rows, (layers, 1, *shape)."""
+        if not 0 <= position - self._ahead_from < len(self._ahead):
+            self._ahead, self._ahead_from = self.rows[position : position + 64].unsqueeze(2).unbind(0), position
+        return self._ahead[position - self._ahead_from]
 
     def write(self, values: list[Tensor], start: int, row: int) -> None:
         """Take one row of the layers' values, each (B, T, *shape), in one operation for all layers."""
         B, T = values[0].shape[:2]
         if B > 1:
             values = [value[row : row + 1] for value in values]
-        out = self.by_position[start] if T == 1 else self.rows[start : start + T].transpose(0, 1)
+        out = self.row_of(start) if T == 1 else self.rows[start : start + T].transpose(0, 1)
         torch.cat(values, out=out)
 
 

@@ -1,0 +1,30 @@
+"""Small models for tests, with weights that make every part of an era count."""
+
+from pathlib import Path
+
+import torch
+
+from nanochat.checkpoint_manager import load_model
+from nanochat.gpt import GPT, GPTConfig
+from nanochat.tokenizer import RustBPETokenizer
+
+GOLDEN = Path(__file__).parent / "data" / "golden"
+ERA_NAMES = ("A", "Ap", "B", "C", "D", "E", "F")
+
+
+def golden_model(era: str = "F", case: str = "gqa_windowed", dtype: str = "float32") -> tuple[GPT, RustBPETokenizer]:
+    """A tiny random checkpoint of an era, 256 positions long, and its tokenizer of 300 tokens."""
+    model, tokenizer, _ = load_model(GOLDEN / era / case, "cpu", "eval", era=era, dtype=dtype)
+    return model, tokenizer
+
+
+def random_model(era: str = "F", seed: int = 0, **sizes: int | str) -> GPT:
+    """A model whose projections, lambdas and gates are all far from neutral."""
+    fields = dict(sequence_len=64, vocab_size=300, n_layer=3, n_head=4, n_kv_head=2, n_embd=64, window_pattern="SL")
+    model = GPT(GPTConfig(**{**fields, **sizes}, era=era))  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            spread = 0.5 if name.endswith(("lambda", "lambdas", "gate.weight")) else parameter.shape[-1] ** -0.5
+            parameter.normal_(std=spread, generator=generator)
+    return model.eval()
