@@ -164,7 +164,8 @@ def _sum() -> Callable[[Random], Document]:
 
 def _calculator(random: Random) -> Document:
     operator = random.choice("+-*")
-    left, right = random.randint(0, 99), random.randint(0, 99)
+    top = random.choice((99, 99, 999))
+    left, right = random.randint(0, top), random.randint(0, top)
     if operator == "-":
         left, right = max(left, right), min(left, right)
     word = OPERATIONS[operator][0]
@@ -219,14 +220,14 @@ def _explanation(random: Random) -> Document:
 
 # Writer, and its share of the documents that are text.
 WRITERS: tuple[tuple[Callable[[Random], Document], float], ...] = (
-    (_fact("capital"), 0.26),
-    (_fact("formula"), 0.18),
-    (_fact("symbol"), 0.12),
+    (_fact("capital"), 0.22),
+    (_fact("formula"), 0.14),
+    (_fact("symbol"), 0.10),
     (_fact("opposite"), 0.10),
     (_fact("plural"), 0.06),
-    (_sum(), 0.06),
+    (_sum(), 0.10),
     (_calculator, 0.05),
-    (story, 0.07),
+    (story, 0.13),
     (_owners, 0.02),
     (_list, 0.03),
     (_order, 0.02),

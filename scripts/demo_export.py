@@ -60,7 +60,7 @@ On `<|bos|>` and 25 random tokens twice, mean over 10 draws:
 
 ## Training
 
-{tokens:,} tokens in {step:,} steps, {minutes} minutes on {device} with {threads} threads, seed {seed}; Muon for the
+{tokens:,} tokens in {step:,} steps, {minutes} minutes on {device} (threads: {threads}), seed {seed}; Muon for the
 blocks' matrices, AdamW for the rest. {random_percent}% of the tokens are random sequences that repeat, with loss from
 the repeat on: they are what grows induction heads. Smear, which would make a previous-token head needless, rests for
 the first half and learns slowly afterwards. What the calculator answers carries no loss.

@@ -138,7 +138,7 @@ def model_line(document: Mapping[str, Any]) -> str:
     """Which model wrote."""
     model = document["model"]
     config = model["config"]
-    name = " ".join(str(model[key]) for key in ("source", "tag") if model.get(key))
+    name = " ".join(dict.fromkeys(str(model[key]) for key in ("source", "tag") if model.get(key)))
     step = f" step {model['step']}" if model.get("step") is not None else ""
     return (
         f"{name}{step}, era {model['era']}: {config['n_layer']} layers of {config['n_head']} heads, "

@@ -22,6 +22,7 @@ ROLES = {
     "duplicate_token": ("duplicate", 0.3),
     "sink": ("sink", 0.5),
 }
+TELLING = ("induction", "previous_token")  # the roles that a head is drawn for, in this order
 SITES = ("pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp")
 SURPRISAL_SPAN = 10.0  # bits at which the background is strongest
 BARS = "▁▂▃▄▅▆▇█"
@@ -56,6 +57,11 @@ def short_number(value: float | None) -> str:
     if size >= 10_000:
         return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
     return f"{value:.0f}" if size >= 999.5 else f"{value:.3g}" if size >= 10 else f"{value:.2f}"
+
+
+def short_probability(value: float) -> str:
+    """A probability in at most four characters: .93, or 2e-4."""
+    return f"{value:.2f}".removeprefix("0") if value >= 0.005 or value == 0 else f"{value:.0e}".replace("e-0", "e-")
 
 
 def share(value: float | None) -> str:
@@ -120,13 +126,13 @@ def notable_roles(attention: Mapping[str, Any], layer: int, most: int = 3) -> st
 
 
 def notable_head(attention: Mapping[str, Any]) -> tuple[int, int, str] | None:
-    """The (layer, head) most worth a look, and why: the clearest role, else the lowest entropy off the sink.
+    """The (layer, head) most worth a look, and why: its role, else the lowest entropy off the sink.
 
     None where no attention was captured.
     """
-    roles = [entry for entry in role_scores(attention) if entry[1] in ("induction", "previous_token")]
-    if roles:
-        score, role, layer, head = max(roles)
+    found = [entry for entry in role_scores(attention) if entry[1] in TELLING]
+    if found:
+        score, role, layer, head = min(found, key=lambda entry: (TELLING.index(entry[1]), -entry[0]))
         return layer, head, f"{ROLES[role][0]} {score:.2f}"
     heads = [(layer, head, scores) for layer, stats in _layers(attention) for head, scores in enumerate(stats["heads"])]
     if not heads:
@@ -228,7 +234,7 @@ def _top_tokens(top: Sequence[Mapping[str, Any]], drawn: str) -> Text:
     cells = []
     for entry in top:
         label = Text(clipped(one_line(entry["text"]), 12), style="underline" if entry["text"] == drawn else "")
-        cells.append(label + Text(f" {entry['probability']:.2f}".replace(" 0.", " ."), style="dim not underline"))
+        cells.append(label + Text(f" {short_probability(entry['probability'])}", style="dim not underline"))
     return _yielding(Text("  ").join(cells))
 
 

@@ -83,10 +83,8 @@ class Mixture:
         if self.random_tokens < RANDOM_SHARE * self.tokens and room > SMALLEST_REPEAT:
             ids, period = random_repeat(self.random, self.ordinary, room - 1)
             self.random_tokens += 1 + len(ids)
-            return [self.bos, *ids], [
-                True,
-                *(at > period for at in range(len(ids))),
-            ]  # the first repeated token comes unannounced
+            learned = [at > period for at in range(len(ids))]  # the first repeated token comes unannounced
+            return [self.bos, *ids], [True, *learned]
         return encode(self.tokenizer, next(self.text))
 
     def _row(self, length: int) -> tuple[list[int], list[bool]]:
@@ -192,6 +190,9 @@ def parse(arguments: list[str] | None = None) -> tuple[Settings, int]:
 def main(arguments: list[str] | None = None) -> int:
     """Train, evaluate what will be shipped, write the files. Nothing is written before all is done."""
     settings, threads = parse(arguments)
+    if not hasattr(torch.optim, "Muon"):
+        report(f"torch {torch.__version__} has no Muon optimiser: install torch 2.9 or newer")
+        return 1
     torch.set_num_threads(threads)
     try:
         tokenizer = RustBPETokenizer.train_from_iterator(corpus_texts(settings.seed), SIZES.vocab_size)
@@ -204,6 +205,9 @@ def main(arguments: list[str] | None = None) -> int:
         for name, found in recalls.items():
             report(f"{name}: {found.exact} of {found.total} exact  {', '.join(found.missed[:5])}")
         export(settings.out, model, tokenizer, training, recalls, scores)
+    except ImportError as error:
+        report(f"{error}: install what training needs with the extra 'train'")
+        return 1
     except KeyboardInterrupt:
         report("interrupted: nothing was written")
         return 130

@@ -99,6 +99,12 @@ def test_the_notable_head_is_the_clearest_role(document: dict[str, Any]) -> None
     assert chosen[2].startswith("previous 0.8")
 
 
+def test_induction_is_told_before_a_clearer_previous_head(document: dict[str, Any]) -> None:
+    attention = document["analysis"]["attention"]
+    attention["layer_stats"]["2"]["heads"][3]["induction"] = 0.4
+    assert terminal.notable_head(attention) == (2, 3, "induction 0.40")
+
+
 def test_no_attention_no_notable_head() -> None:
     assert terminal.notable_head({"num_layers": 0, "layer_stats": {}}) is None
 
@@ -116,7 +122,7 @@ def test_logits_table_shows_each_token_with_its_numbers(document: dict[str, Any]
     text = drawn(all_tables(document), width=140)
     assert f"{logits['sampled_probability'][0]:.3f}" in text
     best = logits["top_tokens_per_position"][0][0]
-    assert f"·{best['text'].strip()} {best['probability']:.2f}".replace(" 0.", " .") in text
+    assert f"·{best['text'].strip()} {terminal.short_probability(best['probability'])}" in text
     assert "⏎" in text
     assert "\\x1b[2J" in text
     assert "\x1b" not in text
@@ -203,3 +209,11 @@ def test_numbers_stay_short(value: float | None, shown: str) -> None:
 )
 def test_sizes(count: int, shown: str) -> None:
     assert terminal.human_size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(1.0, "1.00"), (0.934, ".93"), (0.006, ".01"), (0.0021, "2e-3"), (3e-12, "3e-12"), (0.0, ".00")],
+)
+def test_small_probabilities_keep_their_size(value: float, shown: str) -> None:
+    assert terminal.short_probability(value) == shown
