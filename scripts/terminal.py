@@ -106,18 +106,25 @@ def _layers(statistics: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     return sorted((int(layer), stats) for layer, stats in statistics["layer_stats"].items())
 
 
-def role_scores(attention: Mapping[str, Any]) -> Iterator[tuple[float, str, int, int]]:
-    """Every (score, role, layer, head) of an attention analysis that is worth naming."""
+def head_roles(attention: Mapping[str, Any]) -> Iterator[tuple[float, str, int, int]]:
+    """The (score, role, layer, head) of every head with a role worth naming: its highest.
+
+    Where a text repeats itself closely, one and the same weight counts for several roles.
+    """
     for layer, stats in _layers(attention):
         for head, scores in enumerate(stats["heads"]):
-            for role, (_, least) in ROLES.items():
-                if (scores.get(role) or 0.0) >= least:
-                    yield scores[role], role, layer, head
+            found = [
+                (scores.get(role) or 0.0, role)
+                for role, (_, least) in ROLES.items()
+                if (scores.get(role) or 0.0) >= least
+            ]
+            if found:
+                yield *max(found), layer, head
 
 
 def notable_roles(attention: Mapping[str, Any], layer: int, most: int = 3) -> str:
     """The head roles worth naming in one layer, strongest first; sinks, the usual case, are counted."""
-    found = sorted((entry for entry in role_scores(attention) if entry[2] == layer), reverse=True)
+    found = sorted((entry for entry in head_roles(attention) if entry[2] == layer), reverse=True)
     named = [f"H{head} {ROLES[role][0]} {score:.2f}" for score, role, _, head in found if role != "sink"][:most]
     sinks = sum(role == "sink" for _, role, _, _ in found)
     if sinks:
@@ -130,7 +137,7 @@ def notable_head(attention: Mapping[str, Any]) -> tuple[int, int, str] | None:
 
     None where no attention was captured.
     """
-    found = [entry for entry in role_scores(attention) if entry[1] in TELLING]
+    found = [entry for entry in head_roles(attention) if entry[1] in TELLING]
     if found:
         score, role, layer, head = min(found, key=lambda entry: (TELLING.index(entry[1]), -entry[0]))
         return layer, head, f"{ROLES[role][0]} {score:.2f}"
