@@ -275,6 +275,15 @@ class Recorder:
             rows = rows.transpose(0, 1)[..., : self.length]  # (H, S, S)
         return rows[None]
 
+    def first_non_finite(self) -> str | None:
+        """Where NaN or infinity appeared first, such as "layer 2, post_attn"; None if nothing captured shows it."""
+        for layer in range(self.config.n_layer + 1):
+            for name in SITES:
+                value = self.view(name, layer)
+                if value is not None and not torch.isfinite(value).all():
+                    return f"layer {layer}, {name}" if "{layer}" in SITES[name].path else name
+        return None
+
     def logits_view(self) -> Tensor | None:
         """The logits so far, (1, rows, vocab); None in the other forms."""
         logits = self._logits.get("output_logits")

@@ -20,7 +20,13 @@ from nanochat.analysis import analyze
 from nanochat.capture import CaptureSettings, Recorder
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import Engine, Step
-from nanochat.errors import CategoryInvalidError, PromptInvalidError, PromptTooLongError, SettingInvalidError
+from nanochat.errors import (
+    CategoryInvalidError,
+    NonFiniteError,
+    PromptInvalidError,
+    PromptTooLongError,
+    SettingInvalidError,
+)
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics
 from nanochat.tokenizer import RustBPETokenizer
@@ -146,6 +152,7 @@ class InterpretabilityEngine:
         category = checked_category(category)
         extra = _checked_metadata(metadata)
         tokens = self._tokens(prompt, messages)
+        self.storage.check_writable()  # before the work, not after it
         run = self._run(tokens, settings, spec, on_token, cancel)
         started = time.perf_counter()
         tensors = {name: _as_array(value) for name, value in run.recorder.tensors(len(run.generated)).items()}
@@ -244,8 +251,12 @@ class InterpretabilityEngine:
             steps = self.engine.steps(
                 tokens, 1, max_tokens, settings.temperature, settings.top_k, settings.seed, cancel
             )
-            for step in _timed(steps, run):
-                self._take(run, step, on_token)
+            try:
+                for step in _timed(steps, run):
+                    self._take(run, step, on_token)
+            except NonFiniteError as error:
+                place = recorder.first_non_finite()
+                raise NonFiniteError(f"{error} It appeared first in {place}." if place else str(error)) from error
         if run.generated and run.generated[-1] in self.engine.end_tokens:
             run.stop_reason = self.tokenizer.token_text(run.generated[-1]).strip("<|>")
         elif max_tokens < settings.max_tokens:
