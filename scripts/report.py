@@ -77,8 +77,9 @@ def report(trace: Trace, out: Console, *, rows: int, wish: tuple[int, int] | Non
     if out.color_system and not out.no_color:
         out.print(surprisal_legend())
     out.print()
-    out.print(Text.assemble(("Trace  ", "bold"), trace_line(trace)), soft_wrap=True)
-    out.print(Text.assemble(("Model  ", "bold"), model_line(document)), soft_wrap=True)
+    lines = {"Trace": trace_line(trace), "Model": model_line(document), "Run": run_line(document)}
+    for name, line in lines.items():
+        out.print(Text.assemble((f"{name:<7}", "bold"), line), soft_wrap=True)
     out.print()
     analysis, texts = document["analysis"], document["tokens"]["output_text"]
     out.print(attention_table(analysis["attention"]), "", activations_table(analysis["activations"]), "")
@@ -123,14 +124,17 @@ def palette_of(out: Console) -> str:
 
 
 def trace_line(trace: Trace) -> str:
-    """Where the trace is, how large, how long it took."""
-    document, path = trace.document, trace.path
-    timings = document["generation"]["timings"]
+    """Where the trace is, and how large."""
+    return f"{trace.path}, {human_size(trace.path.stat().st_size)}"
+
+
+def run_line(document: Mapping[str, Any]) -> str:
+    """How much was written, how fast, and why it ended."""
+    timings, count = document["generation"]["timings"], len(document["tokens"]["output_tokens"])
     seconds = timings["prefill_seconds"] + timings["decode_seconds"]
-    count = len(document["tokens"]["output_tokens"])
     return (
-        f"{path}, {human_size(path.stat().st_size)}; {count} tokens in {seconds:.2f} s, "
-        f"analysed in {timings['analysis_seconds']:.2f} s, stopped at {document['generation']['stop_reason']}"
+        f"{count} tokens in {seconds:.2f} s, analysed in {timings['analysis_seconds']:.2f} s, "
+        f"stopped at {document['generation']['stop_reason']}"
     )
 
 

@@ -166,7 +166,7 @@ def attention_table(attention: Mapping[str, Any]) -> Table:
     """
     table = _table(
         "Attention",
-        "entropy in nats; norm: its share of an even spread, in bars head by head; sparse: weights under 0.01",
+        "entropy in nats; norm: of an even spread, also by head; sparse: weights under 0.01",
     )
     for name in ("layer", "entropy", "norm", "by head", "sparse"):
         table.add_column(name, justify="left" if name == "by head" else "right", no_wrap=True)
