@@ -87,7 +87,8 @@ def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
 def last_row_weights(layers: list[tuple[Tensor, Tensor, int]], row: int, span: Span, out: Tensor) -> None:
     """The attention of one new token in several layers at once, one softmax for all of them.
 
-    Decoding a small model is bound by the number of operations, so the layers share what they can.
+    Decoding a small model is bound by the number of operations, so the layers share what they can. On the CPU each
+    layer's keys are read where they lie; an accelerator is slower to start an operation than to copy the keys together.
 
     Args:
         layers: of each, q (B, 1, H, D), k (B, S, H_kv, D) and the window.
@@ -95,13 +96,29 @@ def last_row_weights(layers: list[tuple[Tensor, Tensor, int]], row: int, span: S
         span: one new token, all rows at one position.
         out: (layers, H, S), float32; receives the weights.
     """
-    H_kv, D = layers[0][1].shape[2:]
-    scores = out.new_empty(len(layers), H_kv, out.size(1) // H_kv, out.size(2))
-    for (q, k, window), layer_scores in zip(layers, scores.unbind(0), strict=True):
-        if out.dtype != q.dtype:
-            q, k = q.to(out.dtype), k.to(out.dtype)
-        queries, keys = q[row].view(H_kv, -1, D), k[row].permute(1, 2, 0)
-        torch.baddbmm(layer_scores, queries, keys, beta=0, alpha=D**-0.5, out=layer_scores)
+    scores = _scores_together(layers, row) if out.is_cuda else _scores_layer_by_layer(layers, row)
+    for (_, _, window), layer_scores in zip(layers, scores.unbind(0), strict=True):
         if span.first_key(window) > 0:
             layer_scores[..., : span.first_key(window)] = -torch.inf
     torch.softmax(scores.view(out.shape), dim=-1, out=out)
+
+
+def _scores_layer_by_layer(layers: list[tuple[Tensor, Tensor, int]], row: int) -> Tensor:
+    """Scaled scores (layers, H_kv, G, S), float32."""
+    _, S, H_kv, D = layers[0][1].shape
+    H = layers[0][0].size(2)
+    scores = layers[0][0].new_empty(len(layers), H_kv, H // H_kv, S, dtype=torch.float32)
+    for (q, k, _), layer_scores in zip(layers, scores.unbind(0), strict=True):
+        queries, keys = q[row].view(H_kv, -1, D), k[row].permute(1, 2, 0)
+        if q.dtype != torch.float32:
+            queries, keys = queries.float(), keys.float()
+        torch.baddbmm(layer_scores, queries, keys, beta=0, alpha=D**-0.5, out=layer_scores)
+    return scores
+
+
+def _scores_together(layers: list[tuple[Tensor, Tensor, int]], row: int) -> Tensor:
+    """The same in one product."""
+    _, _, H_kv, D = layers[0][1].shape
+    queries = torch.cat([q[row] for q, _, _ in layers]).float().view(len(layers), H_kv, -1, D)
+    keys = torch.stack([k[row] for _, k, _ in layers]).float()  # (layers, S, H_kv, D)
+    return (queries @ keys.permute(0, 2, 3, 1)) * D**-0.5
