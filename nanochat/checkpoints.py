@@ -1,14 +1,22 @@
 """Where checkpoints lie: every folder layout nanochat has had, and which one is meant."""
 
+import contextlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from nanochat.errors import CheckpointNotFoundError
+from nanochat.errors import CheckpointNotFoundError, SettingInvalidError
 
 # Source name to the folder that holds its checkpoints, the most trained first.
-SOURCES = {"rl": "chatrl_checkpoints", "sft": "chatsft_checkpoints", "mid": "mid_checkpoints", "base": "base_checkpoints"}
+SOURCES = {
+    "rl": "chatrl_checkpoints",
+    "sft": "chatsft_checkpoints",
+    "mid": "mid_checkpoints",
+    "base": "base_checkpoints",
+}
 PREFERRED = ("sft", "rl", "mid", "base", "folder")  # where a folder holds several
 DEMO_FOLDER = Path(__file__).parent / "demo_model"
 # Below a folder: itself, <tag>, <source>_checkpoints/<tag>, <tag>/<source>, experiments/<name>/<tag>/<source>.
@@ -53,16 +61,22 @@ def list_checkpoints(root: Path) -> list[Checkpoint]:
 
 
 def _walk(root: Path) -> Iterator[Checkpoint]:
-    for depth in DEPTHS:
+    for depth in (*DEPTHS, "*/*/*/") if root.name == "experiments" else DEPTHS:
         for path in root.glob(f"{depth}model_*.pt"):
-            match = WEIGHTS_PATTERN.fullmatch(path.name)
-            if match and path.is_file():
-                source, tag = _source_and_tag(path.parent)
-                yield Checkpoint(source, tag, int(match[1]), path, path.with_name(f"meta_{match[1]}.json"))
+            checkpoint = _checkpoint_at(path)
+            if checkpoint is not None:
+                yield checkpoint
+
+
+def _checkpoint_at(path: Path) -> Checkpoint | None:
+    match = WEIGHTS_PATTERN.fullmatch(path.name)
+    if not match or not path.is_file():
+        return None
+    source, tag = _source_and_tag(Path(os.path.abspath(path.parent)))  # not resolve: tags may be links to other names
+    return Checkpoint(source, tag, int(match[1]), path, path.with_name(f"meta_{match[1]}.json"))
 
 
 def _source_and_tag(folder: Path) -> tuple[str, str]:
-    folder = folder.resolve()
     for source, name in SOURCES.items():
         if folder.parent.name == name:
             return source, folder.name
@@ -73,47 +87,72 @@ def _source_and_tag(folder: Path) -> tuple[str, str]:
     return "folder", folder.name
 
 
-def choose_checkpoint(source: str, base_dir: Path, model_tag: str | None = None, step: int | None = None) -> Checkpoint:
+def choose_checkpoint(
+    source: str | Path, base_dir: Path, model_tag: str | None = None, step: int | None = None
+) -> Checkpoint:
     """The checkpoint that is meant.
 
     Args:
-        source: base, mid, sft, rl, demo, or a folder.
+        source: base, mid, sft, rl, demo, a folder, or a model_<step>.pt. A Path is never one of the names.
         base_dir: nanochat's base folder.
         model_tag: such as "d20", or "<experiment>/<tag>"; None: the largest d<number>, else the newest.
         step: None: the highest.
 
     Raises:
         CheckpointNotFoundError: nothing fits; the message says what there is.
+        SettingInvalidError: a step that is no whole number.
     """
+    if step is not None and type(step) is not int:
+        raise SettingInvalidError(f"step={step!r}: give a whole number, such as 650, or none for the highest.")
     if source == "demo":
         return demo_checkpoint()
-    root = base_dir if source in SOURCES else Path(source).expanduser()
-    if source not in SOURCES and not root.is_dir():
+    try:
+        found = _of_source(source, base_dir) if isinstance(source, str) and source in SOURCES else _at(source)
+        return _with_step(_with_tag(found, model_tag), step)
+    except OSError as error:
+        raise CheckpointNotFoundError(f"{source} cannot be searched ({error}): name another folder.") from error
+
+
+def _of_source(source: str, base_dir: Path) -> list[Checkpoint]:
+    found = [checkpoint for checkpoint in list_checkpoints(base_dir) if checkpoint.source == source]
+    return found or _not_found(f"{source} checkpoint", base_dir)
+
+
+def _at(place: str | Path) -> list[Checkpoint]:
+    root = Path(os.path.abspath(os.path.expanduser(place)))
+    if root.is_file():
+        checkpoint = _checkpoint_at(root)
+        if checkpoint is None:
+            raise CheckpointNotFoundError(
+                f"{root} is no checkpoint: name a folder that holds one, or a model_<step>.pt."
+            )
+        return [checkpoint]
+    if not root.is_dir():
         raise CheckpointNotFoundError(
-            f"There is no folder {str(root)!r}: name one of {', '.join(SOURCES)}, demo, or a folder that holds a checkpoint."
+            f"There is no folder {str(place)!r}: name one of {', '.join(SOURCES)}, demo, or a folder with a checkpoint."
         )
-    found = [checkpoint for checkpoint in list_checkpoints(root) if source not in SOURCES or checkpoint.source == source]
-    if not found:
-        wanted = f"{source} checkpoint" if source in SOURCES else "checkpoint (model_<step>.pt)"
-        raise CheckpointNotFoundError(
-            f"There is no {wanted} in {root}: train one with nanochat, copy one there, name its folder, or use source demo."
-        )
-    if source not in SOURCES:
-        kind = next(name for name in PREFERRED if any(checkpoint.source == name for checkpoint in found))
-        found = [checkpoint for checkpoint in found if checkpoint.source == kind]
-    return _with_step(_with_tag(found, model_tag), step)
+    found = list_checkpoints(root)
+    here = [checkpoint for checkpoint in found if checkpoint.weights.parent == root]
+    return here or found or _not_found("checkpoint (model_<step>.pt)", root)
+
+
+def _not_found(wanted: str, root: Path) -> NoReturn:
+    for folder in (root, *root.glob("*/"), *root.glob("*/*/")):  # glob passes over those it may not open
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.scandir(folder).close()
+    raise CheckpointNotFoundError(
+        f"There is no {wanted} in {root}: train one with nanochat, copy one there, name its folder, or use source demo."
+    )
 
 
 def _with_tag(found: list[Checkpoint], model_tag: str | None) -> list[Checkpoint]:
-    if model_tag is None:
-        best = max(found, key=lambda checkpoint: (checkpoint.depth, checkpoint.weights.parent.stat().st_mtime_ns))
-        model_tag = best.tag
-    tagged = [checkpoint for checkpoint in found if model_tag in (checkpoint.tag, checkpoint.tag.split("/")[-1])]
+    """All steps of the model that is meant."""
+    tagged = [c for c in found if model_tag is None or model_tag in (c.tag, c.tag.split("/")[-1])]
     if not tagged:
         tags = ", ".join(sorted({checkpoint.tag for checkpoint in found}))
         raise CheckpointNotFoundError(f"There is no model {model_tag!r}: the tags here are {tags}.")
-    newest = max(tagged, key=lambda checkpoint: checkpoint.weights.parent.stat().st_mtime_ns)
-    return [checkpoint for checkpoint in tagged if checkpoint.weights.parent == newest.weights.parent]
+    best = min(tagged, key=lambda c: (PREFERRED.index(c.source), -c.depth, -c.weights.parent.stat().st_mtime_ns))
+    return [checkpoint for checkpoint in tagged if checkpoint.weights.parent == best.weights.parent]
 
 
 def _with_step(found: list[Checkpoint], step: int | None) -> Checkpoint:

@@ -13,8 +13,7 @@ DEVICE_TYPES = ("cuda", "mps", "cpu")
 
 def get_base_dir() -> Path:
     """nanochat's base folder: `$NANOCHAT_BASE_DIR`, else `~/.cache/nanochat`; looking never creates it."""
-    named = os.environ.get("NANOCHAT_BASE_DIR")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "nanochat"
+    return Path(os.path.expanduser(os.environ.get("NANOCHAT_BASE_DIR") or "~/.cache/nanochat"))
 
 
 def autodetect_device_type() -> str:
@@ -30,15 +29,15 @@ def parse_device(device: torch.device | str | None) -> torch.device:
     Raises:
         SettingInvalidError: no such device on this machine.
     """
-    if isinstance(device, torch.device):
-        return device
     try:
         parsed = torch.device(device or autodetect_device_type())
     except (RuntimeError, TypeError) as error:
         raise SettingInvalidError(f"There is no device {device!r}: use cpu, cuda, cuda:0, ... or mps.") from error
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(parsed.type, False) or (parsed.index or 0) >= max(1, torch.cuda.device_count()):
-        raise SettingInvalidError(f"Device {str(parsed)!r} is not available on this machine: use {autodetect_device_type()}.")
+        raise SettingInvalidError(
+            f"Device {str(device)!r} is not available on this machine: use {autodetect_device_type()}."
+        )
     return parsed
 
 
@@ -53,6 +52,6 @@ def parse_dtype(dtype: torch.dtype | str | None, device: torch.device) -> torch.
             return torch.bfloat16
         return torch.float32
     parsed = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if parsed not in DTYPES.values():
+    if parsed is None or parsed not in DTYPES.values():
         raise SettingInvalidError(f"Cannot compute in {dtype}: choose from {', '.join(DTYPES)}.")
     return parsed
