@@ -234,6 +234,10 @@ def _write_view(
             for row in range(head * shape[2] + first, head * shape[2] + last):
                 output.write(b"" if row == head * shape[2] + first else b"],[")
                 output.write(text[known.starts[row] : _prefix_end(text, known, row, keys, shape[3])])
+    elif len(shape) == 2:  # one number a position, such as log_sum_exp
+        view = (1, last - first)
+        numbers = bytes(text[known.starts[0] : known.ends[0]]).split(b",")
+        output.write(b",".join(numbers[first:last]))
     else:
         inner = prod(shape[2:-1])
         view = (1, last - first, *shape[2:])

@@ -205,7 +205,7 @@ def step_index(name: str, shape: tuple[int, ...] | None, positions: Positions, s
     Step 0 holds the prompt's rows, step t >= 1 the row P-1+t; attention rows hold the keys so far, and
     logits of N rows the one that the step's token was drawn from.
     """
-    if shape is None or len(shape) < 3 or shape[0] != 1 or positions.prompt < 1:
+    if shape is None or len(shape) < 2 or shape[0] != 1 or positions.prompt < 1:
         return None
     row = positions.prompt - 1 + step
     whole = slice(None)
