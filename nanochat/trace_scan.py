@@ -53,7 +53,7 @@ def read_head(descriptor: int, size: int) -> tuple[dict[str, Any], int] | None:
                     document = loads(head.removesuffix(b",") + b"}")
                 except ValueError:
                     continue
-                if isinstance(document, dict):
+                if isinstance(document, dict) and not document.keys() & set(TENSOR_KEYS):
                     return document, len(head.removesuffix(b","))
         if length >= min(size, LONGEST_VALUE):
             return None

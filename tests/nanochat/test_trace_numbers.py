@@ -116,7 +116,8 @@ def test_odd_but_readable_numbers(text, values):
 @pytest.mark.parametrize(
     "text",
     [
-        b"", b"1", b"[1,]", b"[1 2]", b"[1", b"[1]]", b'["1"]', b"[true]", b"[null, false]", b"[{}]", b"[0x1]", b"[--1]",
+        b"", b"1", b"[1,]", b"[1 2]", b"[1", b"[1]]", b'["1"]', b"[true]", b"[null, false]", b"[{}]", b"[0x1]",
+        b"[--1]",
         b"[" * 40 + b"null" + b"]" * 40, b"[" * 5000 + b"1" + b"]" * 5000, b"[\xff]",
     ],
 )  # fmt: skip
