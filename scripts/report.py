@@ -53,7 +53,7 @@ def summary(trace: Trace) -> dict[str, Any]:
 
 def prompt_text(prompt: str, chat: bool) -> Text:
     """The prompt before the model's own words; a chat's answer starts on a line of its own."""
-    return Text(printable(prompt) + ("\n" if chat else ""), style="dim")
+    return Text.assemble((printable(prompt) + ("\n" if chat else ""), "dim"))
 
 
 def written(document: Mapping[str, Any]) -> Text:
@@ -101,7 +101,7 @@ def show_head(trace: Trace, layer: int, head: int, why: str, out: Console) -> No
             weights,
             labels,
             width=out.width,
-            height=max(8, out.height - 4) if out.is_terminal else PIPE_HEIGHT,
+            height=max(8, out.height - 3) if out.is_terminal else PIPE_HEIGHT,
             palette=palette_of(out),
             generated_from=len(tokens["input_text"]),
         )

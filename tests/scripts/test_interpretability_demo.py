@@ -19,6 +19,7 @@ from nanochat.gpt import GPT, GPTConfig
 from nanochat.interpretability_engine import TokenEvent
 from nanochat.tokenizer import RustBPETokenizer
 from scripts import interpretability_demo as demo
+from scripts.report import prompt_text
 from scripts.terminal import printable
 
 ROOT = Path(__file__).parent.parent.parent
@@ -113,6 +114,7 @@ def test_colours_only_where_they_are_wanted(
     os.close(terminal)
     assert process.wait() == 0
     assert (b"[48;" in shown) == colored
+    assert (b"\x1b[2mThe capital of France is\x1b[0m" in shown) == ("TERM" not in extra)  # NO_COLOR leaves dim and bold
     assert b"Head " in shown
 
 
@@ -275,6 +277,15 @@ def test_a_character_of_several_tokens_is_printed_whole(capsys: pytest.CaptureFi
         live(TokenEvent(token, "", position, forced=False, surprisal=1.0))
     live.end()
     assert capsys.readouterr().out == "> né 国🙂!\n"
+
+
+def test_the_prompt_is_dim_and_what_follows_is_not() -> None:
+    tokenizer = RustBPETokenizer.from_directory(DEMO_FOLDER)
+    out = demo.make_console(Path("unused.svg"))
+    with out.capture() as captured:
+        live = demo.LiveText(prompt_text("see", chat=False), tokenizer, out)
+        live(TokenEvent(tokenizer.encode("x")[0], "", 0, forced=False, surprisal=0.0))
+    assert captured.get() == "\x1b[2msee\x1b[0mx"
 
 
 def test_half_a_character_at_the_end_is_spelled_out(capsys: pytest.CaptureFixture[str]) -> None:
