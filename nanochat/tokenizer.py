@@ -1,9 +1,8 @@
-"""Text to token ids and back, chat rendering, and reading tokenizers without running what is in them."""
+"""Text to token ids and back, and chat rendering."""
 
 from __future__ import annotations
 
 import base64
-import copy
 import json
 import pickle
 from collections.abc import Iterable, Sequence
@@ -14,24 +13,20 @@ from typing import Any
 import tiktoken
 
 from nanochat.errors import PromptInvalidError, TokenizerInvalidError
+from nanochat.tokenizer_files import (
+    PICKLE_NAME,
+    SPECIAL_TOKENS,
+    TEXT_NAME,
+    encoding_from_state,
+    panics_as,
+    read_pickled_state,
+    read_text_state,
+)
 
-SPECIAL_TOKENS = [
-    "<|bos|>",  # begins every document
-    "<|user_start|>",
-    "<|user_end|>",
-    "<|assistant_start|>",
-    "<|assistant_end|>",
-    "<|python_start|>",  # the assistant calls the calculator
-    "<|python_end|>",
-    "<|output_start|>",  # what the calculator answered
-    "<|output_end|>",
-]
 # GPT-4's split pattern with numbers in groups of at most two digits, as nanochat trains its tokenizers.
 SPLIT_PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 )
-MAX_FILE_BYTES = 64 << 20
-PICKLE_NAME, TEXT_NAME = "tokenizer.pkl", "tokenizer.json"
 
 
 class RustBPETokenizer:
@@ -49,7 +44,7 @@ class RustBPETokenizer:
         ordinary = vocab_size - len(SPECIAL_TOKENS)
         if ordinary < 256:
             raise ValueError(f"vocab_size must be at least {256 + len(SPECIAL_TOKENS)}, to hold every byte")
-        trainer = rustbpe.Tokenizer()
+        trainer = rustbpe.Tokenizer()  # pyright: ignore[reportAttributeAccessIssue]
         trainer.train_from_iterator(text_iterator, ordinary, pattern=SPLIT_PATTERN)
         ranks = {bytes(token): rank for token, rank in trainer.get_mergeable_ranks()}
         special = {name: len(ranks) + i for i, name in enumerate(SPECIAL_TOKENS)}
@@ -67,7 +62,9 @@ class RustBPETokenizer:
         for name, read in ((PICKLE_NAME, read_pickled_state), (TEXT_NAME, read_text_state)):
             if (folder / name).is_file():
                 return cls(encoding_from_state(read(folder / name), folder / name), "<|bos|>")
-        raise TokenizerInvalidError(f"There is no {PICKLE_NAME} in {folder}: copy the tokenizer the model was trained with.")
+        raise TokenizerInvalidError(
+            f"There is no {PICKLE_NAME} in {folder}: copy the tokenizer the model was trained with."
+        )
 
     def save(self, tokenizer_dir: str | Path) -> None:
         """Write `tokenizer.pkl`, which nanochat reads too."""
@@ -126,13 +123,17 @@ class RustBPETokenizer:
 
         Returns:
             list[int], or a list of them.
+
+        Raises:
+            PromptInvalidError: tiktoken cannot split the text, as happens with a million blanks in a row.
         """
         if not isinstance(text, str | list):
             raise ValueError(f"expected a text or a list of texts, not {type(text).__name__}")
         before, after = self._special_ids(prepend), self._special_ids(append)
-        if isinstance(text, str):
-            return before + self.enc.encode_ordinary(text) + after
-        return [before + ids + after for ids in self.enc.encode_ordinary_batch(text, num_threads=num_threads)]
+        with panics_as(PromptInvalidError, "The text cannot be split into tokens; shorten its runs of blanks"):
+            if isinstance(text, str):
+                return before + self.enc.encode_ordinary(text) + after
+            return [before + ids + after for ids in self.enc.encode_ordinary_batch(text, num_threads=num_threads)]
 
     def _special_ids(self, token: int | str | None) -> list[int]:
         if token is None:
@@ -154,8 +155,8 @@ class RustBPETokenizer:
         """Token ids of a chat, and a mask that is 1 where the assistant is trained.
 
         Args:
-            conversation: {"messages": [{"role", "content"}, ...]}: user and assistant in turn, a system message may come
-                first and is merged into the user's. An assistant's content may be parts of type text, python and
+            conversation: {"messages": [{"role", "content"}, ...]}: user and assistant in turn, a system message may
+                come first and is merged into the user's. An assistant's content may be parts of type text, python and
                 python_output.
             max_tokens: longer renderings are cut.
 
@@ -163,7 +164,7 @@ class RustBPETokenizer:
             PromptInvalidError: roles out of turn, or content of another form.
         """
         rendered: list[tuple[int, int]] = [(self.bos_token_id, 0)]
-        for i, message in enumerate(_merged_system_message(conversation.get("messages"))):
+        for i, message in enumerate(_merged_system_message(_messages_of(conversation))):
             role = "user" if i % 2 == 0 else "assistant"
             if message.get("role") != role:
                 raise PromptInvalidError(f"Message {i} is from {message.get('role')!r} and should be from {role!r}.")
@@ -181,8 +182,11 @@ class RustBPETokenizer:
             raise PromptInvalidError(f"The content of a {role} message must be text, not {type(content).__name__}.")
         rendered = []
         for part in content:
-            if not isinstance(part, dict) or part.get("type") not in PARTS or not isinstance(part.get("text"), str):
-                raise PromptInvalidError(f"A part of an assistant message needs a text and a type of {', '.join(PARTS)}.")
+            texts = isinstance(part, dict) and all(isinstance(part.get(key), str) for key in ("type", "text"))
+            if not texts or part["type"] not in PARTS:
+                raise PromptInvalidError(
+                    f"A part of an assistant message needs a text and a type of {', '.join(PARTS)}."
+                )
             delimiter, trained = PARTS[part["type"]]
             ids = self.encode(part["text"])
             if delimiter:
@@ -193,8 +197,8 @@ class RustBPETokenizer:
 
     def render_for_completion(self, conversation: dict[str, Any]) -> list[int]:
         """Token ids of a chat whose last, assistant's, message is left for the model to write."""
-        messages = conversation["messages"]
-        if not messages or messages[-1].get("role") != "assistant":
+        messages = _messages_of(conversation)
+        if messages[-1].get("role") != "assistant":
             raise PromptInvalidError("The last message must be the assistant's: it is what the model is to write.")
         ids, _ = self.render_conversation({"messages": messages[:-1]})
         return [*ids, self.encode_special("<|assistant_start|>")]
@@ -214,106 +218,19 @@ class RustBPETokenizer:
 PARTS: dict[str, tuple[str | None, int]] = {"text": (None, 1), "python": ("python", 1), "python_output": ("output", 0)}
 
 
-def _merged_system_message(messages: Any) -> list[dict[str, Any]]:
+def _messages_of(conversation: Any) -> list[dict[str, Any]]:
+    messages = conversation.get("messages") if isinstance(conversation, dict) else None
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         raise PromptInvalidError('messages must be a list of at least one {"role": ..., "content": ...}.')
+    return messages
+
+
+def _merged_system_message(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if messages[0].get("role") != "system":
         return messages
     if len(messages) < 2 or messages[1].get("role") != "user":
         raise PromptInvalidError("A system message must be followed by a user message.")
-    messages = copy.deepcopy(messages)
-    messages[1]["content"] = f"{messages[0].get('content')}\n\n{messages[1].get('content')}"
-    return messages[1:]
-
-
-class _PickledEncoding:
-    """Stands in for tiktoken's Encoding while unpickling: holds the state, runs nothing."""
-
-    state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _TokenizerUnpickler(pickle.Unpickler):
-    """Admits tiktoken's Encoding, as a stand-in, and plain data."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("tiktoken.core", "Encoding"):
-            return _PickledEncoding
-        raise pickle.UnpicklingError(f"it refers to {module}.{name}")
-
-
-def read_pickled_state(path: Path) -> Any:
-    """The state inside a pickled tiktoken Encoding, with nothing in the file run.
-
-    Raises:
-        TokenizerInvalidError: not such a pickle.
-    """
-    _check_size(path)
-    try:
-        with path.open("rb") as file:
-            loaded = _TokenizerUnpickler(file).load()
-    except Exception as error:  # a damaged pickle may raise nearly anything
-        raise TokenizerInvalidError(
-            f"{path} is not a nanochat tokenizer ({error}); nothing in it was run. Copy the file again from its source."
-        ) from error
-    return loaded.state if isinstance(loaded, _PickledEncoding) else None
-
-
-def read_text_state(path: Path) -> Any:
-    """The state that `save_text` wrote."""
-    _check_size(path)
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        tokens = (base64.b64decode(token, validate=True) for token in state["mergeable_ranks"])
-        return state | {"mergeable_ranks": {token: rank for rank, token in enumerate(tokens)}}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TokenizerInvalidError(f"{path} is not a tokenizer as nanoscope writes it: {error!r}.") from error
-
-
-def _check_size(path: Path) -> None:
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise TokenizerInvalidError(f"{path} has {size:,} bytes; no tokenizer is larger than {MAX_FILE_BYTES:,}.")
-
-
-def encoding_from_state(state: Any, path: Path) -> tiktoken.Encoding:
-    """An Encoding from checked, plain data.
-
-    Raises:
-        TokenizerInvalidError: a field is missing or of the wrong type, or tokens are missing.
-    """
-    problem = _state_problem(state)
-    if problem:
-        raise TokenizerInvalidError(f"{path} is not a usable tokenizer: {problem}.")
-    ranks, special = dict(state["mergeable_ranks"]), dict(state["special_tokens"])
-    try:
-        return tiktoken.Encoding(
-            state["name"], pat_str=state["pat_str"], mergeable_ranks=ranks, special_tokens=special
-        )
-    except BaseException as error:  # the Rust core panics on a pattern it cannot compile
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        raise TokenizerInvalidError(f"{path} is not a usable tokenizer: {error}.") from error
-
-
-def _state_problem(state: Any) -> str | None:
-    if not isinstance(state, dict):
-        return "it holds no state of an Encoding"
-    for key, kind in (("name", str), ("pat_str", str), ("mergeable_ranks", dict), ("special_tokens", dict)):
-        if not isinstance(state.get(key), kind):
-            return f"its {key} is not a {kind.__name__}"
-    ranks, special = state["mergeable_ranks"], state["special_tokens"]
-    if not all(type(token) is bytes and type(rank) is int for token, rank in ranks.items()):
-        return "its mergeable_ranks are not bytes and ranks"
-    if not all(type(token) is str and type(rank) is int for token, rank in special.items()):
-        return "its special_tokens are not names and ids"
-    if sorted([*ranks.values(), *special.values()]) != list(range(len(ranks) + len(special))):
-        return "its token ids are not 0 to n-1, each once"
-    missing = [name for name in SPECIAL_TOKENS if name not in special]
-    if missing:
-        return f"the special token {missing[0]} is missing"
-    if any(bytes([value]) not in ranks for value in range(256)):
-        return "it cannot encode every byte"
-    return None
+    system, first = messages[0].get("content"), messages[1].get("content")
+    if not isinstance(system, str) or not isinstance(first, str):
+        raise PromptInvalidError("The content of a system message and of the user's after it must be text.")
+    return [messages[1] | {"content": f"{system}\n\n{first}"}, *messages[2:]]
