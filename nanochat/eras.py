@@ -86,7 +86,7 @@ def named_era(name: str) -> Era:
     Raises:
         CheckpointInvalidError: no such era; the message lists them.
     """
-    if name not in ERAS:
+    if not isinstance(name, str) or name not in ERAS:
         raise CheckpointInvalidError(f"There is no era {name!r}; the eras are {', '.join(ERAS)}.")
     return ERAS[name]
 
@@ -117,15 +117,16 @@ def identify_era(shapes: Mapping[str, tuple[int, ...]], vocab_size: int) -> tupl
         return _era_of_gates(gates)
     if LAMBDA_KEYS & shapes.keys():
         return ERAS["B"], None
-    rows = shapes.get(EMBEDDING_KEY, (vocab_size,))[0]
+    rows = (*shapes.get(EMBEDDING_KEY, ()), vocab_size)[0]
     return (ERAS["A"] if rows == vocab_size else ERAS["Ap"]), None
 
 
 def _era_of_gates(gates: Mapping[str, tuple[int, ...]]) -> tuple[Era, str | None]:
     key, shape = next(iter(gates.items()))
-    if shape[-1] == ERAS["E"].value_gate_channels:
+    channels = (0, *shape)[-1]
+    if channels == ERAS["E"].value_gate_channels:
         return ERAS["E"], None
-    if shape[-1] == ERAS["C"].value_gate_channels:
+    if channels == ERAS["C"].value_gate_channels:
         return ERAS["C"], 'took era C; era D has the same keys (softcap 20 instead of 15): override with era="D"'
     raise CheckpointInvalidError(
         f"{key!r} has shape {shape}: value gates are 32 channels wide in eras C and D and 12 in E and F. "
