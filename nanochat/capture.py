@@ -85,8 +85,11 @@ class CaptureSettings:
             unknown = value.keys() - {"layers", "sites", "logits", "dtype"}
             if unknown:
                 raise SettingInvalidError(f"capture has no setting {min(unknown)!r}: use layers, sites, logits, dtype.")
-            lists = {key: tuple(value[key]) for key in ("layers", "sites") if value.get(key) is not None}
-            value = cls(**{key: value[key] for key in ("logits", "dtype") if key in value}, **lists)
+            fields: dict[str, Any] = {key: value[key] for key in ("logits", "dtype") if key in value}
+            for key, kind in (("layers", int), ("sites", str)):
+                if value.get(key) is not None:
+                    fields[key] = _items(key, value[key], kind)
+            value = cls(**fields)
         value.check()
         return value
 
@@ -108,9 +111,17 @@ class CaptureSettings:
             return list(range(count))
         for layer in self.layers:
             if not 0 <= layer < config.n_layer:
-                raise SettingInvalidError(f"There is no layer {layer}: this model has layers 0 to {config.n_layer - 1}.")
+                raise SettingInvalidError(
+                    f"There is no layer {layer}: this model has layers 0 to {config.n_layer - 1}."
+                )
         after_last = [config.n_layer] if count > config.n_layer and config.n_layer - 1 in self.layers else []
         return sorted(set(self.layers)) + after_last
+
+
+def _items(key: str, value: Any, kind: type) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple) or not all(type(item) is kind for item in value):
+        raise SettingInvalidError(f"capture's {key} must be a list of {kind.__name__}, not {value!r:.100}.")
+    return tuple(value)
 
 
 def keep(module: nn.Module, site: str, value: Any, layer: int | None = None) -> None:
@@ -126,7 +137,7 @@ def wants(module: nn.Module, site: str) -> bool:
     return tap is not None and site in tap.kept
 
 
-def captured(site: str) -> property:
+def captured(site: str) -> Any:
     """A module's attribute that shows what was captured there so far, (1, ...); None without a capture."""
 
     def read(module: Any) -> Tensor | None:
@@ -321,7 +332,10 @@ class Tap:
     def layers(self) -> set[int]:
         """The layers that some recorder wants."""
         return {
-            layer for recorder in self.recorders.values() for buffer in recorder.buffers.values() for layer in buffer.layers
+            layer
+            for recorder in self.recorders.values()
+            for buffer in recorder.buffers.values()
+            for layer in buffer.layers
         }
 
     def close(self) -> None:

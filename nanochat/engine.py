@@ -22,7 +22,7 @@ ROTARY_FACTOR = 10  # a model has positions for this many times its sequence_len
 
 @dataclass
 class Step:
-    """One token of every row, whether each was sampled (1) or forced by the calculator (0), and the logits (B, vocab)."""
+    """One token of every row, whether it was sampled (1) or forced by the calculator (0), and the logits (B, vocab)."""
 
     tokens: list[int]
     masks: list[int]
@@ -103,8 +103,8 @@ class Engine:
         for count in range(1, max_tokens + 1):
             if not torch.isfinite(logits).all():
                 raise NonFiniteError(
-                    f"The model computed NaN or infinity at position {len(tokens) + count - 2}. Its weights are damaged or "
-                    "overflow in this dtype: try dtype float32, or another checkpoint."
+                    f"The model computed NaN or infinity at position {len(tokens) + count - 2}. Its weights are "
+                    "damaged or overflow in this dtype: try dtype float32, or another checkpoint."
                 )
             sampled = sample_next_token(logits, rng, temperature, top_k)[:, 0].tolist()
             chosen = [self._next_token(row, token) for row, token in zip(rows, sampled, strict=True)]

@@ -52,7 +52,9 @@ class GPTConfig:
         sizes = [short if pattern[i % len(pattern)] == "S" else self.sequence_len for i in range(self.n_layer)]
         sizes[-1] = self.sequence_len
         # Eras without a pattern have no window at all: every position sees all before it.
-        return [self.max_positions if size == self.sequence_len and not ERAS[self.era].lambdas else size for size in sizes]
+        return [
+            self.max_positions if size == self.sequence_len and not ERAS[self.era].lambdas else size for size in sizes
+        ]
 
     def has_value_embedding(self, layer: int) -> bool:
         """Whether a layer mixes value embeddings in: every other one, the last included."""
@@ -182,6 +184,7 @@ class GPT(nn.Module):
 
     token_embeddings = captured("token_embeddings")
     layer_idx = 0  # the embedding is one layer deep, as far as captures go
+    transformer: Any  # wte and the blocks h; torch types what is in a ModuleDict too loosely to be of use
 
     def __init__(self, config: GPTConfig, pad_vocab_size_to: int | None = None):
         super().__init__()

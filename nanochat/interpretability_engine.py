@@ -97,7 +97,11 @@ class InterpretabilityEngine:
     """
 
     def __init__(
-        self, model: GPT, tokenizer: RustBPETokenizer, traces: str | Path | TraceStorage = "traces", format: str = "json"
+        self,
+        model: GPT,
+        tokenizer: RustBPETokenizer,
+        traces: str | Path | TraceStorage = "traces",
+        format: str = "json",
     ):
         self.model, self.tokenizer = model, tokenizer
         self.storage = traces if isinstance(traces, TraceStorage) else TraceStorage(traces, format=format)
@@ -138,8 +142,8 @@ class InterpretabilityEngine:
             cancel: set it to stop before the next token; nothing is saved then.
 
         Returns:
-            trace_id, prompt, response, prompt_tokens and response_tokens (counts), metadata, summary, path, analysis and
-            timings in seconds.
+            trace_id, prompt, response, prompt_tokens and response_tokens (counts), metadata, summary, path, analysis
+            and timings in seconds.
 
         Raises:
             PromptInvalidError, PromptTooLongError, CategoryInvalidError, SettingInvalidError: bad input.
@@ -339,7 +343,9 @@ def recompute_analysis(trace: Trace, token_text: Callable[[int], str]) -> dict[s
     windows = None
     if isinstance(config, dict) and all(isinstance(config.get(key), int) for key in SIZES):
         era = trace.document["model"].get("era", "F")
-        windows = GPTConfig(**{key: value for key, value in config.items() if key in (*SIZES, "window_pattern")}, era=era).windows()
+        windows = GPTConfig(
+            **{key: value for key, value in config.items() if key in (*SIZES, "window_pattern")}, era=era
+        ).windows()
     return analyze(
         _FittingTensors(trace, len(prompt), len(generated)),
         tokens=prompt + generated,
@@ -386,7 +392,9 @@ def checked_category(category: Any) -> str:
     if category is None:
         return DEFAULT_CATEGORY
     if not isinstance(category, str) or not category.strip() or len(category) > MAX_CATEGORY_LENGTH:
-        raise CategoryInvalidError(f"A category is a text of 1 to {MAX_CATEGORY_LENGTH} characters, not {category!r:.120}.")
+        raise CategoryInvalidError(
+            f"A category is a text of 1 to {MAX_CATEGORY_LENGTH} characters, not {category!r:.120}."
+        )
     if not category.isprintable():
         raise CategoryInvalidError(f"The category {category!r} has characters that cannot be shown: use plain text.")
     return category
@@ -408,7 +416,9 @@ def _check_unicode(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise PromptInvalidError(f"The prompt has a broken character at {error.start}: it is not valid Unicode.") from error
+        raise PromptInvalidError(
+            f"The prompt has a broken character at {error.start}: it is not valid Unicode."
+        ) from error
 
 
 def _flat_ids(value: Any) -> list[int]:

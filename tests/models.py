@@ -1,5 +1,6 @@
 """Small models for tests, with weights that make every part of an era count."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,8 +21,8 @@ def golden_model(era: str = "F", case: str = "gqa_windowed", dtype: str = "float
 
 def random_model(era: str = "F", seed: int = 0, **sizes: int | str) -> GPT:
     """A model whose projections, lambdas and gates are all far from neutral."""
-    fields = dict(sequence_len=64, vocab_size=300, n_layer=3, n_head=4, n_kv_head=2, n_embd=64, window_pattern="SL")
-    model = GPT(GPTConfig(**{**fields, **sizes}, era=era))  # type: ignore[arg-type]
+    config = GPTConfig(64, 300, n_layer=3, n_head=4, n_kv_head=2, n_embd=64, window_pattern="SL", era=era)
+    model = GPT(replace(config, **sizes))  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

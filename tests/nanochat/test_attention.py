@@ -52,7 +52,9 @@ def test_scores_of_all_layers_are_those_of_each(score: object, H_kv: int) -> Non
     layers = [(q + layer, k - layer * q[:, :, :H_kv], 100) for layer in range(3)]
     scores = score(layers, 1)  # type: ignore[operator]
     for (q, k, _), found in zip(layers, scores, strict=True):
-        assert torch.allclose(found.view(4, 5).softmax(-1), attention_weights(q, k, Span([4], 1, CPU), 100)[1, :, 0], atol=1e-6)
+        assert torch.allclose(
+            found.view(4, 5).softmax(-1), attention_weights(q, k, Span([4], 1, CPU), 100)[1, :, 0], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

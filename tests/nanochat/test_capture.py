@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nanochat.capture import DEFAULT_SITES, SITES, CaptureSettings, Recorder
+from nanochat.checkpoint_manager import load_model
 from nanochat.engine import Engine
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT, norm
@@ -127,10 +128,16 @@ def test_sites_hang_together(era: str) -> None:
     model = random_model(era)
     tensors = run_whole(model, PROMPT, EVERYTHING)
     attention = model.transformer.h[1].attn
-    layer = {name.rsplit(".", 1)[1]: value[0] for name, value in tensors.items() if name.startswith("layer_activations.layer_1.")}
+    layer = {
+        name.rsplit(".", 1)[1]: value[0]
+        for name, value in tensors.items()
+        if name.startswith("layer_activations.layer_1.")
+    }
     assert torch.allclose(layer["pre_attn_norm"], norm(layer["residual"]), atol=1e-6)
     assert torch.allclose(layer["pre_mlp_norm"], norm(layer["residual"] + layer["post_attn"]), atol=1e-5)
-    assert torch.allclose(layer["mlp_hidden"] @ model.transformer.h[1].mlp.c_proj.weight.T, layer["post_mlp"], atol=1e-5)
+    assert torch.allclose(
+        layer["mlp_hidden"] @ model.transformer.h[1].mlp.c_proj.weight.T, layer["post_mlp"], atol=1e-5
+    )
     assert torch.allclose(layer["head_output"].sum(1), layer["post_attn"], atol=1e-5)
     v = layer["v"].repeat_interleave(attention.n_head // attention.n_kv_head, dim=1)  # (S, H, D)
     mixed = torch.einsum("hqk,khd->qhd", tensors["attention_weights.layer_1"][0], v)
@@ -172,8 +179,7 @@ def test_narrowed_capture_keeps_what_was_asked_for_and_no_more() -> None:
 def test_the_attributes_that_the_user_was_promised() -> None:
     model, tokenizer = golden_model()
     block = model.transformer.h[1]
-    assert block.attn.attention_weights is None
-    assert model.token_embeddings is None
+    assert_no_captures(model)
     recorder = record(model, CaptureSettings(), len(PROMPT) + 5)
     generate(model, tokenizer, recorder, 6)
     positions, config = len(PROMPT) + 5, model.config
@@ -184,9 +190,13 @@ def test_the_attributes_that_the_user_was_promised() -> None:
     assert model.output_logits.shape == (1, 6, config.vocab_size)
     assert torch.equal(model.token_embeddings[0, : len(PROMPT)], model.transformer.wte.weight[PROMPT])
     model.attach(None)
-    assert block.attn.attention_weights is None
-    assert block.post_mlp is None
-    assert model.output_logits is None
+    assert_no_captures(model)
+
+
+def assert_no_captures(model: GPT) -> None:
+    block = model.transformer.h[1]
+    values = [block.pre_attn_norm, block.post_attn, block.pre_mlp_norm, block.post_mlp, block.attn.attention_weights]
+    assert [*values, model.token_embeddings, model.output_logits] == [None] * 7
 
 
 def test_a_finished_capture_takes_no_more() -> None:
@@ -231,6 +241,9 @@ def test_rows_at_different_positions_decode_and_capture_as_if_alone() -> None:
         ({"logits": 0}, "logits"),
         ({"logits": True}, "logits"),
         ({"dtype": "int8"}, "int8"),
+        ({"layers": 3}, "layers"),
+        ({"layers": ["0"]}, "layers"),
+        ({"sites": "post_mlp"}, "sites"),
     ],
 )
 def test_settings_out_of_range_are_named(capture: dict[str, Any], message: str) -> None:
@@ -240,7 +253,7 @@ def test_settings_out_of_range_are_named(capture: dict[str, Any], message: str) 
 
 def test_a_layer_that_the_model_lacks_is_named() -> None:
     model, _ = golden_model()
-    with pytest.raises(SettingInvalidError, match="no layer 4.*layers 0 to 3"):
+    with pytest.raises(SettingInvalidError, match=r"no layer 4.*layers 0 to 3"):
         record(model, CaptureSettings(layers=(4,)), 10)
 
 
@@ -259,3 +272,17 @@ def test_default_sites_are_the_users() -> None:
         "pre_mlp_norm",
         "post_mlp",
     }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_built_in_model_says_the_same_with_capture_for_a_hundred_seeds(dtype: str) -> None:
+    model, tokenizer, _ = load_model("demo", "cpu", "eval", dtype=dtype)
+    engine = Engine(model, tokenizer)
+    prompt = tokenizer.encode("Alice and Bob went to", prepend="<|bos|>")
+    different = set()
+    for seed in range(100):
+        without = [step.tokens[0] for step in engine.steps(prompt, 1, 16, 1.0, None, seed)]
+        with model.capturing(record(model, CaptureSettings(), len(prompt) + 15, len(prompt))):
+            assert [step.tokens[0] for step in engine.steps(prompt, 1, 16, 1.0, None, seed)] == without
+        different.add(tuple(without))
+    assert len(different) > 50

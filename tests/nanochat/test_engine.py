@@ -66,7 +66,10 @@ def test_no_forward_follows_an_end_token() -> None:
     model, tokenizer = golden_model()
     end = tokenizer.encode_special("<|assistant_end|>")
     scripted = ScriptedModel(model, [65, end])
-    assert [tokens for tokens, _ in Engine(scripted, tokenizer).generate(PROMPT, max_tokens=9, temperature=0.0)] == [[65], [end]]
+    assert [tokens for tokens, _ in Engine(scripted, tokenizer).generate(PROMPT, max_tokens=9, temperature=0.0)] == [
+        [65],
+        [end],
+    ]
 
 
 def test_max_tokens_of_zero_runs_the_prompt_alone() -> None:
@@ -132,7 +135,11 @@ def called_with(expression: str, tokenizer: Any) -> list[int]:
 def test_the_calculator_answers_off_the_main_thread() -> None:
     model, tokenizer = golden_model()
     call = called_with("12*(3+4)", tokenizer)
-    answer = [tokenizer.encode_special("<|output_start|>"), *tokenizer.encode("84"), tokenizer.encode_special("<|output_end|>")]
+    answer = [
+        tokenizer.encode_special("<|output_start|>"),
+        *tokenizer.encode("84"),
+        tokenizer.encode_special("<|output_end|>"),
+    ]
     # While tokens are forced, what the model says is not taken: any token will do.
     scripted = ScriptedModel(model, [*call, *([65] * len(answer)), 66, 67])
     outcome: list[tuple[list[int], list[int]]] = []
@@ -152,7 +159,11 @@ def test_the_calculator_answers_off_the_main_thread() -> None:
 def test_what_the_calculator_cannot_do_forces_nothing() -> None:
     model, tokenizer = golden_model()
     call = called_with("9**9**9", tokenizer)
-    outcome = list(open_ended(ScriptedModel(model, [*call, 65]), tokenizer).generate(PROMPT, max_tokens=len(call) + 1, temperature=0.0))
+    outcome = list(
+        open_ended(ScriptedModel(model, [*call, 65]), tokenizer).generate(
+            PROMPT, max_tokens=len(call) + 1, temperature=0.0
+        )
+    )
     assert [tokens[0] for tokens, _ in outcome] == [*call, 65]
 
 

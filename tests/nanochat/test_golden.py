@@ -21,7 +21,7 @@ GREEDY_PROMPT = 20
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> torch.device:
     """Where to compute: the CPU, or what `--device` names."""
-    return torch.device(request.config.getoption("--device"))
+    return torch.device(str(request.config.getoption("--device")))
 
 
 def load_case(case: str, device: torch.device) -> tuple[GPT, object, dict[str, np.ndarray]]:

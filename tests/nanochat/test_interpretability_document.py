@@ -23,7 +23,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A user's machine: a base folder whose `sft` checkpoint is the built-in model, in nanochat's own format."""
     base = tmp_path_factory.mktemp("nanochat")
     model, tokenizer, _ = load_model("demo", "cpu", "eval")
-    save_checkpoint(base / "chatsft_checkpoints" / "d4", 700, model.state_dict(), None, {"step": 700, "model_config": model_config_of(model)})
+    save_checkpoint(
+        base / "chatsft_checkpoints" / "d4",
+        700,
+        model.state_dict(),
+        None,
+        {"step": 700, "model_config": model_config_of(model)},
+    )
     tokenizer.save(base / "tokenizer")
     home = tmp_path_factory.mktemp("home")
     added = {"NANOCHAT_BASE_DIR": str(base), "HOME": str(home), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -55,7 +61,11 @@ def test_every_python_block_runs_as_written(environment: dict[str, str], tmp_pat
 
 
 def test_the_steps_are_in_the_file(environment: dict[str, str], tmp_path: Path) -> None:
-    run([sys.executable, "-c", 'device = "cpu"\n' + BLOCKS["Basic Usage"] + BLOCKS["Step-by-Step Capture"]], environment, tmp_path)
+    run(
+        [sys.executable, "-c", 'device = "cpu"\n' + BLOCKS["Basic Usage"] + BLOCKS["Step-by-Step Capture"]],
+        environment,
+        tmp_path,
+    )
     traces = [json.loads(path.read_text()) for path in sorted((tmp_path / "traces").glob("*.json"))]
     assert ["intermediate_steps" in trace for trace in traces] == [False, True]
     steps = traces[1]["intermediate_steps"]

@@ -57,7 +57,9 @@ def test_a_trace_holds_what_the_model_did(engine: InterpretabilityEngine, format
         assert np.abs(trace.logits() - logits.numpy()).max() < 1e-4
         assert trace.attention(2).shape == (4, positions, positions)
         assert trace.activation(1, "post_mlp").shape == (positions, 48)
-        assert np.array_equal(trace.embeddings(), engine.model.transformer.wte.weight[tokens + expected[:-1]].numpy(force=True))
+        assert np.array_equal(
+            trace.embeddings(), engine.model.transformer.wte.weight[tokens + expected[:-1]].numpy(force=True)
+        )
     assert document["prompt"] == PROMPT
     assert document["response"] == result["response"] == engine.tokenizer.decode(expected)
     assert document["category"] == "geography"
@@ -124,7 +126,9 @@ def test_tokens_are_reported_as_they_come(engine: InterpretabilityEngine) -> Non
     with engine.storage.open_trace(result["trace_id"]) as trace:
         assert [event.token for event in events] == trace.document["tokens"]["output_tokens"]
     assert [event.position for event in events] == [result["prompt_tokens"] + i for i in range(4)]
-    assert [event.surprisal for event in events] == pytest.approx(result["analysis"]["logits"]["surprisal_per_token"], rel=1e-6)
+    assert [event.surprisal for event in events] == pytest.approx(
+        result["analysis"]["logits"]["surprisal_per_token"], rel=1e-6
+    )
 
 
 def test_the_prompts_own_surprisal_is_in_the_analysis(engine: InterpretabilityEngine) -> None:
@@ -133,7 +137,10 @@ def test_the_prompts_own_surprisal_is_in_the_analysis(engine: InterpretabilityEn
     with torch.inference_mode():
         log_probabilities = engine.model(torch.tensor([tokens]))[0].log_softmax(-1)
     expected = [-float(log_probabilities[i - 1, tokens[i]]) / np.log(2) for i in range(1, len(tokens))]
-    assert result["analysis"]["logits"]["prompt"]["surprisal_per_token"] == [None, *(pytest.approx(e, abs=1e-4) for e in expected)]
+    assert result["analysis"]["logits"]["prompt"]["surprisal_per_token"] == [
+        None,
+        *(pytest.approx(e, abs=1e-4) for e in expected),
+    ]
 
 
 def test_chat_messages_are_rendered(engine: InterpretabilityEngine) -> None:
@@ -191,7 +198,11 @@ def test_a_narrowed_capture_is_stored_in_its_dtype(engine: InterpretabilityEngin
         ({"messages": [{"role": "assistant", "content": "a"}]}, PromptInvalidError, "user"),
         ({"messages": [{"role": "user", "content": 3}]}, PromptInvalidError, "text"),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, PromptInvalidError, "Unicode"),
-        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, PromptInvalidError, "last"),
+        (
+            {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+            PromptInvalidError,
+            "last",
+        ),
         ({"prompt": "word " * 3000}, PromptTooLongError, "positions for 2,560"),
         ({"prompt": "a", "max_tokens": -1}, SettingInvalidError, "max_tokens"),
         ({"prompt": "a", "max_tokens": 1.5}, SettingInvalidError, "max_tokens"),
@@ -238,7 +249,9 @@ def test_a_folder_that_cannot_hold_traces_is_found_out_before_the_work(tmp_path:
     storage = TraceStorage(tmp_path / "file" / "traces", catalogue=tmp_path / "catalogue.sqlite3")
     events: list[TokenEvent] = []
     with pytest.raises(StorageError, match="traces"):
-        InterpretabilityEngine(model, tokenizer, storage).generate_and_capture(PROMPT, max_tokens=3, on_token=events.append)
+        InterpretabilityEngine(model, tokenizer, storage).generate_and_capture(
+            PROMPT, max_tokens=3, on_token=events.append
+        )
     assert events == []
 
 
@@ -257,5 +270,7 @@ def test_importing_prints_and_configures_nothing() -> None:
         "assert not logging.getLogger().handlers\n"
         "assert 'torch.cuda' not in sys.modules or not sys.modules['torch.cuda'].is_initialized()\n"
     )
-    finished = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
