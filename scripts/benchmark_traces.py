@@ -54,7 +54,7 @@ def sizes(bench: Bench) -> Iterator[Row]:
 
 def head(bench: Bench) -> Iterator[Row]:
     """Reading one head: open the trace, read its (S, S) weights."""
-    config, repeats = bench.ours.model.config, max(5, bench.settings.rounds)
+    config, repeats = bench.ours.model.config, 10 * bench.settings.rounds
     layer, number = config.n_layer // 2, config.n_head // 2
 
     for form, trace_id in bench.saved.items():
@@ -80,7 +80,7 @@ def listing(bench: Bench) -> Iterator[Row]:
     storage = TraceStorage(folder, catalogue=catalogue)
     first = seconds_of(storage.list_traces) * 1e3
     assert len(storage.list_traces()) == count
-    what, repeats = f"list_traces over {count:,} traces", max(5, bench.settings.rounds)
+    what, repeats = f"list_traces over {count:,} traces", bench.settings.rounds
     yield Row("listing", what, timed(storage.list_traces, 10 * repeats), "ms", 5.0)
 
     def after_change() -> None:
