@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 
 MAX_LENGTH = 200  # characters of an expression
-MAX_NODES = 100
 MAX_DIGITS = 100  # of a whole number on the way or in the result
 ARITHMETIC = re.compile(r"[0-9+\-*/.() ]*")
 LITERAL = re.compile(r"""(?<![a-zA-Z])(?:"[^"]*"|'[^']*')""")
@@ -39,8 +38,6 @@ def use_calculator(expression: str) -> int | float | None:
         return None
     try:
         tree = ast.parse(expression, mode="eval")
-        if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
-            return None
         return _count(tree.body) if isinstance(tree.body, ast.Call) else _number(tree.body)
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
         return None

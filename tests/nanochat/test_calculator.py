@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanochat.calculator import MAX_DIGITS, use_calculator
+from nanochat.calculator import MAX_DIGITS, MAX_LENGTH, use_calculator
 
 numbers = st.one_of(
     st.integers(0, 10**12).map(str),
@@ -152,6 +152,14 @@ def test_it_takes_no_time_and_gives_nothing_large(expression):
     found = use_calculator(expression)
     assert time.process_time() - began < 0.5
     assert found is None or len(str(abs(found))) <= MAX_DIGITS
+
+
+def test_the_longest_expression_passes_and_the_next_does_not():
+    text = "a" * (MAX_LENGTH - len("''.count('a')"))
+    assert use_calculator(f"'{text}'.count('a')") == len(text)
+    assert use_calculator(f"'{text}a'.count('a')") is None
+    assert use_calculator("1" + "+1" * 99) == 100
+    assert use_calculator("-" * 199 + "1") == -1
 
 
 def test_the_largest_number_passes_and_the_next_does_not():

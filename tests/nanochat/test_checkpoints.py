@@ -147,6 +147,8 @@ def test_a_folder_with_several_sources_gives_the_chat_model(tmp_path):
         for kind in kinds:
             put(tmp_path / SOURCES[kind] / "d4")
         assert choose_checkpoint(str(tmp_path), tmp_path).source == best
+    put(tmp_path / SOURCES["base"] / "d12")
+    assert choose_checkpoint(str(tmp_path), tmp_path).source == "sft"
 
 
 def test_a_tag_that_only_another_source_has_is_found(tmp_path):
