@@ -147,12 +147,13 @@ def test_importing_the_command_loads_no_torch_and_prints_nothing() -> None:
 
 
 def test_quiet_prints_the_response_alone_and_the_same_seed_the_same(run: Run, tmp_path: Path) -> None:
-    first = run("--quiet", "--max-tokens", "6", "--seed", "3")
-    second = run("--quiet", "--max-tokens", "6", "--seed", "3")
-    assert first[0] == second[0] == 0
-    assert first[1] == second[1] != ""
+    statuses, texts, _ = zip(
+        *(run("--quiet", "-t", "3", "--max-tokens", "6", "--seed", seed) for seed in "334"), strict=True
+    )
+    assert statuses == (0, 0, 0)
+    assert texts[0] == texts[1] != texts[2]
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in traces(tmp_path)]
-    assert [printable(document["response"]) + "\n" for document in documents] == [first[1], second[1]]
+    assert tuple(printable(document["response"]) + "\n" for document in documents) == texts
 
 
 def test_json_is_one_object_with_the_analysis(run: Run, tmp_path: Path) -> None:
@@ -221,6 +222,22 @@ def test_an_error_is_one_line_on_stderr(run: Run, tmp_path: Path, words: list[st
     assert len(errors) == 1
     assert errors[0].startswith("error: ")
     assert traces(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_model_runs(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    status, out, notices = run("--traces-dir", str(tmp_path / "file" / "traces"))
+    assert (status, out) == (1, "")
+    assert notices.startswith("error: ")
+
+
+def test_a_trace_by_another_program_is_named_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "traces").mkdir()
+    older = {"trace_id": "old", "prompt": "a", "response": "b", "model_data": {}}
+    (tmp_path / "traces" / "old.json").write_text(json.dumps(older), encoding="utf-8")
+    status, out, notices = run("--trace", "old")
+    assert (status, out) == (1, "")
+    assert notices.startswith("error: The trace old has no 'model'")
 
 
 @pytest.mark.parametrize(
