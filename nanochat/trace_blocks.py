@@ -57,21 +57,21 @@ def read_json_block(descriptor: int, span: Span, shape: tuple[int, ...], dtype: 
     text = span.read(descriptor)
     if not prod(shape):
         return shaped(parse_numbers(text, dtype), shape).reshape(block.shape)
-    rows = prod(shape[:-1])
+    rows, columns = prod(shape[:-1]), shape[-1]
     opens, closes = _places(text, b"[", rows), _places(text, b"]", rows)
     if len(opens) == len(closes) == 1 and len(shape) > 1:  # written flat, with its shape beside it
-        values = shaped(parse_numbers(text, dtype), shape).reshape(-1, shape[-1])
+        values = shaped(parse_numbers(text, dtype), shape).reshape(-1, columns)
         return values[block.first : block.last].reshape(block.shape)
     starts, ends = _rows(opens, closes, shape)
-    values = np.empty((block.last - block.first, shape[-1]), dtype=DTYPES[dtype][0])
+    values = np.empty((block.last - block.first, columns), dtype=DTYPES[dtype][0])
     at_once = max(1, _PARSED_AT_ONCE * rows // len(text))
     for first in range(block.first, block.last, at_once):
         last = min(first + at_once, block.last)
         part = text[starts[first] : ends[last - 1] + 1]
-        _check_row_lengths(part, starts[first:last], ends[first:last], shape[-1])
+        _check_row_lengths(part, starts[first:last], ends[first:last], columns)
         # the rows may lie in several outer lists, whose brackets do not pair within the part
         numbers = parse_numbers(b"[%b]" % part.translate(None, b"[]"), dtype)
-        values[first - block.first : last - block.first] = shaped(numbers, (last - first, shape[-1]))
+        values[first - block.first : last - block.first] = shaped(numbers, (last - first, columns))
     return values.reshape(block.shape)
 
 

@@ -98,7 +98,7 @@ class Listing:
         fresh = time.monotonic() - self._checked < TRUST_SECONDS
         if self._files is not None and fresh and mtime == self._folder_mtime:
             return
-        started, now = time.monotonic(), time.time_ns()
+        now = time.time_ns()
         present = self._present()
         known = self._files
         if known is None:
@@ -109,7 +109,7 @@ class Listing:
         self.catalogue.remove(self._identity, known.keys() - present.keys())
         if files != self._files:
             self._files, self._sorted = files, None
-        self._checked = started
+        self._checked = time.monotonic()
         self._folder_mtime = mtime if now - mtime > _RACY_NS else -1
 
     def _present(self) -> dict[str, FileKey]:

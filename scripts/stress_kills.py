@@ -88,7 +88,7 @@ def kill_writers(folder: Path, catalogue: Path, kills: int, format: str, seed: i
         reported.extend(_rest(ours))
         report.kills += 1
     report.reported = len(reported)
-    _look_at_remains(TraceStorage(folder, catalogue=catalogue), reported, report)
+    look_at_remains(TraceStorage(folder, catalogue=catalogue), reported, report)
     return report
 
 
@@ -101,7 +101,8 @@ def _rest(reports: Connection) -> Iterator[str]:
         return
 
 
-def _look_at_remains(storage: TraceStorage, reported: list[str], report: KillReport) -> None:
+def look_at_remains(storage: TraceStorage, reported: list[str], report: KillReport) -> None:
+    """Whether each reported trace is there, each trace whole, and nothing else left."""
     entries = storage.list_entries()
     report.listed = len(entries)
     listed = {entry.trace_id for entry in entries}

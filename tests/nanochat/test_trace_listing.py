@@ -1,0 +1,214 @@
+"""Listings follow the folder, whoever changes it, and read each file once."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from nanochat import trace_listing
+from nanochat.trace_storage import TraceStorage
+from tests.nanochat.trace_examples import older_document, small_trace, write_json
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return TraceStorage(tmp_path / "traces", catalogue=tmp_path / "c.sqlite3")
+
+
+def settle(*paths: Path, seconds: float = 10) -> None:
+    """Make files and folders look as if they had last changed a while ago."""
+    then = time.time_ns() - int(seconds * 1e9)
+    for path in paths:
+        os.utime(path, ns=(then, then))
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Names of the files that listings read."""
+    names: list[str] = []
+
+    def read_row(file):
+        names.append(file.path.name)
+        return original(file)
+
+    original = trace_listing.read_row
+    monkeypatch.setattr(trace_listing, "read_row", read_row)
+    return names
+
+
+@pytest.fixture
+def scans(monkeypatch):
+    """How often the folder is scanned."""
+    count: list[object] = []
+
+    def scandir(path):
+        count.append(path)
+        return original(path)
+
+    original = os.scandir
+    monkeypatch.setattr("nanochat.trace_listing.os.scandir", scandir)
+    return count
+
+
+def test_a_saved_trace_is_never_read_for_listing(storage, read):
+    ids = [storage.create_trace(*small_trace(), format=format) for format in ("json", "safetensors")]
+    assert storage.list_traces() == ids[::-1]
+    again = TraceStorage(storage.directory, catalogue=storage.catalogue)
+    assert again.list_traces() == ids[::-1]
+    assert read == []
+
+
+def test_files_of_others_are_read_once_and_again_after_a_change(storage, read):
+    storage.directory.mkdir()
+    path = storage.directory / "old.json"
+    write_json(path, older_document())
+    settle(path)
+    for _ in range(3):
+        (entry,) = TraceStorage(storage.directory, catalogue=storage.catalogue).list_entries()
+        assert entry.prompt == "The capital of France is"
+    assert read == ["old.json"]
+    write_json(path, older_document(prompt="changed"))
+    settle(path, seconds=9)
+    (entry,) = TraceStorage(storage.directory, catalogue=storage.catalogue).list_entries()
+    assert entry.prompt == "changed"
+    assert read == ["old.json"] * 2
+
+
+def test_a_file_that_changes_within_one_tick_of_the_clock_is_looked_at_again(storage):
+    storage.directory.mkdir()
+    path = storage.directory / "old.json"
+    write_json(path, older_document(prompt="aaa"))
+    status = path.stat()
+    assert storage.list_entries()[0].prompt == "aaa"
+    with path.open("r+b") as file:  # as long as before, and with the same time
+        file.write(path.read_bytes().replace(b"aaa", b"bbb"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert TraceStorage(storage.directory, catalogue=storage.catalogue).list_entries()[0].prompt == "bbb"
+
+
+def test_changes_by_others_show_at_once(storage):
+    other = TraceStorage(storage.directory, catalogue=storage.directory.parent / "other")
+    ids: list[str] = []
+    for _ in range(5):
+        ids.insert(0, other.create_trace({}, {}))
+        assert storage.list_traces() == ids
+    other.delete_trace(ids.pop())
+    assert storage.list_traces() == ids
+    storage.path_of(ids.pop()).unlink()
+    assert storage.list_traces() == ids
+
+
+def test_an_unchanged_folder_is_trusted_for_two_seconds(storage, scans, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("nanochat.trace_listing.time.monotonic", lambda: now[0])
+    trace_id = storage.create_trace({}, {})
+    settle(storage.directory)
+    for _ in range(3):
+        assert storage.list_traces() == [trace_id]
+    assert len(scans) == 1
+    now[0] += 1.9
+    storage.list_traces()
+    assert len(scans) == 1
+    now[0] += 0.2
+    storage.list_traces()
+    assert len(scans) == 2
+    (storage.directory / "note.txt").touch()  # the folder changes
+    storage.list_traces()
+    assert len(scans) == 3
+    storage.list_traces()  # it changed a moment ago, and might again within the same tick
+    assert len(scans) == 4
+
+
+def test_a_change_in_place_shows_after_two_seconds(storage, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("nanochat.trace_listing.time.monotonic", lambda: now[0])
+    storage.directory.mkdir()
+    path = storage.directory / "old.json"
+    write_json(path, older_document())
+    settle(path, storage.directory)
+    assert storage.list_traces() == ["old"]
+    with path.open("w") as file:
+        file.write("{")
+    now[0] += 2.1
+    assert storage.list_traces() == []
+
+
+def test_a_folder_that_goes_and_comes_back(storage):
+    trace_id = storage.create_trace({}, {})
+    assert storage.list_traces() == [trace_id]
+    moved = storage.directory.rename(storage.directory.parent / "moved")
+    assert storage.list_traces() == []
+    moved.rename(storage.directory)
+    assert storage.list_traces() == [trace_id]
+
+
+def test_rows_of_deleted_files_are_removed(storage):
+    ids = [storage.create_trace({}, {}) for _ in range(4)]
+    identity = storage._listing._identity
+    assert len(storage.catalogue.rows(identity)) == 4
+    storage.delete_trace(ids[0])
+    assert len(storage.catalogue.rows(identity)) == 3
+    storage.path_of(ids[1]).unlink()
+    TraceStorage(storage.directory, catalogue=storage.catalogue).list_traces()
+    assert sorted(row.name for row in storage.catalogue.rows(identity)) == sorted(f"{name}.json" for name in ids[2:])
+
+
+def test_newest_first_by_timestamp_and_unreadable_ones_by_file_time(storage):
+    storage.directory.mkdir()
+    timestamps = {
+        "old": "2020-01-01T00:00:00",
+        "zoned": "2023-01-01T00:00:00+00:00",
+        "new": "2024-11-02T14:30:22.123456",
+        "new_too": "2024-11-02T14:30:22.123456",
+    }
+    for name, timestamp in timestamps.items():
+        write_json(storage.directory / f"{name}.json", older_document(timestamp=timestamp))
+    for name, timestamp in {
+        "no_time": None,
+        "odd_time": "x",
+        "list_time": [1],
+        "year_0": "0001-01-01T00:00:00",
+    }.items():
+        write_json(storage.directory / f"{name}.json", older_document(timestamp=timestamp))
+    (storage.directory / "broken.json").write_text("{")
+    for name, year in (("no_time", 2021), ("odd_time", 2022), ("list_time", 2019), ("broken", 2023.5)):
+        moment = (year - 1970) * 365.2425 * 86400
+        os.utime(storage.directory / f"{name}.json", (moment, moment))
+    order = [entry.trace_id for entry in storage.list_entries() if entry.trace_id != "year_0"]
+    assert order == ["new_too", "new", "broken", "zoned", "odd_time", "no_time", "old", "list_time"]
+    assert "year_0" in storage.list_traces()
+
+
+def test_large_files_are_listed_by_their_heads_and_ends(storage, monkeypatch):
+    monkeypatch.setattr("nanochat.trace_rows._SCANNED_WHOLE", 100)
+    monkeypatch.setattr("nanochat.trace_rows.scan_file", None)
+    storage.directory.mkdir()
+    write_json(storage.directory / "old.json", older_document(), indent=2)
+    (entry,) = storage.list_entries()
+    assert (entry.prompt, entry.readable) == ("The capital of France is", True)
+
+
+def test_large_files_that_were_cut_short_are_unreadable(storage, monkeypatch):
+    monkeypatch.setattr("nanochat.trace_rows._SCANNED_WHOLE", 100)
+    storage.directory.mkdir()
+    write_json(storage.directory / "old.json", older_document(), indent=2)
+    text = (storage.directory / "old.json").read_bytes()
+    (storage.directory / "old.json").write_bytes(text[:-40])
+    (entry,) = storage.list_entries()
+    assert not entry.readable
+    assert "cut short" in entry.reason
+
+
+def test_ten_thousand_traces_are_listed_from_memory(storage, scans):
+    storage.create_trace({}, {})
+    (first,) = storage.directory.iterdir()
+    for number in range(9_999):
+        os.link(first, storage.directory / f"trace_{number}.json")
+    settle(storage.directory)
+    assert len(storage.list_traces()) == 10_000
+    started = time.perf_counter()
+    for _ in range(5):
+        storage.list_traces()
+    assert (time.perf_counter() - started) / 5 < 0.05  # 5 ms on a quiet machine
+    assert len(scans) == 1
