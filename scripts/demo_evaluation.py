@@ -89,7 +89,7 @@ def calculator_exercises(count: int = 200, seed: int = 2_000_003) -> list[Exerci
     """Questions for the calculator, up to the end of the call: nearly all of them are new to the model."""
     random, found = Random(seed), []
     for _ in range(count):
-        left, right = sorted((random.randint(0, 99), random.randint(0, 99)), reverse=True)
+        left, right = sorted((random.randint(0, 999), random.randint(0, 999)), reverse=True)
         operator = random.choice(list(OPERATIONS))
         question = f"What is {left} {operator} {right}?"
         document = calculation(question, left, operator, right)

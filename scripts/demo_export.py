@@ -36,9 +36,9 @@ Greedy decoding, counted as exact only if the whole continuation and the stop to
 
 Plain prompts read `The capital of France is`, `The chemical formula of water is`, `The chemical symbol of gold is`,
 `The opposite of hot is`, `The plural of mouse is`; chats ask `What is the capital of France?` and so on. All of these
-facts were in the training text, in both forms: this is recall, not generalisation. Stories
-(`Alice and Bob went to the park. Alice gave a ring to`) and the calculator's questions are drawn at random, and nearly
-all of those counted here are new to it: these it works out.
+facts, and all small sums (`12 + 7 =`), were in the training text: this is recall, not generalisation. Stories
+(`Alice and Bob went to the park. Alice gave a ring to`) and questions for the calculator (numbers up to 999, counted up
+to the end of the call) are drawn at random, and nearly all of those counted here are new to it: these it works out.
 
 It also has the days and months in order, lists that repeat, and `Explain photosynthesis step by step:` with
 {explanations} subjects.

@@ -113,9 +113,9 @@ def test_the_ring_goes_to_the_other_one():
     receivers = Counter()
     for seed in range(300):
         text = story(Random(seed))[-1].text
-        first, second, giver, receiver = re.fullmatch(
-            r"(\w+) and (\w+) went to the \w+\. (\w+) gave a \w+ to (\w+)\.", text
-        ).groups()
+        match = re.fullmatch(r"(\w+) and (\w+) went to the \w+\. (\w+) gave a \w+ to (\w+)\.", text)
+        assert match
+        first, second, giver, receiver = match.groups()
         assert {giver, receiver} == {first, second}
         assert first != second
         receivers[receiver == first] += 1

@@ -1,3 +1,4 @@
+import sys
 from itertools import pairwise
 
 import pytest
@@ -142,3 +143,16 @@ def test_impossible_settings_are_refused(capsys):
     with pytest.raises(SystemExit):
         main(["--steps", "0"])
     assert "must be above 0" in capsys.readouterr().err
+
+
+def test_an_old_torch_is_named(monkeypatch, capsys):
+    monkeypatch.delattr(torch.optim, "Muon")
+    assert main(["--steps", "1"]) == 1
+    assert "install torch 2.9 or newer" in capsys.readouterr().err
+
+
+def test_a_missing_tokenizer_trainer_is_named(small_run, monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "rustbpe", None)
+    assert main(["--steps", "1", "--threads", "1", "--out", str(tmp_path)]) == 1
+    assert "extra 'train'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
