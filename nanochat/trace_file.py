@@ -44,6 +44,11 @@ class TraceFile:
     def status(self) -> os.stat_result:
         return os.fstat(self.fileno())
 
+    def expect_parts(self) -> None:
+        """Tell the system that only parts of the file will be read, so that it fetches no more than those."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:

@@ -168,7 +168,7 @@ class Listing:
         except (NanoscopeError, OSError, ValueError, OverflowError, RecursionError, MemoryError) as error:
             row = unreadable(name, key, str(error) or type(error).__name__)
         # a file that is being written may change again within one tick of the clock: look again next time
-        return replace(row, key=replace(row.key, mtime_ns=-1)) if racy else row
+        return replace(row, key=row.key._replace(mtime_ns=-1)) if racy else row
 
     def _file(self, row: Row) -> _File:
         fields = orjson.loads(row.entry)

@@ -106,6 +106,7 @@ def _moment(timestamp: str, key: FileKey) -> float:
 def read_row(file: TraceFile) -> Row:
     """The row of a file, read without parsing tensors. Raises TraceUnreadableError."""
     key = FileKey.of(file.status())
+    file.expect_parts()
     if file.format == "json":
         large = key.size > _SCANNED_WHOLE and closes_well(file.fileno(), key.size)
         if large or is_canonical(file.fileno(), key.size):

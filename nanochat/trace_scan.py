@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nanochat.errors import TraceUnreadableError
-from nanochat.json_scanner import LONGEST_VALUE, SPACE, TAIL, WINDOW, JsonScanner, loads
+from nanochat.json_scanner import LONGEST_VALUE, SPACE, TAIL, JsonScanner, loads
 from nanochat.trace_tensors import DTYPES, Span, TensorInfo
 
 CANONICAL_START = b'{"schema_version":1,"trace_id":'
 CANONICAL_END = b"}\n"
+_HEAD = 1 << 15  # bytes: the heads of most traces
 TENSOR_KEYS = ("model_data", "intermediate_steps")
 
 
@@ -42,7 +43,7 @@ def read_head(descriptor: int, size: int) -> tuple[dict[str, Any], int] | None:
 
     The text before that key, closed with a brace, is JSON only if the key is one of the outermost object.
     """
-    length, searched = WINDOW, 0
+    length, searched = _HEAD, 0
     while True:
         text = os.pread(descriptor, min(length, size), 0)
         while (place := text.find(b'"model_data"', searched)) >= 0:
@@ -67,8 +68,9 @@ def closes_well(descriptor: int, size: int) -> bool:
 
 def is_canonical(descriptor: int, size: int) -> bool:
     """Whether the file begins and ends as this program writes them: only a whole one does."""
+    head = os.pread(descriptor, _HEAD, 0)  # in one go, as the head will be read next
     ends = os.pread(descriptor, len(CANONICAL_END), max(0, size - len(CANONICAL_END)))
-    return os.pread(descriptor, len(CANONICAL_START), 0) == CANONICAL_START and ends == CANONICAL_END
+    return head.startswith(CANONICAL_START) and ends == CANONICAL_END
 
 
 def scan_trace(descriptor: int, size: int) -> TraceIndex:

@@ -92,7 +92,7 @@ def test_any_way_of_printing_gives_the_same_document_and_tensors(tmp_path, optio
 
 def test_values_longer_than_the_window_are_walked(tmp_path, monkeypatch):
     monkeypatch.setattr("nanochat.json_scanner.WINDOW", 64)
-    monkeypatch.setattr("nanochat.trace_scan.WINDOW", 64)
+    monkeypatch.setattr("nanochat.trace_scan._HEAD", 64)
     numbers = [round(number * 0.37, 2) for number in range(500)]
     document = {
         "prompt": 'x"}' * 500,
