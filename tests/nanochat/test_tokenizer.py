@@ -378,6 +378,7 @@ NO_TOKENIZERS = {
     "a text that is not UTF-8": b"\x80\x04\x8c\x01\xff.",
     "a dict as a key": b"\x80\x04}}}s.",
     "another class": pickle.dumps(Path("x")),
+    "another class with a tokenizer's state": pickle.dumps(TOKENS.enc).replace(b"tiktoken.core", b"tiktoken.cora"),
 }
 
 
