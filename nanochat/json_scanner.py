@@ -167,13 +167,15 @@ class JsonScanner:
         """The span of an array of numbers that is the value of a key; None if it may be something else.
 
         Its first value is a number, and the next quote or closing brace of the file follows it: between them
-        there is nothing but numbers and brackets. As many brackets close it as opened it.
+        there is nothing but numbers and brackets. Its brackets are balanced, and as many end it as begin it.
         """
         opening = self.match(_OPENING, start)
         if opening is None or opening.end() >= len(self.window) or self.window[opening.end()] not in _NUMERIC_START:
             return None
         opened = opening[0].count(b"[")
-        stop = self.next_quote_or_brace(self.base + opening.end())
+        stop, open_brackets = self.next_quote_or_brace(self.base + opening.end())
+        if open_brackets + opened:
+            return None
         first = max(start, stop - TAIL)
         tail = os.pread(self.descriptor, stop - first, first).rstrip(SPACE)
         tail = tail.removesuffix(b",").rstrip(SPACE)
@@ -182,15 +184,20 @@ class JsonScanner:
             return None
         return Span(start, first + len(tail))
 
-    def next_quote_or_brace(self, position: int) -> int:
+    def next_quote_or_brace(self, position: int) -> tuple[int, int]:
+        """Where the next one is, and how many more brackets open than close before it."""
+        open_brackets = 0
         while position < self.size:
             if not self.base <= position < self.base + len(self.window):
                 self.load(position, WINDOW)
-            quote = self.window.find(b'"', position - self.base)
-            end = quote if quote >= 0 else len(self.window)
-            brace = self.window.find(b"}", position - self.base, end)
-            if brace >= 0 or quote >= 0:
-                return self.base + (brace if brace >= 0 else quote)
+            start = position - self.base
+            quote = self.window.find(b'"', start)
+            brace = self.window.find(b"}", start, quote if quote >= 0 else len(self.window))
+            end = brace if brace >= 0 else quote
+            inside = (start, end if end >= 0 else len(self.window))
+            open_brackets += self.window.count(b"[", *inside) - self.window.count(b"]", *inside)
+            if end >= 0:
+                return self.base + end, open_brackets
             position = self.base + len(self.window)
             if not self.window:
                 break
