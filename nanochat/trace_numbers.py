@@ -110,8 +110,6 @@ def parse_numbers(text: bytes, dtype: str) -> np.ndarray:
 
     Raises ValueError for text that is not a JSON array of numbers.
     """
-    if b'"' in text or b"{" in text:
-        raise ValueError("it holds something other than numbers")
     if dtype not in FLOATS:
         return _parse_integers(text, DTYPES[dtype][0])
     values = _parse_doubles(text)
