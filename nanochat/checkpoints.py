@@ -17,8 +17,9 @@ SOURCES = {
     "mid": "mid_checkpoints",
     "base": "base_checkpoints",
 }
-PREFERRED = ("sft", "rl", "mid", "base", "folder")  # where a folder holds several
+PREFERRED = ("sft", "rl", "mid", "base", "folder", "demo")  # where a folder holds several
 DEMO_FOLDER = Path(__file__).parent / "demo_model"
+DEMO_WEIGHTS = "model.safetensors"
 # Below a folder: itself, <tag>, <source>_checkpoints/<tag>, <tag>/<source>, experiments/<name>/<tag>/<source>.
 DEPTHS = ("", "*/", "*/*/", "experiments/*/*/*/")
 WEIGHTS_PATTERN = re.compile(r"model_(\d+)\.pt$")
@@ -50,9 +51,10 @@ class Checkpoint:
         return None
 
 
-def demo_checkpoint() -> Checkpoint:
-    """The built-in model."""
-    return Checkpoint("demo", "demo", 0, DEMO_FOLDER / "model.safetensors", DEMO_FOLDER / "model.json")
+def demo_checkpoint(folder: Path = DEMO_FOLDER) -> Checkpoint:
+    """The built-in model, or one trained anew by the same script in another folder."""
+    tag = "demo" if folder == DEMO_FOLDER else folder.name
+    return Checkpoint("demo", tag, 0, folder / DEMO_WEIGHTS, folder / "model.json")
 
 
 def list_checkpoints(root: Path) -> list[Checkpoint]:
@@ -131,6 +133,8 @@ def _at(place: str | Path) -> list[Checkpoint]:
         raise CheckpointNotFoundError(
             f"There is no folder {str(place)!r}: name one of {', '.join(SOURCES)}, demo, or a folder with a checkpoint."
         )
+    if (root / DEMO_WEIGHTS).is_file():
+        return [demo_checkpoint(root)]
     found = list_checkpoints(root)
     here = [checkpoint for checkpoint in found if checkpoint.weights.parent == root]
     return here or found or _not_found("checkpoint (model_<step>.pt)", root)

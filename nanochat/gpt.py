@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nanochat.attention import Span, attend
-from nanochat.capture import Recorder, Tap, captured, keep, wants
+from nanochat.capture import captured, keep, wants
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
 from nanochat.kv_cache import KVCache
+from nanochat.recorder import Recorder, Tap
 from nanochat.sampling import sample_next_token
 
 ROTARY_FACTOR = 10  # rotary tables reach this many times sequence_len
@@ -250,12 +251,16 @@ class GPT(nn.Module):
     def rotary_tables(self) -> tuple[Tensor, Tensor]:
         """cos and sin, each (1, max_positions, 1, head_dim / 2), made on first use."""
         if self._rotary is None or self._rotary[0].device != self.get_device() or self._rotary[0].dtype != self.dtype:
-            channels = torch.arange(0, self.config.head_dim, 2, dtype=torch.float32, device=self.get_device())
-            frequencies = 1.0 / (self.era.rotary_base ** (channels / self.config.head_dim))
-            positions = torch.arange(self.config.max_positions, dtype=torch.float32, device=self.get_device())
-            angles = torch.outer(positions, frequencies)[None, :, None, :]
-            self._rotary = (angles.cos().to(self.dtype), angles.sin().to(self.dtype))
+            with torch.inference_mode(False):  # training may come after generating
+                self._rotary = self._make_rotary_tables()
         return self._rotary
+
+    def _make_rotary_tables(self) -> tuple[Tensor, Tensor]:
+        channels = torch.arange(0, self.config.head_dim, 2, dtype=torch.float32, device=self.get_device())
+        frequencies = 1.0 / (self.era.rotary_base ** (channels / self.config.head_dim))
+        positions = torch.arange(self.config.max_positions, dtype=torch.float32, device=self.get_device())
+        angles = torch.outer(positions, frequencies)[None, :, None, :]
+        return angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 
     def _rotary_at(self, span: Span) -> tuple[Tensor, Tensor]:
         cos, sin = self.rotary_tables()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nanochat.analysis import analyze
-from nanochat.capture import CaptureSettings, Recorder
+from nanochat.capture import CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import Engine, Step
 from nanochat.errors import (
@@ -29,6 +29,7 @@ from nanochat.errors import (
 )
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics
+from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace import Trace
 from nanochat.trace_storage import TraceStorage

@@ -17,12 +17,13 @@ import tiktoken
 import torch
 from torch import Tensor
 
-from nanochat.capture import CaptureSettings, Recorder
+from nanochat.capture import CaptureSettings
 from nanochat.checkpoint_manager import build_model, model_config_of, save_checkpoint
 from nanochat.engine import Engine
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.logit_statistics import logits_statistics
+from nanochat.recorder import Recorder
 from nanochat.tokenizer import SPECIAL_TOKENS, SPLIT_PATTERN, RustBPETokenizer
 
 CHILD = Path(__file__).with_name("upstream_side.py")

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from nanochat.analysis import model_head_scores
-from nanochat.capture import CaptureSettings, Recorder
+from nanochat.capture import CaptureSettings
 from nanochat.gpt import GPT
+from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 from scripts.demo_corpus import (
     OPERATIONS,

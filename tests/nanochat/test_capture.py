@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from nanochat.capture import DEFAULT_SITES, SITES, CaptureSettings, Recorder
+from nanochat.capture import DEFAULT_SITES, SITES, CaptureSettings
 from nanochat.checkpoint_manager import load_model
 from nanochat.engine import Engine
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT, norm
 from nanochat.kv_cache import KVCache
+from nanochat.recorder import Recorder
 from tests.models import ERA_NAMES, golden_model, random_model
 
 PROMPT = [291, 72, 105, 32, 116, 104, 101, 114, 101, 46]

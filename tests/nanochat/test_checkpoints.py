@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nanochat.checkpoint_manager import load_model
 from nanochat.checkpoints import DEMO_FOLDER, SOURCES, choose_checkpoint, list_checkpoints
 from nanochat.errors import CheckpointNotFoundError, SettingInvalidError
 from tests.checkpoints import touch_at, tree
@@ -324,3 +325,11 @@ def test_a_folder_below_one_without_rights(ordinary_user):
     (ordinary_user / "chatsft_checkpoints").chmod(0)
     with pytest.raises(CheckpointNotFoundError, match=r"cannot be searched.*[Pp]ermission"):
         choose_checkpoint(str(ordinary_user / "chatsft_checkpoints" / "d4"), ordinary_user)
+
+
+def test_a_model_trained_as_the_built_in_one_is_loaded_by_its_folder(tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(DEMO_FOLDER, folder)
+    model, tokenizer, _ = load_model(folder, "cpu", "eval")
+    assert (model.provenance["source"], model.provenance["tag"]) == ("demo", "mine")
+    assert tokenizer.get_vocab_size() == model.config.vocab_size

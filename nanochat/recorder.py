@@ -1,0 +1,252 @@
+"""The preallocated buffers that a capture goes to, each position's rows written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nanochat.attention import Span, attention_weights, last_row_weights
+from nanochat.capture import SITES, WEIGHTS, CaptureSettings
+from nanochat.errors import SettingInvalidError
+
+if TYPE_CHECKING:
+    from nanochat.gpt import GPTConfig
+
+Column = tuple[str, int]  # site and layer
+AHEAD = 64  # positions
+
+
+def _zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros; on the CPU as pages that take no memory before they are written."""
+    try:
+        if device.type != "cpu":
+            return torch.zeros(*shape, dtype=dtype, device=device)
+        count = int(np.prod(shape, dtype=np.int64))
+        return torch.from_numpy(np.zeros(count * dtype.itemsize, dtype=np.uint8)).view(dtype).view(*shape)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        size = np.prod(shape, dtype=np.float64) * dtype.itemsize / 1e9
+        raise SettingInvalidError(
+            f"A buffer of {size:.1f} GB for the capture does not fit in memory: lower max_tokens, shorten the prompt, "
+            "or narrow the capture's layers, sites or logits."
+        ) from error
+
+
+class Buffer:
+    """Values of one shape, position first: (capacity, columns, *shape), a column for each site and layer.
+
+    Sites of one shape share a buffer, so that a token of all of them is one copy: a small model is bound by the number
+    of operations, and a view costs as much as a token's copy.
+    """
+
+    def __init__(
+        self,
+        columns: list[Column],
+        capacity: int,
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
+        device: torch.device,
+    ):
+        self.columns = columns
+        self.rows = _zeros((capacity, len(columns), *shape), dtype, device)
+        self._place = {column: place for place, column in enumerate(columns)}
+        self._ahead: tuple[Tensor, ...] = ()  # the next positions' rows, split at once
+        self._ahead_from = 0
+
+    def _row(self, position: int) -> Tensor:
+        """One position's rows, (columns, 1, *shape)."""
+        if not 0 <= position - self._ahead_from < len(self._ahead):
+            self._ahead, self._ahead_from = self.rows[position : position + AHEAD].unsqueeze(2).unbind(0), position
+        return self._ahead[position - self._ahead_from]
+
+    def write(self, values: list[Tensor], start: int, row: int) -> None:
+        """Take one row of every column's values, each (B, T, *shape)."""
+        B, T = values[0].shape[:2]
+        if B > 1:
+            values = [value[row : row + 1] for value in values]
+        out = self._row(start) if T == 1 else self.rows[start : start + T].transpose(0, 1)
+        torch.cat(values, out=out)
+
+    def read(self, column: Column, length: int) -> Tensor | None:
+        """A column's first rows, (length, *shape), sharing memory."""
+        place = self._place.get(column)
+        return None if place is None else self.rows[:length, place]
+
+
+class Recorder:
+    """What one sequence is captured to.
+
+    Args:
+        config: the model's.
+        settings: what to capture.
+        capacity: positions to make room for.
+        prompt_length: P; with logits="generated" rows from position P-1 on are kept.
+        device, dtype: where the model computes, and in what.
+        on_prompt_logits: called with (first position, (rows, vocab) logits) for positions before P-1, as they come.
+
+    Raises:
+        SettingInvalidError: a layer that the model lacks, or no memory for the buffers.
+    """
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        settings: CaptureSettings,
+        capacity: int,
+        prompt_length: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        on_prompt_logits: Callable[[int, Tensor], None] | None = None,
+    ):
+        self.config, self.settings, self.on_prompt_logits = config, settings, on_prompt_logits
+        self.capacity, self.length = capacity, 0
+        self.sites = {name: settings.layers_of(SITES[name], config) for name in settings.sites}
+        columns = {name: [(name, layer) for layer in layers] for name, layers in self.sites.items()}
+        weights = columns.pop(WEIGHTS, None)
+        by_shape: dict[tuple[int, ...], list[Column]] = {}
+        for name, of_site in columns.items():
+            by_shape.setdefault(SITES[name].shape(config), []).extend(of_site)
+        self._buffers = [Buffer(found, capacity, shape, dtype, device) for shape, found in by_shape.items()]
+        room = (config.n_head, capacity)
+        self._weights = Buffer(weights, capacity, room, torch.float32, device) if weights else None
+        self._first_logit = prompt_length - 1 if settings.logits == "generated" else 0  # the position of its row 0
+        self._prompt_rows = prompt_length - 1
+        self._logits: Buffer | None = None
+        self._top: dict[str, Tensor] = {}
+        if isinstance(settings.logits, int):
+            shape = (capacity, min(settings.logits, config.vocab_size))
+            self._top["output_logits.values"] = _zeros(shape, torch.float32, device)
+            self._top["output_logits.indices"] = _zeros(shape, torch.int32, device)
+            self._top["output_logits.log_sum_exp"] = _zeros(shape[:1], torch.float32, device)
+        elif settings.logits is not None:
+            rows, shape = capacity - self._first_logit, (config.vocab_size,)
+            self._logits = Buffer([("output_logits", 0)], rows, shape, torch.float32, device)
+
+    @property
+    def needs_every_logit(self) -> bool:
+        """Whether the prompt's positions need logits too."""
+        return self.on_prompt_logits is not None or self.settings.logits not in ("generated", None)
+
+    def write(self, kept: dict[str, dict[int, Any]], logits: Tensor, span: Span, row: int) -> None:
+        """Take one row of what a forward kept; `logits` is (B, T or 1, vocab)."""
+        start, stop = span.starts[row], span.starts[row] + span.count
+        assert start == self.length and stop <= self.capacity
+        for buffer in self._buffers:
+            buffer.write([kept[name][layer] for name, layer in buffer.columns], start, row)
+        if self._weights is not None:
+            values = [kept[name][layer] for name, layer in self._weights.columns]
+            _write_weights(values, self._weights.rows[start:stop], span, row)
+        self._write_logits(logits, stop, row)
+        self.length = stop
+
+    def _write_logits(self, logits: Tensor, stop: int, row: int) -> None:
+        start = stop - logits.size(1)
+        prompt_rows = min(self._prompt_rows, stop) - start
+        if prompt_rows > 0 and self.on_prompt_logits is not None:
+            self.on_prompt_logits(start, logits[row, :prompt_rows])
+        if self._logits is not None:
+            first = max(start, self._first_logit)
+            if first < stop:
+                self._logits.write(
+                    [logits if first == start else logits[:, first - start :]], first - self._first_logit, row
+                )
+        elif self._top:
+            values, indices, log_sum_exp = self._top.values()
+            top = logits[row].topk(values.size(1), dim=-1)
+            values[start:stop], indices[start:stop] = top.values, top.indices
+            log_sum_exp[start:stop] = logits[row].logsumexp(-1)
+
+    def view(self, name: str, layer: int) -> Tensor | None:
+        """One site of one layer so far, (1, ...), sharing the buffer's memory; None if it is not captured."""
+        for buffer in (self._weights, *self._buffers):
+            rows = None if buffer is None else buffer.read((name, layer), self.length)
+            if rows is not None:
+                return (rows.transpose(0, 1)[..., : self.length] if buffer is self._weights else rows)[None]
+        return None
+
+    def first_non_finite(self) -> str | None:
+        """Where NaN or infinity appeared first, such as "layer 2, post_attn"; None if nothing captured shows it."""
+        for layer in range(self.config.n_layer + 1):
+            for name in SITES:
+                value = self.view(name, layer)
+                if value is not None and not torch.isfinite(value).all():
+                    return f"layer {layer}, {name}" if "{layer}" in SITES[name].path else name
+        return None
+
+    def logits_view(self) -> Tensor | None:
+        """The logits so far, (1, rows, vocab); None in the other forms."""
+        if self._logits is None:
+            return None
+        return self._logits.rows[: max(0, self.length - self._first_logit), 0][None]
+
+    def tensors(self, generated: int) -> dict[str, Tensor]:
+        """All that was captured, on the CPU, under the names that traces use; `generated` is N."""
+        found = {
+            SITES[name].tensor_name(layer): self.view(name, layer)
+            for name, layers in self.sites.items()
+            for layer in layers
+        }
+        logits = self.logits_view()
+        if logits is not None:
+            found["output_logits"] = logits[:, :generated] if self.settings.logits == "generated" else logits
+        found |= {name: rows[None, : self.length] for name, rows in self._top.items()}
+        return {name: value.cpu() for name, value in found.items() if value is not None}
+
+
+def _write_weights(values: list[tuple[Tensor, Tensor, int]], rows: Tensor, span: Span, row: int) -> None:
+    """The softmax of every layer's (q, k, window) into rows (T, layers, H, capacity)."""
+    if span.count == 1 and span.uniform:
+        last_row_weights(values, row, span, out=rows[0, :, :, : span.end])
+        return
+    alone = Span([span.starts[row]], span.count, span.device)
+    for index, (q, k, window) in enumerate(values):
+        weights = attention_weights(q[row : row + 1], k[row : row + 1, : alone.end], alone, window)
+        rows[:, index, :, : alone.end] = weights[0].transpose(0, 1)
+
+
+class Tap:
+    """What a forward keeps for the recorders of its rows: row number to recorder."""
+
+    def __init__(self, recorders: dict[int, Recorder]):
+        assert recorders
+        self.recorders, self.recording = recorders, True
+        self.kept: dict[str, dict[int, Any]] = {name: {} for recorder in recorders.values() for name in recorder.sites}
+
+    @property
+    def needs_every_logit(self) -> bool:
+        """Whether some recorder wants logits of positions that no token is drawn at."""
+        return self.recording and any(recorder.needs_every_logit for recorder in self.recorders.values())
+
+    def layers(self) -> set[int]:
+        """The layers that some recorder wants."""
+        return {layer for recorder in self.recorders.values() for layers in recorder.sites.values() for layer in layers}
+
+    def close(self) -> None:
+        """Record no more; what was captured stays readable."""
+        self.recording = False
+        self.kept.clear()
+
+    def commit(self, logits: Tensor, span: Span) -> None:
+        """Write what the forward kept, and let go of it."""
+        for row, recorder in self.recorders.items():
+            recorder.write(self.kept, logits, span, row)
+        for values in self.kept.values():
+            values.clear()
+
+    def view(self, name: str, layer: int) -> Tensor | None:
+        """What the rows captured at a site so far, (rows, ...)."""
+        return _joined(recorder.view(name, layer) for recorder in self.recorders.values())
+
+    def logits_view(self) -> Tensor | None:
+        """The rows' logits so far, (rows, positions, vocab)."""
+        return _joined(recorder.logits_view() for recorder in self.recorders.values())
+
+
+def _joined(views: Iterable[Tensor | None]) -> Tensor | None:
+    found = [view for view in views if view is not None]
+    if len({view.shape for view in found}) != 1:
+        return None
+    return found[0] if len(found) == 1 else torch.cat(found)
