@@ -99,12 +99,13 @@ def test_values_longer_than_the_window_are_walked(tmp_path, monkeypatch):
         "prompt": 'x"}' * 500,
         "model_data": {"a": leaf(numbers), "b": {**leaf([numbers, numbers]), "note": "y\\" * 300}, "c": leaf([1])},
         "z": " " * 300,
+        "long": {f"key{number}": 10**15 + number for number in range(50)},
     }
     for indent in (None, 40):
         text = json.dumps(document, indent=indent)
         found = spans(tmp_path / "t", text)
         assert {name: json.loads(data) for name, data in found.items()} == {"a": numbers, "b": [numbers] * 2, "c": [1]}
-        assert scan(tmp_path / "t", text).document == {"prompt": document["prompt"], "z": document["z"]}
+        assert scan(tmp_path / "t", text).document == {key: document[key] for key in ("prompt", "z", "long")}
 
 
 json_values = st.recursive(
