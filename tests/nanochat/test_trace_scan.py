@@ -99,7 +99,7 @@ def test_values_longer_than_the_window_are_walked(tmp_path, monkeypatch):
         "prompt": 'x"}' * 500,
         "model_data": {"a": leaf(numbers), "b": {**leaf([numbers, numbers]), "note": "y\\" * 300}, "c": leaf([1])},
         "z": " " * 300,
-        "long": {f"key{number}": 10**15 + number for number in range(50)},
+        "long": {f"key{number}": 10**15 + number for number in range(2000)},
     }
     for indent in (None, 40):
         text = json.dumps(document, indent=indent)
