@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nanochat.recorder import Tap
 
 WEIGHTS = "attention_weights"  # kept as (q, k, window); the recorder computes the softmax
+FINAL = "final_residual"  # what the final norm reads, after the last block and backout
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ SITES: dict[str, Site] = {
     for site in (
         Site("token_embeddings", _width, default=True, path="{name}", layers=lambda config: 1),
         Site("residual", _width, layers=lambda config: config.n_layer + 1),
+        Site(FINAL, _width, path="{name}", layers=lambda config: 1),
         Site("pre_attn_norm", _width, default=True),
         Site("q", lambda config: (config.n_head, config.head_dim)),
         Site("k", lambda config: (config.n_kv_head, config.head_dim)),

@@ -183,7 +183,7 @@ class GPT(nn.Module):
             what the era did.
     """
 
-    token_embeddings = captured("token_embeddings")
+    token_embeddings, final_residual = captured("token_embeddings"), captured("final_residual")
     layer_idx = 0  # the embedding is one layer deep, as far as captures go
     transformer: Any  # wte and the blocks h; torch types what is in a ModuleDict too loosely to be of use
 
@@ -303,6 +303,7 @@ class GPT(nn.Module):
         if self.era.smear:
             x = self._smear(x, kv_cache)
         x = self._trunk(idx, x, rotary, span, kv_cache)
+        keep(self, "final_residual", x)
         last_alone = kv_cache is not None and kv_cache.logits_wanted == "last"
         logits = self.unembed(x[:, -1:] if last_alone else x)
         if kv_cache is not None:

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from nanochat.analysis import analyze
-from nanochat.capture import CaptureSettings
+from nanochat.capture import FINAL, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import Engine, Step
 from nanochat.errors import (
+    CancelledError,
     CategoryInvalidError,
     NonFiniteError,
     PromptInvalidError,
@@ -36,6 +37,7 @@ from nanochat.trace_storage import TraceStorage
 
 DEFAULT_CATEGORY = "general"
 MAX_CATEGORY_LENGTH = 100
+PROMPT_ROWS = 128  # positions unembedded at a time
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,8 @@ class _Run:
 
     prompt: list[int]
     recorder: Recorder
-    prompt_statistics: list[dict[str, Any]]
-    generated: list[int]
-    sampled: list[int]  # 1 where the model chose, 0 where the calculator did
+    generated: list[int] = field(default_factory=list)
+    sampled: list[int] = field(default_factory=list)  # 1 where the model chose, 0 where the calculator did
     stop_reason: str = "max_tokens"
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
@@ -160,11 +161,12 @@ class InterpretabilityEngine:
         self.storage.check_writable()  # before the work, not after it
         run = self._run(tokens, settings, spec, on_token, cancel)
         started = time.perf_counter()
-        tensors = {name: _as_array(value) for name, value in run.recorder.tensors(len(run.generated)).items()}
+        captured = run.recorder.tensors(len(run.generated))
+        tensors = {name: _as_array(value) for name, value in captured.items() if name != FINAL or FINAL in spec.sites}
         document = self._document(run, settings, category, extra)
         document["prompt"] = messages[-1]["content"] if messages else prompt
         document |= {"messages": messages} if messages else {}
-        document["analysis"] = self._analysis(run, tensors)
+        document["analysis"] = self._analysis(run, tensors, cancel)
         analysed = time.perf_counter()
         document["generation"]["timings"]["analysis_seconds"] = round(analysed - started, 6)
         trace_id = self.storage.create_trace(
@@ -235,22 +237,9 @@ class InterpretabilityEngine:
         config = self.model.config
         max_tokens = min(settings.max_tokens, config.max_positions - len(tokens) + 1)
         capacity = len(tokens) + max(max_tokens, 1) - 1
-        statistics: list[dict[str, Any]] = []
-
-        def on_prompt_logits(start: int, logits: Tensor) -> None:
-            following = tokens[start + 1 : start + 1 + len(logits)]
-            statistics.append(logits_statistics(logits.cpu().numpy(), following, self.tokenizer.token_text))
-
-        recorder = Recorder(
-            config,
-            spec,
-            capacity,
-            len(tokens),
-            self.model.get_device(),
-            self.model.dtype,
-            on_prompt_logits if spec.logits is not None else None,
-        )
-        run = _Run(tokens, recorder, statistics, [], [])
+        spec = with_prompt_statistics(spec)
+        recorder = Recorder(config, spec, capacity, len(tokens), self.model.get_device(), self.model.dtype)
+        run = _Run(tokens, recorder)
         self.clear_model_captures()
         with self.model.capturing(recorder):
             steps = self.engine.steps(
@@ -313,7 +302,7 @@ class InterpretabilityEngine:
             },
         }
 
-    def _analysis(self, run: _Run, tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def _analysis(self, run: _Run, tensors: Mapping[str, np.ndarray], cancel: threading.Event | None) -> dict[str, Any]:
         analysis = analyze(
             tensors,
             tokens=run.prompt + run.generated,
@@ -322,11 +311,37 @@ class InterpretabilityEngine:
             token_text=self.tokenizer.token_text,
             vocab_size=self.model.config.vocab_size,
         )
-        if run.prompt_statistics:
-            prompt = join_statistics(run.prompt_statistics)
-            first = {"surprisal_per_token": None, "entropy_per_position": None, "top_tokens_per_position": []}
-            analysis["logits"]["prompt"] = {key: [first[key], *prompt[key]] for key in PROMPT_KEYS}
+        prompt = self._prompt_statistics(run, cancel)
+        if prompt is not None:
+            analysis["logits"]["prompt"] = prompt
         return analysis
+
+    @torch.inference_mode()
+    def _prompt_statistics(self, run: _Run, cancel: threading.Event | None) -> dict[str, Any] | None:
+        """What the model thought of the prompt's own tokens; position 0 has nothing before it.
+
+        Unembedded after the generation, in pieces: most of a prompt's positions need no logits to go on from.
+        """
+        residual = run.recorder.view(FINAL, 0)
+        if residual is None:
+            return None
+        parts = []
+        for start in range(0, len(run.prompt) - 1, PROMPT_ROWS):
+            if cancel is not None and cancel.is_set():
+                raise CancelledError("Cancelled: nothing was saved.")
+            following = run.prompt[start + 1 : start + 1 + PROMPT_ROWS]
+            logits = self.model.unembed(residual[0, start : start + len(following)])
+            parts.append(logits_statistics(logits.cpu().numpy(), following, self.tokenizer.token_text))
+        first = {"surprisal_per_token": None, "entropy_per_position": None, "top_tokens_per_position": []}
+        statistics = join_statistics(parts)
+        return {key: [first[key], *statistics[key]] for key in PROMPT_KEYS}
+
+
+def with_prompt_statistics(settings: CaptureSettings) -> CaptureSettings:
+    """The same capture with what the prompt's logits can be computed from, where logits are wanted."""
+    if settings.logits is None or FINAL in settings.sites:
+        return settings
+    return replace(settings, sites=(*settings.sites, FINAL))
 
 
 def recompute_analysis(trace: Trace, token_text: Callable[[int], str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,7 +85,6 @@ class Recorder:
         capacity: positions to make room for.
         prompt_length: P; with logits="generated" rows from position P-1 on are kept.
         device, dtype: where the model computes, and in what.
-        on_prompt_logits: called with (first position, (rows, vocab) logits) for positions before P-1, as they come.
 
     Raises:
         SettingInvalidError: a layer that the model lacks, or no memory for the buffers.
@@ -99,10 +98,8 @@ class Recorder:
         prompt_length: int,
         device: torch.device,
         dtype: torch.dtype,
-        on_prompt_logits: Callable[[int, Tensor], None] | None = None,
     ):
-        self.config, self.settings, self.on_prompt_logits = config, settings, on_prompt_logits
-        self.capacity, self.length = capacity, 0
+        self.config, self.settings, self.capacity, self.length = config, settings, capacity, 0
         self.sites = {name: settings.layers_of(SITES[name], config) for name in settings.sites}
         columns = {name: [(name, layer) for layer in layers] for name, layers in self.sites.items()}
         weights = columns.pop(WEIGHTS, None)
@@ -113,7 +110,6 @@ class Recorder:
         room = (config.n_head, capacity)
         self._weights = Buffer(weights, capacity, room, torch.float32, device) if weights else None
         self._first_logit = prompt_length - 1 if settings.logits == "generated" else 0  # the position of its row 0
-        self._prompt_rows = prompt_length - 1
         self._logits: Buffer | None = None
         self._top: dict[str, Tensor] = {}
         if isinstance(settings.logits, int):
@@ -127,8 +123,8 @@ class Recorder:
 
     @property
     def needs_every_logit(self) -> bool:
-        """Whether the prompt's positions need logits too."""
-        return self.on_prompt_logits is not None or self.settings.logits not in ("generated", None)
+        """Whether positions that no token is drawn at need logits too."""
+        return self.settings.logits not in ("generated", None)
 
     def write(self, kept: dict[str, dict[int, Any]], logits: Tensor, span: Span, row: int) -> None:
         """Take one row of what a forward kept; `logits` is (B, T or 1, vocab)."""
@@ -144,9 +140,6 @@ class Recorder:
 
     def _write_logits(self, logits: Tensor, stop: int, row: int) -> None:
         start = stop - logits.size(1)
-        prompt_rows = min(self._prompt_rows, stop) - start
-        if prompt_rows > 0 and self.on_prompt_logits is not None:
-            self.on_prompt_logits(start, logits[row, :prompt_rows])
         if self._logits is not None:
             first = max(start, self._first_logit)
             if first < stop:

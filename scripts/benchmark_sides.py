@@ -11,18 +11,16 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import tiktoken
 import torch
-from torch import Tensor
 
 from nanochat.capture import CaptureSettings
 from nanochat.checkpoint_manager import build_model, model_config_of, save_checkpoint
 from nanochat.engine import Engine
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT, GPTConfig
-from nanochat.logit_statistics import logits_statistics
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import SPECIAL_TOKENS, SPLIT_PATTERN, RustBPETokenizer
 
@@ -114,17 +112,10 @@ class Ours:
         return seconds, tokens
 
     def _recorder(self, job: Job) -> Recorder:
-        prompt = list(job.prompt)
-
-        def on_prompt_logits(start: int, logits: Tensor) -> None:
-            following = prompt[start + 1 : start + 1 + len(logits)]
-            logits_statistics(logits.cpu().numpy(), following, cast(RustBPETokenizer, self.tokenizer).token_text)
-
-        model, count = self.model, len(prompt)
+        model, count = self.model, len(job.prompt)
         capacity = count + max(job.max_tokens, 1) - 1
-        return Recorder(
-            model.config, CaptureSettings(), capacity, count, model.get_device(), model.dtype, on_prompt_logits
-        )
+        settings = with_prompt_statistics(CaptureSettings())
+        return Recorder(model.config, settings, capacity, count, model.get_device(), model.dtype)
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was given."""

@@ -110,18 +110,18 @@ def test_top_k_logits_with_their_log_sum_exp() -> None:
     assert torch.allclose(found["output_logits.log_sum_exp"], logits.logsumexp(-1))
 
 
-def test_prompt_logits_come_as_the_prompt_is_run() -> None:
+def test_the_prompts_logits_follow_from_the_final_residual() -> None:
     model, tokenizer = golden_model()
-    came: list[tuple[int, torch.Tensor]] = []
-    recorder = record(model, CaptureSettings(), len(PROMPT) + 2)
-    recorder.on_prompt_logits = lambda start, logits: came.append((start, logits.clone()))
+    recorder = record(model, CaptureSettings(sites=("final_residual",)), len(PROMPT) + 2)
     engine = Engine(model, tokenizer)
     engine.prefill_chunk = 4
     with model.capturing(recorder):
         list(engine.steps(PROMPT, max_tokens=3, temperature=0.0))
     expected = run_whole(model, PROMPT, CaptureSettings(logits="all"))["output_logits"][0]
-    assert [start for start, _ in came] == [0, 4, 8]
-    assert torch.allclose(torch.cat([logits for _, logits in came]), expected[:-1], atol=1e-4)
+    final = recorder.tensors(3)["final_residual"]
+    assert final.shape == (1, len(PROMPT) + 2, 48)
+    with torch.inference_mode():
+        assert torch.allclose(model.unembed(final)[0, : len(PROMPT)], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("era", ERA_NAMES)
@@ -153,9 +153,10 @@ def test_last_residual_leads_to_the_logits() -> None:
     tensors = run_whole(model, PROMPT, EVERYTHING)
     block = {site: tensors[f"layer_activations.layer_1.{site}"] for site in ("residual", "post_attn", "post_mlp")}
     middle = block["residual"] + block["post_attn"] + block["post_mlp"]  # after block n_layer // 2 = 1
+    final = tensors["layer_activations.layer_3.residual"] - model.backout_lambda * middle
+    assert torch.allclose(final, tensors["final_residual"], atol=1e-4)
     with torch.inference_mode():
-        logits = model.unembed(tensors["layer_activations.layer_3.residual"] - model.backout_lambda * middle)
-    assert torch.allclose(logits, tensors["output_logits"], atol=1e-4)
+        assert torch.allclose(model.unembed(final), tensors["output_logits"], atol=1e-4)
 
 
 def test_narrowed_capture_keeps_what_was_asked_for_and_no_more() -> None:
