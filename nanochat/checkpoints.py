@@ -51,9 +51,9 @@ class Checkpoint:
         return None
 
 
-def demo_checkpoint(folder: Path = DEMO_FOLDER) -> Checkpoint:
+def demo_checkpoint(folder: Path | None = None) -> Checkpoint:
     """The built-in model, or one trained anew by the same script in another folder."""
-    tag = "demo" if folder == DEMO_FOLDER else folder.name
+    tag, folder = ("demo", DEMO_FOLDER) if folder is None else (folder.name, folder)
     return Checkpoint("demo", tag, 0, folder / DEMO_WEIGHTS, folder / "model.json")
 
 

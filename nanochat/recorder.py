@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nanochat.attention import Span, attention_weights, last_row_weights
-from nanochat.capture import SITES, WEIGHTS, CaptureSettings
+from nanochat.capture import FINAL, SITES, WEIGHTS, CaptureSettings
 from nanochat.errors import SettingInvalidError
 
 if TYPE_CHECKING:
@@ -162,11 +162,11 @@ class Recorder:
 
     def first_non_finite(self) -> str | None:
         """Where NaN or infinity appeared first, such as "layer 2, post_attn"; None if nothing captured shows it."""
-        for layer in range(self.config.n_layer + 1):
-            for name in SITES:
-                value = self.view(name, layer)
-                if value is not None and not torch.isfinite(value).all():
-                    return f"layer {layer}, {name}" if "{layer}" in SITES[name].path else name
+        inside = [(layer, name) for layer in range(self.config.n_layer + 1) for name in SITES if name != FINAL]
+        for layer, name in [*inside, (0, FINAL)]:
+            value = self.view(name, layer)
+            if value is not None and not torch.isfinite(value).all():
+                return f"layer {layer}, {name}" if "{layer}" in SITES[name].path else name
         return None
 
     def logits_view(self) -> Tensor | None:

@@ -21,6 +21,7 @@ from nanochat.checkpoint_manager import build_model, model_config_of, save_check
 from nanochat.engine import Engine
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT, GPTConfig
+from nanochat.interpretability_engine import with_prompt_statistics
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import SPECIAL_TOKENS, SPLIT_PATTERN, RustBPETokenizer
 

@@ -1,4 +1,8 @@
-"""Shared by all tests: one thread a worker, since pytest runs a worker on each core."""
+"""Shared by all tests: one thread a worker, since pytest runs one a core, and nothing left in the user's cache."""
+
+import os
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -9,3 +13,11 @@ torch.set_num_threads(1)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--device cuda` runs the golden vectors on another device."""
     parser.addoption("--device", default="cpu", help="where tests/nanochat/test_golden.py computes (cpu, cuda, mps)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder() -> Iterator[None]:
+    """The catalogue's default place is a temporary folder, for child processes too."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "XDG_CACHE_HOME", folder)
+        yield
