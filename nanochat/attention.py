@@ -67,58 +67,24 @@ def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> Tensor:
     return out.transpose(1, 2)
 
 
-def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
-    """The weights that `attend` uses, by an explicit softmax in float32.
+def attention_scores(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
+    """The logarithms of the weights that `attend` uses, up to a constant a row, in float32.
 
     Args:
         q, k, span, window: as for `attend`.
 
     Returns:
-        (B, H, T, S); 0 where a query does not see a key, every row sums to 1.
+        (B, H, T, S); minus infinity where a query does not see a key. Its softmax is the attention weights.
     """
-    B, T, H, D = q.shape
-    groups = H // k.size(2)
-    q = q.float().view(B, T, k.size(2), groups, D).permute(0, 2, 3, 1, 4)  # (B, H_kv, G, T, D)
-    k = k.float().permute(0, 2, 3, 1)[:, :, None]  # (B, H_kv, 1, D, S)
-    scores = ((q @ k) * D**-0.5).flatten(1, 2)  # (B, H, T, S)
-    return scores.masked_fill(~span.visible(window), -torch.inf).softmax(-1)
-
-
-def last_row_weights(layers: list[tuple[Tensor, Tensor, int]], row: int, span: Span, out: Tensor) -> None:
-    """The attention of one new token in several layers at once, one softmax for all of them.
-
-    Decoding a small model is bound by the number of operations, so the layers share what they can. On the CPU each
-    layer's keys are read where they lie; an accelerator is slower to start an operation than to copy the keys together.
-
-    Args:
-        layers: of each, q (B, 1, H, D), k (B, S, H_kv, D) and the window.
-        row: which of the B.
-        span: one new token, all rows at one position.
-        out: (layers, H, S), float32; receives the weights.
-    """
-    scores = _scores_together(layers, row) if out.is_cuda else _scores_layer_by_layer(layers, row)
-    for (_, _, window), layer_scores in zip(layers, scores.unbind(0), strict=True):
+    (B, T, H, D), H_kv = q.shape, k.size(2)
+    if q.dtype != torch.float32:
+        q, k = q.float(), k.float()
+    q = q * D**-0.5
+    if B == T == 1:  # decoding, where every operation counts
+        scores = torch.bmm(q.view(H_kv, -1, D), k[0].permute(1, 2, 0)).view(1, H, 1, -1)
         if span.first_key(window) > 0:
-            layer_scores[..., : span.first_key(window)] = -torch.inf
-    torch.softmax(scores.view(out.shape), dim=-1, out=out)
-
-
-def _scores_layer_by_layer(layers: list[tuple[Tensor, Tensor, int]], row: int) -> Tensor:
-    """Scaled scores (layers, H_kv, G, S), float32."""
-    _, S, H_kv, D = layers[0][1].shape
-    H = layers[0][0].size(2)
-    scores = layers[0][0].new_empty(len(layers), H_kv, H // H_kv, S, dtype=torch.float32)
-    for (q, k, _), layer_scores in zip(layers, scores.unbind(0), strict=True):
-        queries, keys = q[row].view(H_kv, -1, D), k[row].permute(1, 2, 0)
-        if q.dtype != torch.float32:
-            queries, keys = queries.float(), keys.float()
-        torch.baddbmm(layer_scores, queries, keys, beta=0, alpha=D**-0.5, out=layer_scores)
-    return scores
-
-
-def _scores_together(layers: list[tuple[Tensor, Tensor, int]], row: int) -> Tensor:
-    """The same in one product."""
-    _, _, H_kv, D = layers[0][1].shape
-    queries = torch.cat([q[row] for q, _, _ in layers]).float().view(len(layers), H_kv, -1, D)
-    keys = torch.stack([k[row] for _, k, _ in layers]).float()  # (layers, S, H_kv, D)
-    return (queries @ keys.permute(0, 2, 3, 1)) * D**-0.5
+            scores[..., : span.first_key(window)] = -torch.inf
+        return scores
+    q = q.view(B, T, H_kv, -1, D).permute(0, 2, 3, 1, 4)  # (B, H_kv, G, T, D)
+    scores = (q @ k.permute(0, 2, 3, 1)[:, :, None]).flatten(1, 2)  # keys are (B, H_kv, 1, D, S)
+    return scores.masked_fill_(~span.visible(window), -torch.inf)

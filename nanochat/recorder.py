@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nanochat.attention import Span, attention_weights, last_row_weights
+from nanochat.attention import Span
 from nanochat.capture import FINAL, SITES, WEIGHTS, CaptureSettings
 from nanochat.errors import SettingInvalidError
 
@@ -189,15 +189,16 @@ class Recorder:
         return {name: value.cpu() for name, value in found.items() if value is not None}
 
 
-def _write_weights(values: list[tuple[Tensor, Tensor, int]], rows: Tensor, span: Span, row: int) -> None:
-    """The softmax of every layer's (q, k, window) into rows (T, layers, H, capacity)."""
-    if span.count == 1 and span.uniform:
-        last_row_weights(values, row, span, out=rows[0, :, :, : span.end])
+def _write_weights(scores: list[Tensor], rows: Tensor, span: Span, row: int) -> None:
+    """The softmax of every layer's scores, each (B, H, T, S), into rows (T, layers, H, capacity)."""
+    stop = span.starts[row] + span.count  # the keys of this row; others may have come further
+    if scores[0].size(0) > 1:
+        scores = [of_layer[row : row + 1, ..., :stop] for of_layer in scores]
+    if span.count == 1:
+        torch.softmax(torch.cat(scores).squeeze(2), dim=-1, out=rows[0, :, :, :stop])
         return
-    alone = Span([span.starts[row]], span.count, span.device)
-    for index, (q, k, window) in enumerate(values):
-        weights = attention_weights(q[row : row + 1], k[row : row + 1, : alone.end], alone, window)
-        rows[:, index, :, : alone.end] = weights[0].transpose(0, 1)
+    for index, of_layer in enumerate(scores):  # (1, H, T, S)
+        rows[:, index, :, :stop] = of_layer[0].softmax(-1).transpose(0, 1)
 
 
 class Tap:

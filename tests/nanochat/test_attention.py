@@ -1,11 +1,10 @@
-"""The fused kernel, the explicit softmax and the shortcuts for one token all say the same."""
+"""The fused kernel and the explicit softmax, with its short way for one token, both follow the definition."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from nanochat import attention
-from nanochat.attention import Span, attend, attention_weights, last_row_weights
+from nanochat.attention import Span, attend, attention_scores
 
 CPU = torch.device("cpu")
 
@@ -31,43 +30,28 @@ def by_definition(q: Tensor, k: Tensor, starts: list[int], window: int) -> Tenso
     return weights
 
 
-@pytest.mark.parametrize(("starts", "T"), [([0], 6), ([5], 1), ([3], 4), ([5, 2, 0], 1), ([4, 0], 3)])
+@pytest.mark.parametrize(
+    ("starts", "T"), [([0], 6), ([5], 1), ([0], 1), ([3], 4), ([7, 7], 1), ([5, 2, 0], 1), ([4, 0], 3)]
+)
 @pytest.mark.parametrize("window", [0, 2, 100])
 @pytest.mark.parametrize("H_kv", [1, 2, 4])
 def test_weights_and_values_follow_the_definition(starts: list[int], T: int, window: int, H_kv: int) -> None:
     span = Span(starts, T, CPU)
     q, k, v = queries_and_keys(len(starts), T, span.end, 4, H_kv)
     expected = by_definition(q, k, starts, window)
-    weights = attention_weights(q, k, span, window)
+    weights = attention_scores(q, k, span, window).softmax(-1)
     assert torch.allclose(weights, expected, atol=1e-6)
     assert torch.all(weights[expected == 0] == 0)
     mixed = torch.einsum("bhts,bshd->bthd", expected, v.repeat_interleave(4 // H_kv, dim=2))
     assert torch.allclose(attend(q, k, v, span, window), mixed, atol=1e-5)
 
 
-@pytest.mark.parametrize("score", [attention._scores_layer_by_layer, attention._scores_together])
-@pytest.mark.parametrize("H_kv", [1, 2, 4])
-def test_scores_of_all_layers_are_those_of_each(score: object, H_kv: int) -> None:
-    q, k, _ = queries_and_keys(2, 1, 5, 4, H_kv)
-    layers = [(q + layer, k - layer * q[:, :, :H_kv], 100) for layer in range(3)]
-    scores = score(layers, 1)  # type: ignore[operator]
-    for (q, k, _), found in zip(layers, scores, strict=True):
-        assert torch.allclose(
-            found.view(4, 5).softmax(-1), attention_weights(q, k, Span([4], 1, CPU), 100)[1, :, 0], atol=1e-6
-        )
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_one_token_of_several_layers_with_their_windows(dtype: torch.dtype) -> None:
-    span, windows = Span([9, 9], 1, CPU), [100, 3, 0]
-    layers = []
-    for layer, window in enumerate(windows):
-        q, k, _ = queries_and_keys(2, 1, 10, 4, 2)
-        layers.append(((q + layer).to(dtype), k.to(dtype), window))
-    room = torch.full((3, 4, 16), 7.0)
-    last_row_weights(layers, 1, span, out=room[..., :10])
-    for (q, k, window), found in zip(layers, room, strict=True):
-        expected = attention_weights(q, k, span, window)[1, :, 0]
-        assert torch.allclose(found[:, :10], expected, atol=1e-6)
-        assert torch.all(found[:, :10][expected == 0] == 0)
-    assert torch.all(room[..., 10:] == 7.0)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("T", [1, 3])
+def test_scores_are_float32_whatever_the_model_computes_in(dtype: torch.dtype, T: int) -> None:
+    span = Span([4], T, CPU)
+    q, k, _ = queries_and_keys(1, T, span.end, 4, 2)
+    q, k = q.to(dtype), k.to(dtype)
+    weights = attention_scores(q, k, span, 3).softmax(-1)
+    assert weights.dtype == torch.float32
+    assert torch.allclose(weights, by_definition(q.float(), k.float(), [4], 3), atol=1e-6)
