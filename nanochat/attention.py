@@ -40,8 +40,11 @@ class Span:
         return self._masks[window]
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> Tensor:
-    """Causal, windowed, grouped-query attention by torch's fused kernel.
+def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Tensor, Tensor | None]:
+    """Causal, windowed, grouped-query attention.
+
+    One token of one row in float32 on the CPU is computed explicitly, which is as fast as the fused kernel there and
+    leaves the weights behind; everything else by torch's fused kernel, which hides them.
 
     Args:
         q: queries of the new tokens, (B, T, H, D).
@@ -50,12 +53,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> Tensor:
         window: a query at i sees keys j with 0 <= i - j <= window.
 
     Returns:
-        (B, T, H, D).
+        The mixed values (B, T, H, D), and the weights (B, H, T, keys seen) where they came with them.
     """
     mask, causal = None, False
     if span.uniform and span.count == 1:
         first = span.first_key(window)
-        k, v = k[:, first:], v[:, first:]
+        k, v = (k[:, first:], v[:, first:]) if first else (k, v)
+        if q.size(0) == 1 and q.dtype == torch.float32 and q.device.type == "cpu":
+            return _attend_explicitly(q, k, v)
     elif span.uniform and span.starts[0] == 0 and window >= span.count - 1:
         causal = True
     else:
@@ -64,27 +69,27 @@ def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> Tensor:
     out = F.scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, is_causal=causal, enable_gqa=grouped
     )
-    return out.transpose(1, 2)
+    return out.transpose(1, 2), None
 
 
-def attention_scores(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
-    """The logarithms of the weights that `attend` uses, up to a constant a row, in float32.
+def _attend_explicitly(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """One token of one row, every key seen: (1, 1, H, D) and (1, H, 1, S)."""
+    _, _, H, D = q.shape
+    H_kv = k.size(2)
+    weights = torch.bmm((q * D**-0.5).view(H_kv, H // H_kv, D), k[0].permute(1, 2, 0)).softmax(-1)  # (H_kv, G, S)
+    return torch.bmm(weights, v[0].transpose(0, 1)).view(1, 1, H, D), weights.view(1, H, 1, -1)
+
+
+def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
+    """The weights that `attend` uses, by an explicit softmax in float32.
 
     Args:
         q, k, span, window: as for `attend`.
 
     Returns:
-        (B, H, T, S); minus infinity where a query does not see a key. Its softmax is the attention weights.
+        (B, H, T, S); 0 where a query does not see a key, every row sums to 1.
     """
-    (B, T, H, D), H_kv = q.shape, k.size(2)
-    if q.dtype != torch.float32:
-        q, k = q.float(), k.float()
-    q = q * D**-0.5
-    if B == T == 1:  # decoding, where every operation counts
-        scores = torch.bmm(q.view(H_kv, -1, D), k[0].permute(1, 2, 0)).view(1, H, 1, -1)
-        if span.first_key(window) > 0:
-            scores[..., : span.first_key(window)] = -torch.inf
-        return scores
-    q = q.view(B, T, H_kv, -1, D).permute(0, 2, 3, 1, 4)  # (B, H_kv, G, T, D)
-    scores = (q @ k.permute(0, 2, 3, 1)[:, :, None]).flatten(1, 2)  # keys are (B, H_kv, 1, D, S)
-    return scores.masked_fill_(~span.visible(window), -torch.inf)
+    (B, T, _, D), H_kv = q.shape, k.size(2)
+    q = (q.float() * D**-0.5).view(B, T, H_kv, -1, D).permute(0, 2, 3, 1, 4)  # (B, H_kv, G, T, D)
+    scores = (q @ k.float().permute(0, 2, 3, 1)[:, :, None]).flatten(1, 2)  # keys are (B, H_kv, 1, D, S)
+    return scores.masked_fill_(~span.visible(window), -torch.inf).softmax(-1)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nanochat.gpt import GPTConfig
     from nanochat.recorder import Tap
 
-WEIGHTS = "attention_weights"  # kept as scores; the recorder takes the softmax, of all layers at once
+WEIGHTS = "attention_weights"
 FINAL = "final_residual"  # what the final norm reads, after the last block and backout
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nanochat.attention import Span, attend, attention_scores
+from nanochat.attention import Span, attend, attention_weights
 from nanochat.capture import captured, keep, wants
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
 from nanochat.kv_cache import KVCache
@@ -115,9 +115,9 @@ class CausalSelfAttention(nn.Module):
 
         if kv_cache is not None:
             k, v = kv_cache.write(self.layer_idx, k, v, span)  # (B, S, H_kv, D)
-        if wants(self, "attention_weights"):  # while the keys are in the processor's cache; the fused kernel hides them
-            keep(self, "attention_weights", attention_scores(q, k, span, self.window))
-        y = attend(q, k, v, span, self.window)
+        y, weights = attend(q, k, v, span, self.window)
+        if wants(self, "attention_weights"):
+            keep(self, "attention_weights", attention_weights(q, k, span, self.window) if weights is None else weights)
         if wants(self, "head_output"):
             keep(self, "head_output", self.per_head(y))
         return self.c_proj(y.reshape(B, T, -1))

@@ -189,16 +189,15 @@ class Recorder:
         return {name: value.cpu() for name, value in found.items() if value is not None}
 
 
-def _write_weights(scores: list[Tensor], rows: Tensor, span: Span, row: int) -> None:
-    """The softmax of every layer's scores, each (B, H, T, S), into rows (T, layers, H, capacity)."""
+def _write_weights(weights: list[Tensor], rows: Tensor, span: Span, row: int) -> None:
+    """Every layer's weights, each (B, H, T, S) or those of the last keys alone, into rows (T, layers, H, capacity)."""
     stop = span.starts[row] + span.count  # the keys of this row; others may have come further
-    if scores[0].size(0) > 1:
-        scores = [of_layer[row : row + 1, ..., :stop] for of_layer in scores]
-    if span.count == 1:
-        torch.softmax(torch.cat(scores).squeeze(2), dim=-1, out=rows[0, :, :, :stop])
+    if weights[0].size(0) == span.count == 1 and all(of_layer.size(3) == stop for of_layer in weights):
+        torch.cat(weights, out=rows[0, :, :, None, :stop])
         return
-    for index, of_layer in enumerate(scores):  # (1, H, T, S)
-        rows[:, index, :, :stop] = of_layer[0].softmax(-1).transpose(0, 1)
+    for index, of_layer in enumerate(weights):
+        seen = of_layer[row, ..., :stop].transpose(0, 1)  # (T, H, keys)
+        rows[:, index, :, stop - seen.size(2) : stop] = seen
 
 
 class Tap:

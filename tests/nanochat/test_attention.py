@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nanochat.attention import Span, attend, attention_scores
+from nanochat.attention import Span, attend, attention_weights
 
 CPU = torch.device("cpu")
 
@@ -39,19 +39,23 @@ def test_weights_and_values_follow_the_definition(starts: list[int], T: int, win
     span = Span(starts, T, CPU)
     q, k, v = queries_and_keys(len(starts), T, span.end, 4, H_kv)
     expected = by_definition(q, k, starts, window)
-    weights = attention_scores(q, k, span, window).softmax(-1)
+    weights = attention_weights(q, k, span, window)
     assert torch.allclose(weights, expected, atol=1e-6)
     assert torch.all(weights[expected == 0] == 0)
     mixed = torch.einsum("bhts,bshd->bthd", expected, v.repeat_interleave(4 // H_kv, dim=2))
-    assert torch.allclose(attend(q, k, v, span, window), mixed, atol=1e-5)
+    values, by_the_way = attend(q, k, v, span, window)
+    assert torch.allclose(values, mixed, atol=1e-5)
+    assert (by_the_way is not None) == (len(starts) == T == 1)
+    if by_the_way is not None:
+        assert torch.allclose(by_the_way, expected[..., -by_the_way.size(3) :], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("T", [1, 3])
-def test_scores_are_float32_whatever_the_model_computes_in(dtype: torch.dtype, T: int) -> None:
+def test_weights_are_float32_whatever_the_model_computes_in(dtype: torch.dtype, T: int) -> None:
     span = Span([4], T, CPU)
     q, k, _ = queries_and_keys(1, T, span.end, 4, 2)
     q, k = q.to(dtype), k.to(dtype)
-    weights = attention_scores(q, k, span, 3).softmax(-1)
+    weights = attention_weights(q, k, span, 3)
     assert weights.dtype == torch.float32
     assert torch.allclose(weights, by_definition(q.float(), k.float(), [4], 3), atol=1e-6)

@@ -637,7 +637,8 @@ def without_the_mask(q, k, v, span, window):
 
 
 def with_heads_mixed_up(q, k, v, span, window):
-    return attention.attend(q, k, v, span, window).roll(1, 2)
+    values, weights = attention.attend(q, k, v, span, window)
+    return values.roll(1, 2), weights
 
 
 @pytest.mark.parametrize("wrong", [scaled_wrongly, without_the_mask, with_heads_mixed_up])
@@ -658,7 +659,8 @@ def test_the_layer_that_is_wrong_is_named(monkeypatch):
 
     def wrong_in_the_middle(q, k, v, span, window):
         calls.append(window)
-        return attention.attend(q, k, v, span, window) * (1.1 if len(calls) == 2 else 1)
+        values, weights = attention.attend(q, k, v, span, window)
+        return values * (1.1 if len(calls) == 2 else 1), weights
 
     monkeypatch.setattr(gpt, "attend", wrong_in_the_middle)
     with pytest.raises(CheckpointInvalidError, match="in layer 1"):
