@@ -18,6 +18,7 @@ from nanochat.common import get_base_dir, parse_device, parse_dtype
 from nanochat.eras import EMBEDDING_KEY, VOCAB_MULTIPLE, Era, identify_era, named_era
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
 from nanochat.gpt import GPT, GPTConfig
+from nanochat.huge_pages import copy_to_huge_pages
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 
@@ -155,8 +156,10 @@ def build_model(
 
 def _placed(value: Tensor, key: str, device: torch.device, dtype: torch.dtype) -> torch.nn.Parameter:
     """A copy of its own (a mapped file may change under us), the few scalars in float32."""
-    scalar = key.endswith(("_lambda", "_lambdas"))
-    return torch.nn.Parameter(value.to(device=device, dtype=torch.float32 if scalar else dtype, copy=True))
+    dtype = torch.float32 if key.endswith(("_lambda", "_lambdas")) else dtype
+    on_cpu = device.type == "cpu"
+    copy = copy_to_huge_pages(value, dtype) if on_cpu else value.to(device=device, dtype=dtype, copy=True)
+    return torch.nn.Parameter(copy)
 
 
 def _check_keys(model: GPT, shapes: dict[str, tuple[int, ...]], era: Era) -> None:

@@ -68,10 +68,9 @@ def random_model(config: GPTConfig, device: torch.device, dtype: torch.dtype) ->
                 parameter[config.vocab_size - len(SPECIAL_TOKENS) :] = 0.0
             elif name == "smear_lambda":
                 parameter.fill_(0.3)
-    if (device.type, dtype) != ("cpu", torch.float32):
-        meta = {"model_config": model_config_of(model)}
-        model, _ = build_model(model.state_dict(), meta, device, dtype, config.era)
-    return model.eval()
+    meta = {"model_config": model_config_of(model)}
+    loaded, _ = build_model(model.state_dict(), meta, device, dtype, config.era)  # as a checkpoint's weights are placed
+    return loaded.eval()
 
 
 class EndlessTokenizer:
