@@ -18,7 +18,7 @@ from nanochat.common import get_base_dir, parse_device, parse_dtype
 from nanochat.eras import EMBEDDING_KEY, VOCAB_MULTIPLE, Era, identify_era, named_era
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
 from nanochat.gpt import GPT, GPTConfig
-from nanochat.huge_pages import copy_to_huge_pages
+from nanochat.memory import copy_to_huge_pages
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nanochat.attention import Span
 from nanochat.capture import FINAL, SITES, WEIGHTS, CaptureSettings
 from nanochat.errors import SettingInvalidError
+from nanochat.memory import lazy_zeros
 
 if TYPE_CHECKING:
     from nanochat.gpt import GPTConfig
@@ -21,14 +22,12 @@ AHEAD = 64  # positions
 
 
 def _zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros; on the CPU as pages that take no memory before they are written."""
+    """Zeros; on the CPU they take no memory before they are written."""
     try:
-        if device.type != "cpu":
-            return torch.zeros(*shape, dtype=dtype, device=device)
-        count = int(np.prod(shape, dtype=np.int64))
-        return torch.from_numpy(np.zeros(count * dtype.itemsize, dtype=np.uint8)).view(dtype).view(*shape)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        size = np.prod(shape, dtype=np.float64) * dtype.itemsize / 1e9
+        on_cpu = device.type == "cpu"
+        return lazy_zeros(shape, dtype) if on_cpu else torch.zeros(*shape, dtype=dtype, device=device)
+    except (MemoryError, RuntimeError) as error:  # torch has no one error for it
+        size = prod(shape) * dtype.itemsize / 1e9
         raise SettingInvalidError(
             f"A buffer of {size:.1f} GB for the capture does not fit in memory: lower max_tokens, shorten the prompt, "
             "or narrow the capture's layers, sites or logits."
