@@ -192,7 +192,7 @@ def _write_weights(weights: list[Tensor], rows: Tensor, span: Span, row: int) ->
     """Every layer's weights, each (B, H, T, S) or those of the last keys alone, into rows (T, layers, H, capacity)."""
     stop = span.starts[row] + span.count  # the keys of this row; others may have come further
     if weights[0].size(0) == span.count == 1 and all(of_layer.size(3) == stop for of_layer in weights):
-        torch.cat(weights, out=rows[0, :, :, None, :stop])
+        rows[0, :, :, :stop] = torch.cat(weights).squeeze(2)  # two operations, where a cat into gaps is one a layer
         return
     for index, of_layer in enumerate(weights):
         seen = of_layer[row, ..., :stop].transpose(0, 1)  # (T, H, keys)
