@@ -16,7 +16,7 @@ demo: $(VENV)/runtime.stamp  ## write a little text and show what the model did 
 	$(DEMO) --prompt "$$PROMPT" --category demo --max-tokens 24
 
 picture: $(VENV)/runtime.stamp  ## draw docs/demo.svg anew from a real run of the built-in model
-	$(DEMO) -i demo --device-type cpu --prompt "one, two, three, four, one, two," --category picture \
+	$(DEMO) -i demo --device-type cpu --prompt "apple, river, stone, apple, river," --category picture \
 		--temperature 0 --max-tokens 14 --rows 8 --picture docs/demo.svg
 
 test: $(VENV)/dev.stamp  ## run the tests

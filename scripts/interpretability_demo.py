@@ -188,13 +188,19 @@ def generate(args: argparse.Namespace, storage: TraceStorage, out: Console) -> s
 
 
 class LiveText:
-    """The text as it comes: the prompt before the first token, a character of several tokens with its last one."""
+    """The text as it comes: the prompt before the first token, a character of several tokens with its last one.
+
+    The token that ends it is no part of it.
+    """
 
     def __init__(self, prompt: Text, tokenizer: RustBPETokenizer, out: Console):
         self.pending, self.tokenizer, self.out = prompt, tokenizer, out
+        self.end_tokens = (tokenizer.get_bos_token_id(), tokenizer.encode_special("<|assistant_end|>"))
         self.decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
 
     def __call__(self, event: TokenEvent) -> None:
+        if event.token in self.end_tokens:
+            return
         text = self.decoder.decode(self.tokenizer.decode_single_token_bytes(event.token))
         self._print(self.pending + token_text(text, event.surprisal, event.forced))
         self.pending = Text()

@@ -23,6 +23,7 @@ from scripts.terminal import (
     token_text,
 )
 
+END_REASONS = ("bos", "assistant_end")  # an end token came
 PIPE_HEIGHT = 48  # lines for the heat map where there is no terminal to measure
 
 
@@ -59,7 +60,9 @@ def prompt_text(prompt: str, chat: bool) -> Text:
 def written(document: Mapping[str, Any]) -> Text:
     """The prompt and what the model made of it, as it looked while it came."""
     tokens, surprisal = document["tokens"], document["analysis"]["logits"]["surprisal_per_token"]
-    generated = zip(tokens["output_text"], surprisal, forced_of(document), strict=True)
+    generated = list(zip(tokens["output_text"], surprisal, forced_of(document), strict=True))
+    if document["generation"]["stop_reason"] in END_REASONS:
+        generated.pop()  # the token that ends the text is no part of it
     prompt = prompt_text(document["prompt"], bool(document.get("messages")))
     return prompt + Text.assemble(*(token_text(text, bits, forced) for text, bits, forced in generated))
 

@@ -311,3 +311,19 @@ def test_half_a_character_at_the_end_is_spelled_out(capsys: pytest.CaptureFixtur
     live(TokenEvent(tokenizer.encode("🙂")[0], "", 0, forced=False, surprisal=1.0))
     live.end()
     assert capsys.readouterr().out.startswith("\\xf0")
+
+
+def test_the_token_that_ends_the_text_is_no_part_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = RustBPETokenizer.from_directory(DEMO_FOLDER)
+    live = demo.LiveText(Text(), tokenizer, demo.make_console(None))
+    for position, token in enumerate([*tokenizer.encode(" Paris."), tokenizer.get_bos_token_id()]):
+        live(TokenEvent(token, "", position, forced=False, surprisal=1.0))
+    live.end()
+    assert capsys.readouterr().out == " Paris.\n"
+
+
+def test_a_kept_trace_is_shown_without_the_token_that_ended_it(run: Run, tmp_path: Path) -> None:
+    _, first, _ = run("--max-tokens", "20")
+    (path,) = traces(tmp_path)
+    _, again, _ = run("--trace", Path(path).stem)
+    assert first.splitlines()[0] == again.splitlines()[0] == "The capital of France is Paris."
