@@ -175,7 +175,8 @@ class TraceStorage:
             return index
         try:
             index = scan_file(file)
-            self._listing.keep(describe(name, key, index, complete=True))
+            if row is None or row.summary is None or file.format == "json":  # a compact file's header is its own index
+                self._listing.keep(describe(name, key, index, complete=True))
         except TraceUnreadableError as error:
             raise TraceUnreadableError(f"{file.path} cannot be read: {error}") from error
         return index
