@@ -39,13 +39,14 @@ def read_meta(path: Path) -> dict[str, Any]:
     config = meta.get("model_config") if isinstance(meta, dict) else None
     if not isinstance(config, dict):
         raise CheckpointInvalidError(f"{path} has no model_config: it is not the metadata of a nanochat checkpoint.")
-    problem = _config_problem(config)
+    problem = config_problem(config)
     if problem:
         raise CheckpointInvalidError(f"{path}: {problem}. Copy the file again from where the weights came from.")
     return meta
 
 
-def _config_problem(config: dict[str, Any]) -> str | None:
+def config_problem(config: dict[str, Any]) -> str | None:
+    """What is wrong with a model_config; None if a model can have it."""
     for key, largest in SIZES.items():
         if type(config.get(key)) is not int or not 0 < config[key] <= largest:
             return f"model_config.{key} is {str(config.get(key))[:40]} and must be a whole number from 1 to {largest:,}"

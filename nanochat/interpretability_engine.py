@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,19 @@ from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import Engine, Step
 from nanochat.errors import (
     CancelledError,
-    CategoryInvalidError,
     NonFiniteError,
     PromptInvalidError,
     PromptTooLongError,
-    SettingInvalidError,
 )
-from nanochat.gpt import GPT, GPTConfig
+from nanochat.generation_settings import GenerationSettings, check_unicode, checked_metadata
+from nanochat.gpt import GPT
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
-from nanochat.trace import Trace
-from nanochat.trace_storage import TraceStorage
+from nanochat.trace_analysis import recompute_analysis
+from nanochat.trace_storage import TraceStorage, check_category
 
 DEFAULT_CATEGORY = "general"
-MAX_CATEGORY_LENGTH = 100
 PROMPT_ROWS = 128  # positions unembedded at a time
 
 
@@ -49,30 +46,6 @@ class TokenEvent:
     position: int
     forced: bool
     surprisal: float | None
-
-
-@dataclass(frozen=True)
-class GenerationSettings:
-    """How a response was asked for."""
-
-    max_tokens: int = 256
-    temperature: float = 0.6
-    top_k: int | None = 50
-    seed: int = 42
-
-    def check(self) -> None:
-        """Raise SettingInvalidError where a value is out of its range."""
-        numbers: list[tuple[str, Any, float]] = [
-            ("max_tokens", self.max_tokens, 1 << 31),
-            ("top_k", self.top_k or 0, 1 << 31),
-            ("seed", self.seed, 1 << 63),
-        ]
-        for name, value, limit in numbers:
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
-                raise SettingInvalidError(f"{name}={value!r}: use a whole number, 0 or above.")
-        temperature = self.temperature
-        if not isinstance(temperature, int | float) or not math.isfinite(temperature) or temperature < 0:
-            raise SettingInvalidError(f"temperature={temperature!r}: use a number, 0 or above.")
 
 
 @dataclass
@@ -155,8 +128,9 @@ class InterpretabilityEngine:
         settings = GenerationSettings(max_tokens, temperature, top_k, seed)
         settings.check()
         spec = CaptureSettings.parse(capture)
-        category = checked_category(category)
-        extra = _checked_metadata(metadata)
+        category = DEFAULT_CATEGORY if category is None else category
+        check_category(category)
+        extra = checked_metadata(metadata)
         tokens = self._tokens(prompt, messages)
         self.storage.check_writable()  # before the work, not after it
         run = self._run(tokens, settings, spec, on_token, cancel)
@@ -209,7 +183,7 @@ class InterpretabilityEngine:
         if (prompt is None) == (messages is None):
             raise PromptInvalidError("Give either a prompt or messages.")
         if messages is not None:
-            _check_unicode(json.dumps(messages, ensure_ascii=False, default=repr))
+            check_unicode(json.dumps(messages, ensure_ascii=False, default=repr))
             ids, _ = self.tokenizer.render_conversation({"messages": messages}, max_tokens=1 << 31)
             if messages[-1].get("role") != "user":
                 raise PromptInvalidError("The last message must be the user's: the model writes the assistant's.")
@@ -217,7 +191,7 @@ class InterpretabilityEngine:
         else:
             if not isinstance(prompt, str) or not prompt:
                 raise PromptInvalidError("The prompt is empty: give the text that the model is to go on from.")
-            _check_unicode(prompt)
+            check_unicode(prompt)
             tokens = self.tokenizer.encode(prompt, prepend=self.tokenizer.get_bos_token_id())
         if len(tokens) > self.model.config.max_positions:
             raise PromptTooLongError(
@@ -342,108 +316,6 @@ def with_prompt_statistics(settings: CaptureSettings) -> CaptureSettings:
     if settings.logits is None or FINAL in settings.sites:
         return settings
     return replace(settings, sites=(*settings.sites, FINAL))
-
-
-def recompute_analysis(trace: Trace, token_text: Callable[[int], str]) -> dict[str, Any]:
-    """The analysis of a trace that carries none, from its tensors, read one at a time.
-
-    Tensors whose shape does not fit the trace's tokens are left out.
-
-    Raises:
-        TraceUnreadableError: a tensor's bytes are damaged.
-    """
-    tokens = trace.document.get("tokens")
-    tokens = tokens if isinstance(tokens, dict) else {}
-    prompt, generated = (_flat_ids(tokens.get(key)) for key in ("input_tokens", "output_tokens"))
-    config = (trace.document.get("model") or {}).get("config") or {}
-    windows = None
-    if isinstance(config, dict) and all(isinstance(config.get(key), int) for key in SIZES):
-        era = trace.document["model"].get("era", "F")
-        windows = GPTConfig(
-            **{key: value for key, value in config.items() if key in (*SIZES, "window_pattern")}, era=era
-        ).windows()
-    return analyze(
-        _FittingTensors(trace, len(prompt), len(generated)),
-        tokens=prompt + generated,
-        prompt_length=len(prompt),
-        windows=windows,
-        token_text=token_text,
-        vocab_size=config.get("vocab_size"),
-    )
-
-
-class _FittingTensors(Mapping[str, np.ndarray]):
-    """A trace's tensors, read on request, those only that have a row for each position."""
-
-    def __init__(self, trace: Trace, prompt: int, generated: int):
-        self.trace = trace
-        positions = prompt + max(generated, 1) - 1
-        self.fitting = [name for name in trace.names() if self._fits(name, trace.shape(name), positions, generated)]
-
-    @staticmethod
-    def _fits(name: str, shape: Sequence[int], positions: int, generated: int) -> bool:
-        if name.startswith("attention_weights."):
-            return len(shape) == 4 and shape[0] == 1 and shape[2] == shape[3] == positions
-        rows = (positions, generated) if name == "output_logits" else (positions,)
-        return len(shape) >= 2 and shape[0] == 1 and shape[1] in rows
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.fitting:
-            raise KeyError(name)
-        return self.trace.tensor(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.fitting)
-
-    def __len__(self) -> int:
-        return len(self.fitting)
-
-
-def checked_category(category: Any) -> str:
-    """A category's name, "general" for None.
-
-    Raises:
-        CategoryInvalidError: not a short line of printable text.
-    """
-    if category is None:
-        return DEFAULT_CATEGORY
-    if not isinstance(category, str) or not category.strip() or len(category) > MAX_CATEGORY_LENGTH:
-        raise CategoryInvalidError(
-            f"A category is a text of 1 to {MAX_CATEGORY_LENGTH} characters, not {category!r:.120}."
-        )
-    if not category.isprintable():
-        raise CategoryInvalidError(f"The category {category!r} has characters that cannot be shown: use plain text.")
-    return category
-
-
-def _checked_metadata(metadata: Any) -> dict[str, Any]:
-    try:
-        text = json.dumps(metadata or {}, allow_nan=False, ensure_ascii=False)
-        text.encode()
-        plain = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise SettingInvalidError(f"metadata must hold only what JSON can: {error}.") from error
-    if not isinstance(plain, dict):
-        raise SettingInvalidError(f"metadata must be a mapping, not {type(metadata).__name__}.")
-    return plain
-
-
-def _check_unicode(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise PromptInvalidError(
-            f"The prompt has a broken character at {error.start}: it is not valid Unicode."
-        ) from error
-
-
-def _flat_ids(value: Any) -> list[int]:
-    """Token ids of a trace by any writer; older ones nest them in a list for the batch."""
-    if not isinstance(value, list):
-        return []
-    if len(value) == 1 and isinstance(value[0], list):
-        value = value[0]
-    return [token for token in value if isinstance(token, int)]
 
 
 def _as_array(value: Tensor) -> np.ndarray:

@@ -56,7 +56,7 @@ def _captured_logits(
     if "output_logits" in names:
         return [np.asarray(tensors["output_logits"])[0]], logits_statistics
     parts = [f"output_logits.{part}" for part in ("values", "indices", "log_sum_exp")]
-    columns = [np.asarray(tensors[part])[0] for part in parts if part in names]
+    columns = [np.asarray(tensors[part])[0] for part in parts] if names.issuperset(parts) else []
     return columns, partial(top_logits_statistics, vocab_size=vocab_size)
 
 

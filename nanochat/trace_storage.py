@@ -75,7 +75,7 @@ class TraceStorage:
         dtype, or a value too large for the dtype), CategoryInvalidError.
         """
         format = self.format if format is None else _checked_format(format)
-        _check_category(document.get("category"))
+        check_category(document.get("category"))
         check_names(tensors)
         infos = {name: TensorInfo(array.shape, dtype_name(array.dtype)) for name, array in tensors.items()}
         if scalars := [name for name, info in infos.items() if not info.shape]:
@@ -221,7 +221,8 @@ def _checked_format(format: str) -> str:
     return format
 
 
-def _check_category(category: object) -> None:
+def check_category(category: object) -> None:
+    """Raise CategoryInvalidError for what cannot name traces; None is no category."""
     if category is None:
         return
     if not isinstance(category, str) or not category.strip() or not category.isprintable():

@@ -217,7 +217,7 @@ def test_a_narrowed_capture_is_stored_in_its_dtype(engine: InterpretabilityEngin
         ({"prompt": "a", "metadata": ["x"]}, SettingInvalidError, "metadata"),
         ({"prompt": "a", "category": ""}, CategoryInvalidError, "category"),
         ({"prompt": "a", "category": "a\nb"}, CategoryInvalidError, "category"),
-        ({"prompt": "a", "category": "x" * 101}, CategoryInvalidError, "category"),
+        ({"prompt": "a", "category": "x" * 1000}, CategoryInvalidError, "category"),
     ],
 )
 def test_bad_input_is_named_and_leaves_nothing(

@@ -1,0 +1,55 @@
+"""What a caller may ask of a generation, checked before any work is done."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from nanochat.errors import PromptInvalidError, SettingInvalidError
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How a response was asked for."""
+
+    max_tokens: int = 256
+    temperature: float = 0.6
+    top_k: int | None = 50
+    seed: int = 42
+
+    def check(self) -> None:
+        """Raise SettingInvalidError where a value is out of its range."""
+        numbers: list[tuple[str, Any, float]] = [
+            ("max_tokens", self.max_tokens, 1 << 31),
+            ("top_k", self.top_k or 0, 1 << 31),
+            ("seed", self.seed, 1 << 63),
+        ]
+        for name, value, limit in numbers:
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
+                raise SettingInvalidError(f"{name}={value!r}: use a whole number, 0 or above.")
+        temperature = self.temperature
+        if not isinstance(temperature, int | float) or not math.isfinite(temperature) or temperature < 0:
+            raise SettingInvalidError(f"temperature={temperature!r}: use a number, 0 or above.")
+
+
+def checked_metadata(metadata: Any) -> dict[str, Any]:
+    """The caller's metadata as plain JSON values; SettingInvalidError for what JSON cannot hold."""
+    try:
+        text = json.dumps(metadata or {}, allow_nan=False, ensure_ascii=False)
+        text.encode()
+        plain = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingInvalidError(f"metadata must hold only what JSON can: {error}.") from error
+    if not isinstance(plain, dict):
+        raise SettingInvalidError(f"metadata must be a mapping, not {type(metadata).__name__}.")
+    return plain
+
+
+def check_unicode(text: str) -> None:
+    """Raise PromptInvalidError where a text has half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PromptInvalidError(
+            f"The prompt has a broken character at {error.start}: it is not valid Unicode."
+        ) from error

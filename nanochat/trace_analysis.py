@@ -1,0 +1,94 @@
+"""The analysis of a trace that carries none: of older files and of other programs' files."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nanochat.analysis import analyze
+from nanochat.checkpoint_files import config_problem
+from nanochat.eras import ERAS
+from nanochat.gpt import GPTConfig
+from nanochat.trace import Trace
+from nanochat.trace_tensors import document_tokens
+
+LARGEST_VOCABULARY = 1 << 31
+
+
+def recompute_analysis(trace: Trace, token_text: Callable[[int], str]) -> dict[str, Any]:
+    """The analysis of a trace that carries none, from its tensors, read one at a time.
+
+    Tensors that do not fit the trace's tokens or its model are left out; a token id that the tokenizer does not have is
+    shown as `<id>`.
+
+    Raises:
+        TraceUnreadableError: a tensor's bytes are damaged.
+    """
+    prompt, generated = document_tokens(trace.document)
+    if not all(0 <= token < LARGEST_VOCABULARY for token in prompt + generated):
+        prompt, generated = [], []
+    config = _model_config(trace.document)
+
+    def text(token: int) -> str:
+        try:
+            return token_text(token)
+        except (KeyError, OverflowError):
+            return f"<{token}>"
+
+    return analyze(
+        _FittingTensors(trace, prompt, generated, None if config is None else config.n_layer),
+        tokens=prompt + generated,
+        prompt_length=len(prompt),
+        windows=None if config is None else config.windows(),
+        token_text=text,
+        vocab_size=None if config is None else config.vocab_size,
+    )
+
+
+def _model_config(document: Mapping[str, Any]) -> GPTConfig | None:
+    """The model that a trace says it is of; None where it does not say, or not in our terms."""
+    model = document.get("model")
+    config = model.get("config") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(config, dict) or model.get("era") not in ERAS:
+        return None
+    return None if config_problem(config) else GPTConfig(**{"window_pattern": "L", **config, "era": model["era"]})
+
+
+class _FittingTensors(Mapping[str, np.ndarray]):
+    """A trace's tensors, read on request, those only that have a row for each position of a layer that there is."""
+
+    def __init__(self, trace: Trace, prompt: list[int], generated: list[int], layers: int | None):
+        self.trace = trace
+        self.fitting = [
+            name
+            for name in trace.names()
+            if _fits(name, trace.shape(name), prompt, generated) and _has_layer(name, layers)
+        ]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.fitting:
+            raise KeyError(name)
+        return self.trace.tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fitting)
+
+    def __len__(self) -> int:
+        return len(self.fitting)
+
+
+def _fits(name: str, shape: Sequence[int], prompt: list[int], generated: list[int]) -> bool:
+    positions = len(prompt) + max(len(generated), 1) - 1
+    if name.startswith("attention_weights."):
+        return len(shape) == 4 and shape[0] == 1 and shape[2] == shape[3] == positions
+    if name == "output_logits":
+        rows, largest = (positions, len(generated)), max(prompt + generated, default=-1)
+        return len(shape) == 3 and shape[0] == 1 and shape[1] in rows and largest < shape[2]
+    least = 2 if name.startswith("output_logits.") else 3
+    return len(shape) >= least and shape[0] == 1 and shape[1] == positions
+
+
+def _has_layer(name: str, layers: int | None) -> bool:
+    match = re.search(r"\.layer_(\d+)", name)
+    return match is None or layers is None or int(match[1]) <= layers - (name.startswith("attention_weights."))
