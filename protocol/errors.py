@@ -21,7 +21,7 @@ ERRORS: dict[str, ErrorCode] = {
         ErrorCode("PARSE_ERROR", -32700, "What was sent is not JSON."),
         ErrorCode("INVALID_REQUEST", -32600, "JSON, but no request of JSON-RPC 2.0."),
         ErrorCode("METHOD_NOT_FOUND", -32601, "No method of that name."),
-        ErrorCode("INVALID_PARAMS", -32602, "A parameter is unknown, missing or of the wrong type; the message says where."),
+        ErrorCode("INVALID_PARAMS", -32602, "A parameter is unknown, missing or mistyped; the message says where."),
         ErrorCode("INTERNAL_ERROR", -32603, "A fault of the daemon's own; its log has the traceback."),
         ErrorCode("SERVER_NOT_INITIALIZED", -32002, "An editor asked before it sent `initialize`."),
         ErrorCode("CANCELLED", -32800, "The caller cancelled the request, or went away."),
@@ -41,7 +41,8 @@ ERRORS: dict[str, ErrorCode] = {
         ErrorCode("STORAGE_FAILED", -31014, "The traces folder cannot be used."),
         ErrorCode("STORAGE_FULL", -31015, "No room is left for the trace; nothing of it was kept."),
         ErrorCode("RUN_FOLDER_UNSAFE", -31016, "The daemon's private folder belongs to, or is open to, somebody else."),
-        ErrorCode("DAEMON_NOT_STARTED", -31017, "No daemon could be started or reached; the message has its own words."),
+        ErrorCode("DAEMON_NOT_STARTED", -31017, "No daemon could be started or reached; the message has its words."),
+        ErrorCode("IN_USE", -31019, "Others still use the daemon; `force` ends it all the same."),
         ErrorCode("SHUTTING_DOWN", -31018, "The daemon is ending; a new one starts with the next connection."),
     )
 }  # fmt: skip

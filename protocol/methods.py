@@ -1,0 +1,165 @@
+"""The method table: what the daemon answers and what it tells of its own accord, each once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from protocol import types
+from protocol.types import Params
+
+PROTOCOL_VERSION = "1"
+ALWAYS = ("INVALID_PARAMS", "INTERNAL_ERROR", "CANCELLED")  # what any method may answer
+TRACE_ERRORS = ("TRACE_ID_INVALID", "TRACE_NOT_FOUND", "TRACE_UNREADABLE", "STORAGE_FAILED")
+MODEL_ERRORS = ("MODEL_NOT_LOADED", "CHECKPOINT_INVALID", "SETTING_INVALID", "QUEUE_FULL", "SHUTTING_DOWN")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method: its name, params, result (None: null), what it is for, and the errors of its own."""
+
+    name: str
+    params: type[Params]
+    result: Any
+    summary: str
+    errors: tuple[str, ...] = ()
+
+    def examples(self) -> list[dict[str, Any]]:
+        """Recorded exchanges, each {note, params, result} or {note, params, error}."""
+        return _examples(self.name)
+
+
+@dataclass(frozen=True)
+class Notification:
+    """Something the daemon tells a client; `to` says which."""
+
+    name: str
+    params: type[Params]
+    summary: str
+    to: str
+
+    def examples(self) -> list[dict[str, Any]]:
+        """Recorded params, each {note, params}."""
+        return _examples(self.name)
+
+
+def _examples(name: str) -> list[dict[str, Any]]:
+    return json.loads((resources.files("protocol") / "examples" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+GENERATE_AND_CAPTURE = Method(
+    "generate_and_capture",
+    types.GenerateAndCaptureParams,
+    types.GenerateAndCaptureResult,
+    "Write on from a prompt or answer a chat, capture what the model does on the way, and keep it as a trace.",
+    (
+        "PROMPT_INVALID", "PROMPT_TOO_LONG", "CATEGORY_INVALID", "NON_FINITE", "STORAGE_FAILED", "STORAGE_FULL",
+        *MODEL_ERRORS,
+    ),
+)  # fmt: skip
+LIST_TRACES = Method(
+    "list_traces",
+    types.ListTracesParams,
+    types.ListTracesResult,
+    "The traces of the session's folder, newest first, unreadable ones with the reason.",
+    ("CATEGORY_INVALID", "STORAGE_FAILED"),
+)
+ANALYZE_TRACE = Method(
+    "analyze_trace",
+    types.TraceParams,
+    types.AnalyzeTraceResult,
+    "A trace's statistics: attention and head roles, activations, logits.",
+    TRACE_ERRORS,
+)
+GET_SUMMARY = Method(
+    "get_summary",
+    types.TraceParams,
+    types.TraceSummary,
+    "A trace's metadata, and the shape and dtype of each tensor in it.",
+    TRACE_ERRORS,
+)
+GET_TENSOR = Method(
+    "get_tensor",
+    types.GetTensorParams,
+    types.GetTensorResult,
+    "A tensor of a trace, or a part of it: a head, a step, some rows and columns.",
+    (*TRACE_ERRORS, "TOO_LARGE"),
+)
+GET_TOKENS = Method(
+    "get_tokens",
+    types.TraceParams,
+    types.GetTokensResult,
+    "A trace's tokens: text, surprisal, and what else was likely.",
+    TRACE_ERRORS,
+)
+DELETE_TRACE = Method(
+    "delete_trace", types.TraceParams, types.DeleteTraceResult, "Delete a trace from the disk.", TRACE_ERRORS
+)
+GET_STATUS = Method(
+    "get_status",
+    types.GetStatusParams,
+    types.GetStatusResult,
+    "How the daemon is: versions, model, queue, sessions, watchers, memory.",
+)
+LIST_MODELS = Method(
+    "list_models", types.NoParams, types.ListModelsResult, "The checkpoints that can be loaded, and the model held."
+)
+LOAD_MODEL = Method(
+    "load_model",
+    types.LoadModelParams,
+    types.LoadModelResult,
+    "Switch to another checkpoint, for all sessions; the one held stays if it cannot be loaded.",
+    MODEL_ERRORS,
+)
+CANCEL = Method(
+    "cancel",
+    types.CancelParams,
+    types.CancelResult,
+    "Cancel a request of one's own that waits or runs; it answers CANCELLED. (Editors send `$/cancelRequest`.)",
+)
+SHUTDOWN = Method(
+    "shutdown",
+    types.ShutdownParams,
+    None,
+    "End the daemon; without `force` only if nobody else uses it. (An editor's `shutdown` ends its session alone.)",
+    ("IN_USE",),
+)
+HELLO = Method(
+    "hello",
+    types.HelloParams,
+    types.HelloResult,
+    "Say who calls, which versions it expects, and which traces folder it uses.",
+    ("VERSION_MISMATCH", "STORAGE_FAILED"),
+)
+DISCOVER = Method("rpc.discover", types.NoParams, dict[str, Any], "This protocol as an OpenRPC document.")
+
+METHODS: dict[str, Method] = {
+    row.name: row
+    for row in (
+        HELLO, GENERATE_AND_CAPTURE, LIST_TRACES, ANALYZE_TRACE, GET_SUMMARY, GET_TENSOR, GET_TOKENS, DELETE_TRACE,
+        GET_STATUS, LIST_MODELS, LOAD_MODEL, CANCEL, SHUTDOWN, DISCOVER,
+    )
+}  # fmt: skip
+
+TRACES_CHANGED = Notification(
+    "traces_changed", types.TracesChanged, "Traces came, changed or went.", "every session that uses the folder"
+)
+GENERATION_PROGRESS = Notification(
+    "generation_progress", types.GenerationProgress, "A token as it comes.", "the caller that asked to stream"
+)
+REQUEST_PROGRESS = Notification(
+    "request_progress",
+    types.RequestProgress,
+    "A request waits in the queue, waits for the model, or begins.",
+    "the caller that asked to stream",
+)
+MODEL_CHANGED = Notification("model_changed", types.ModelChanged, "The model held is another.", "every session")
+STATUS_CHANGED = Notification(
+    "status_changed", types.StatusChanged, "The queue or the sessions changed.", "every session"
+)
+
+NOTIFICATIONS: dict[str, Notification] = {
+    row.name: row for row in (TRACES_CHANGED, GENERATION_PROGRESS, REQUEST_PROGRESS, MODEL_CHANGED, STATUS_CHANGED)
+}
