@@ -1,0 +1,119 @@
+"""One request: params checked, handler called, whatever went wrong turned into an error of the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from nanochat.errors import NanoscopeError
+from protocol.errors import ERRORS, RpcError
+from protocol.methods import METHODS, Method
+from protocol.types import RequestId, decode_params
+
+if TYPE_CHECKING:
+    from daemon.hub import Hub
+    from daemon.session import Session
+
+Result = TypeVar("Result")
+log = logging.getLogger("nanoscope.dispatch")
+
+
+def _no_progress(message: str, percent: float | None) -> None:
+    """Nobody asked to be told."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a handler knows of the request.
+
+    `progress(message, percent)` reports on long work where the client shows such a thing; threads may call it.
+    """
+
+    hub: Hub
+    session: Session
+    request_id: RequestId | None = None
+    cancel: threading.Event = field(default_factory=threading.Event)
+    progress: Callable[[str, float | None], None] = _no_progress
+
+
+Handler = Callable[[Context, Any], Awaitable[Any]]
+HANDLERS: dict[str, Handler] = {}
+
+
+def handles(method: Method) -> Callable[[Handler], Handler]:
+    """Make a function the handler of a method: `async def handler(context, params)`."""
+
+    def register(handler: Handler) -> Handler:
+        assert method.name not in HANDLERS, method.name
+        HANDLERS[method.name] = handler
+        return handler
+
+    return register
+
+
+async def dispatch(context: Context, method: str, params: object = None) -> Any:
+    """Answer one request.
+
+    Args:
+        params: plain values, an object; None where the request has none.
+
+    Returns:
+        The method's result: a struct, or what JSON can hold.
+
+    Raises:
+        RpcError: anything that went wrong.
+    """
+    row = METHODS.get(method)
+    if row is None:
+        raise RpcError("METHOD_NOT_FOUND", f"There is no method {method[:80]!r}; `rpc.discover` lists them.")
+    try:
+        return await HANDLERS[method](context, _checked(row, params))
+    except RpcError:
+        raise
+    except NanoscopeError as error:
+        raise RpcError(error.code if error.code in ERRORS else "INTERNAL_ERROR", str(error)) from error
+    except asyncio.CancelledError as error:
+        context.cancel.set()
+        raise RpcError("CANCELLED", f"Cancelled: {method} was stopped.") from error
+    except Exception as error:
+        log.exception("%s failed", method)
+        raise RpcError(
+            "INTERNAL_ERROR", f"{method} failed for a reason of the daemon's own; `nanoscope logs` has it."
+        ) from error
+
+
+def _checked(row: Method, params: object) -> Any:
+    if params is None:
+        params = {}
+    if not isinstance(params, dict):
+        raise RpcError("INVALID_PARAMS", f"{row.name} takes its params by name: send an object, not a list.")
+    try:
+        return decode_params(params, row.params)
+    except msgspec.ValidationError as error:
+        raise RpcError("INVALID_PARAMS", f"{row.name}: {error}.", {"method": row.name}) from error
+
+
+async def in_thread(context: Context, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Run a read on the reader pool. A cancelled one is let go of; what it still reads, it reads for nobody."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(context.hub.readers, lambda: function(*arguments))
+
+
+async def finished(context: Context, future: concurrent.futures.Future[Result]) -> Result:
+    """The result of work on the model thread; cancelling sets `context.cancel` and waits until the work has stopped."""
+    wrapped = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(wrapped)
+    except asyncio.CancelledError:
+        context.cancel.set()
+        await asyncio.wait([wrapped])
+        if not wrapped.cancelled():
+            wrapped.exception()  # taken note of: it is most likely CANCELLED
+        raise
