@@ -1,10 +1,11 @@
 """The traces of a folder as they stand now: what listings show, kept in memory and checked against the folder."""
 
+import math
 import os
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -21,7 +22,10 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class TraceEntry:
-    """One line of a listing. Long prompts and responses are cut after 4,000 characters; the summary has them whole."""
+    """One line of a listing. Long prompts and responses are cut after 4,000 characters; the summary has them whole.
+
+    `moment`: seconds since the epoch, what listings are ordered by; `state`: of the file that the line tells of.
+    """
 
     trace_id: str
     timestamp: str
@@ -35,32 +39,62 @@ class TraceEntry:
     readable: bool
     reason: str
     path: Path
+    moment: float
+    state: FileKey
+
+    @property
+    def place(self) -> tuple[float, str]:
+        """Where the line stands in a listing: higher places first."""
+        return self.moment, self.trace_id
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     key: FileKey
-    moment: float
     entry: TraceEntry
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file just read; `settled`: its row holds as long as the file's state stays the same."""
+
+    row: Row
+    settled: bool
+
+
 class Listing:
-    """The files of one traces folder. Threads may share it."""
+    """The files of one traces folder. Threads may share it: those that save or delete never wait for one that scans."""
 
     def __init__(self, folder: Path, catalogue: Catalogue) -> None:
         self.folder = folder
         self.catalogue = catalogue
         self._identity = os.fsencode(os.path.realpath(folder))
-        self._lock = threading.Lock()
+        self._scanning = threading.Lock()  # held for seconds by a scan of many new files
+        self._lock = threading.Lock()  # guards what follows, never for long
         self._files: dict[str, _File] | None = None
         self._sorted: list[TraceEntry] | None = None
+        self._meanwhile: dict[str, _File | None] | None = None  # kept or forgotten (None) while a scan runs
         self._folder_mtime = -1
         self._checked = 0.0
 
     def entries(self) -> list[TraceEntry]:
-        """All traces, newest first; the list is the caller's own."""
+        """All traces, newest first; the list is the caller's own.
+
+        Files are looked at again unless they were less than two seconds ago and the folder has not changed since.
+        """
+        with self._scanning:
+            if not self._trusted():
+                self._scan(math.inf)
+        return self.known()
+
+    def scan(self, seconds: float = math.inf) -> int:
+        """Look at all files now, but read new and changed ones for some seconds only; how many are left to read."""
+        with self._scanning:
+            return self._scan(time.monotonic() + seconds)
+
+    def known(self) -> list[TraceEntry]:
+        """All traces as the last scan found them, with what was kept and forgotten since, newest first."""
         with self._lock:
-            self._refresh()
             if self._sorted is None:
                 self._sorted = _sort((self._files or {}).values())
             return list(self._sorted)
@@ -69,48 +103,73 @@ class Listing:
         """What the catalogue knows of a file in that state."""
         return self.catalogue.row(self._identity, name, key)
 
-    def keep(self, row: Row) -> None:
-        """Take in what is known of one file."""
-        with self._lock:
-            self.catalogue.put(self._identity, [row])
-            if self._files is not None:
-                self._files[row.name] = self._file(row)
-                self._sorted = None
+    def keep(self, row: Row) -> TraceEntry:
+        """Take in what is known of one file; its line."""
+        self.catalogue.put(self._identity, [row])
+        file = self._file(row)
+        self._change({row.name: file})
+        return file.entry
 
     def forget(self, names: list[str]) -> None:
         """Drop deleted files."""
-        with self._lock:
-            self.catalogue.remove(self._identity, names)
-            for name in names:
-                if self._files is not None:
-                    self._files.pop(name, None)
-            self._sorted = None
+        self.catalogue.remove(self._identity, names)
+        self._change(dict.fromkeys(names))
 
-    def _refresh(self) -> None:
-        """Look for changes, unless the folder has not changed since files were looked at less than two seconds ago."""
-        try:
-            mtime = os.stat(self.folder).st_mtime_ns
-        except FileNotFoundError:
-            self._files, self._sorted, self._folder_mtime = {}, None, -1
-            return
-        except OSError as error:
-            raise _folder_error(self.folder, error) from error
+    def _change(self, changes: dict[str, _File | None]) -> None:
+        with self._lock:
+            if self._meanwhile is not None:
+                self._meanwhile |= changes
+            if self._files is not None:
+                self._files = _changed(self._files, changes)
+                self._sorted = None
+
+    def _trusted(self) -> bool:
         fresh = time.monotonic() - self._checked < TRUST_SECONDS
-        if self._files is not None and fresh and mtime == self._folder_mtime:
-            return
-        now = time.time_ns()
-        present = self._present()
-        known = self._files
+        if self._files is None or not fresh:
+            return False
+        try:
+            return os.stat(self.folder).st_mtime_ns == self._folder_mtime
+        except OSError:
+            return False
+
+    def _scan(self, deadline: float) -> int:
+        with self._lock:
+            known, self._meanwhile = self._files, {}
+        try:
+            now, mtime = time.time_ns(), self._mtime()
+            files, left = self._look(known, deadline, there=mtime is not None)
+            with self._lock:
+                files = _changed(files, self._meanwhile)
+                if files != self._files:
+                    self._files, self._sorted = files, None
+        finally:
+            self._meanwhile = None
+        self._checked = time.monotonic()
+        self._folder_mtime = -1 if mtime is None or left or abs(now - mtime) <= _RACY_NS else mtime
+        return left
+
+    def _look(self, known: dict[str, _File] | None, deadline: float, *, there: bool) -> tuple[dict[str, _File], int]:
+        """The files as they are now, and how many are left to read, which are listed as they were known."""
+        present = self._present() if there else {}
         if known is None:
             known = {row.name: self._file(row) for row in self.catalogue.rows(self._identity)}
         files = {name: known[name] for name, key in present.items() if name in known and known[name].key == key}
-        for row in self._read([name for name in present if name not in files]):
-            files[row.name] = self._file(row)
+        unread = [name for name in present if name not in files]
+        unread.sort(key=lambda name: present[name].mtime_ns)  # the newest is read first: somebody waits for it
+        for read in self._read(unread, deadline):
+            files[read.row.name] = self._file(read.row, settled=read.settled)
+        files |= {name: known[name] for name in unread if name in known}
         self.catalogue.remove(self._identity, known.keys() - present.keys())
-        if files != self._files:
-            self._files, self._sorted = files, None
-        self._checked = time.monotonic()
-        self._folder_mtime = mtime if now - mtime > _RACY_NS else -1
+        return files, len(unread)
+
+    def _mtime(self) -> int | None:
+        """When the folder's names changed last; None where there is no folder."""
+        try:
+            return os.stat(self.folder).st_mtime_ns
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _folder_error(self.folder, error) from error
 
     def _present(self) -> dict[str, FileKey]:
         """Names that look like traces, and the states of their files."""
@@ -129,21 +188,22 @@ class Listing:
             raise _folder_error(self.folder, error) from error
         return present
 
-    def _read(self, names: list[str]) -> Iterable[Row]:
-        """Rows of new and changed files; those of readable or settled ones are kept in the catalogue as well."""
+    def _read(self, names: list[str], deadline: float) -> Iterable[_Read]:
+        """Read files from the end of a list, taking them off it; settled ones are put into the catalogue as well."""
         batch: list[Row] = []
-        for name in names:
-            row = self._read_one(name)
-            if row is None:
+        while names and time.monotonic() < deadline:
+            read = self._read_one(names.pop())
+            if read is None:
                 continue
-            yield row
-            batch.append(row)
+            yield read
+            if read.settled:
+                batch.append(read.row)
             if len(batch) >= _BATCH:
                 self.catalogue.put(self._identity, batch)
                 batch = []
         self.catalogue.put(self._identity, batch)
 
-    def _read_one(self, name: str) -> Row | None:
+    def _read_one(self, name: str) -> _Read | None:
         """The row of a file; None if it has gone meanwhile."""
         path = self.folder / name
         try:
@@ -153,8 +213,10 @@ class Listing:
                 status = os.lstat(path)
             except OSError:
                 return None
-            return unreadable(name, FileKey(0, 0, status.st_ino), f"It is a broken link ({error.strerror}).")
-        racy = time.time_ns() - key.mtime_ns < _RACY_NS
+            key = FileKey.of(status)._replace(size=0, mtime_ns=0)
+            return _Read(unreadable(name, key, f"It is a broken link ({error.strerror})."), settled=True)
+        # a file that is being written may change again within one tick of the clock: look again next time
+        settled = abs(time.time_ns() - key.mtime_ns) >= _RACY_NS
         try:
             if not valid_trace_id(path.stem):
                 raise TraceUnreadableError("Its name is not a trace id; rename it with letters, digits, '_' and '-'.")
@@ -167,16 +229,20 @@ class Listing:
             return None
         except (NanoscopeError, OSError, ValueError, OverflowError, RecursionError, MemoryError) as error:
             row = unreadable(name, key, str(error) or type(error).__name__)
-        # a file that is being written may change again within one tick of the clock: look again next time
-        return replace(row, key=row.key._replace(mtime_ns=-1)) if racy else row
+            settled &= not isinstance(error.__cause__ or error, OSError)  # rights may come without a change of the file
+        return _Read(row, settled)
 
-    def _file(self, row: Row) -> _File:
-        fields = orjson.loads(row.entry)
-        moment = fields.pop("moment")
+    def _file(self, row: Row, *, settled: bool = True) -> _File:
         stem, _, suffix = row.name.rpartition(".")
         shown = os.fsencode(stem).decode("utf-8", "replace")
-        path = self.folder / row.name
-        return _File(row.key, moment, TraceEntry(shown, size=row.key.size, format=suffix, path=path, **fields))
+        path, fields = self.folder / row.name, orjson.loads(row.entry)
+        entry = TraceEntry(shown, size=row.key.size, format=suffix, path=path, state=row.key, **fields)
+        return _File(row.key if settled else row.key._replace(mtime_ns=-1), entry)
+
+
+def _changed(files: dict[str, _File], changes: dict[str, _File | None]) -> dict[str, _File]:
+    """A copy with some files put in, or taken out (None)."""
+    return {name: file for name, file in (files | changes).items() if file is not None} if changes else files
 
 
 def _sort(files: Iterable[_File]) -> list[TraceEntry]:
@@ -186,8 +252,7 @@ def _sort(files: Iterable[_File]) -> list[TraceEntry]:
         other = chosen.get(file.entry.trace_id)
         if other is None or _preference(file) > _preference(other):
             chosen[file.entry.trace_id] = file
-    ordered = sorted(chosen.values(), key=lambda file: (file.moment, file.entry.trace_id), reverse=True)
-    return [file.entry for file in ordered]
+    return sorted((file.entry for file in chosen.values()), key=lambda entry: entry.place, reverse=True)
 
 
 def _preference(file: _File) -> tuple[bool, bool]:

@@ -1,8 +1,9 @@
 """Traces on disk: one folder, one file per trace, in either of two formats."""
 
 import contextlib
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,18 @@ _LONGEST_CATEGORY = 200
 class TraceStorage:
     """A folder of traces. Threads may share it; several processes may use one folder.
 
-    The folder is made by the first trace. Raises StorageError if something other than a folder is in its place.
+    The folder is made by the first trace. `on_change` is told the id of each trace that was saved or deleted by this
+    object, and its line in listings, None for a deleted one. Raises StorageError if something other than a folder is in
+    the folder's place.
     """
 
     def __init__(
-        self, directory: Path | str, format: str = "json", catalogue: Catalogue | Path | str | None = None
+        self,
+        directory: Path | str,
+        format: str = "json",
+        catalogue: Catalogue | Path | str | None = None,
+        *,
+        on_change: Callable[[str, TraceEntry | None], None] | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.format = _checked_format(format)
@@ -50,6 +58,7 @@ class TraceStorage:
         if os.path.lexists(self.directory) and not os.path.isdir(self.directory):
             raise StorageError(f"{self.directory} is not a folder; choose another traces folder, or move it away.")
         self._listing = Listing(self.directory, self.catalogue)
+        self._on_change = on_change
         remove_dead_files(self.directory)
 
     def check_writable(self) -> None:
@@ -103,8 +112,12 @@ class TraceStorage:
                 os.unlink(final)
                 return False
             key = FileKey.of(os.fstat(output.descriptor))
-        self._listing.keep(describe(final.name, key, index, complete=True))
+        self._changed(trace_id, self._listing.keep(describe(final.name, key, index, complete=True)))
         return True
+
+    def _changed(self, trace_id: str, entry: TraceEntry | None) -> None:
+        if self._on_change is not None:
+            self._on_change(trace_id, entry)
 
     def _make_folder(self) -> None:
         try:
@@ -140,13 +153,16 @@ class TraceStorage:
     def list_entries(self, category: str | None = None) -> list[TraceEntry]:
         """All traces, newest first, unreadable ones with the reason. Errors as in `list_traces`."""
         entries = self._listing.entries()
-        if category is None:
-            return entries
-        chosen = [entry for entry in entries if entry.category == category]
-        if not chosen:
-            known = ", ".join(sorted({entry.category for entry in entries if entry.category is not None}))
-            raise CategoryInvalidError(f"No trace has the category {category!r}; there are: {known or 'none yet'}.")
-        return chosen
+        return entries if category is None else of_category(entries, category)
+
+    def scan(self, seconds: float = math.inf) -> tuple[list[TraceEntry], int]:
+        """As `list_entries`, with every file looked at now, however short a time ago it was looked at before.
+
+        Reads new and changed files for some seconds at most, the newest first; how many are left for the next scan,
+        which until then are listed as they were before, or not at all. Raises StorageError.
+        """
+        left = self._listing.scan(seconds)
+        return self._listing.known(), left
 
     def open_trace(self, trace_id: str) -> Trace:
         """A trace to read from. Raises TraceIdInvalidError, TraceNotFoundError, TraceUnreadableError."""
@@ -209,6 +225,7 @@ class TraceStorage:
             except OSError as error:
                 raise StorageError(f"Cannot delete {path} ({error.strerror}); check the folder's rights.") from error
         self._listing.forget([path.name for path in files])
+        self._changed(trace_id, None)
         try:
             sync_folder(self.directory)
         except OSError as error:
@@ -219,6 +236,15 @@ def _checked_format(format: str) -> str:
     if format not in FORMATS:
         raise SettingInvalidError(f"There is no trace format {format!r}; use one of {', '.join(FORMATS)}.")
     return format
+
+
+def of_category(entries: Sequence[TraceEntry], category: str) -> list[TraceEntry]:
+    """Those of a category. Raises CategoryInvalidError if there are none."""
+    chosen = [entry for entry in entries if entry.category == category]
+    if not chosen:
+        known = ", ".join(sorted({entry.category for entry in entries if entry.category is not None}))
+        raise CategoryInvalidError(f"No trace has the category {category!r}; there are: {known or 'none yet'}.")
+    return chosen
 
 
 def check_category(category: object) -> None:

@@ -1,7 +1,9 @@
 """Listings follow the folder, whoever changes it, and read each file once."""
 
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -212,3 +214,100 @@ def test_ten_thousand_traces_are_listed_from_memory(storage, scans):
         storage.list_traces()
     assert (time.perf_counter() - started) / 5 < 0.05  # 5 ms on a quiet machine
     assert len(scans) == 1
+
+
+def test_a_scan_looks_at_files_that_a_listing_would_trust(storage):
+    storage.directory.mkdir()
+    path = storage.directory / "old.json"
+    write_json(path, older_document())
+    settle(path, storage.directory)
+    assert storage.list_entries()[0].readable
+    with path.open("w") as file:
+        file.write("{")
+    entries, left = storage.scan()
+    assert [(entry.readable, entry.state.size) for entry in entries] == [(False, 1)]
+    assert left == 0
+
+
+def test_a_scan_out_of_time_reads_the_newest_and_keeps_what_was_known(storage, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("nanochat.trace_listing.time.monotonic", lambda: now[0])
+    storage.directory.mkdir()
+    for number in range(4):
+        write_json(storage.directory / f"t{number}.json", older_document(prompt="before"))
+        settle(storage.directory / f"t{number}.json", seconds=100 - number)
+    original = trace_listing.read_row
+
+    def read_row(file):
+        now[0] += 1
+        return original(file)
+
+    monkeypatch.setattr(trace_listing, "read_row", read_row)
+    entries, left = storage.scan(1.5)
+    assert ([entry.trace_id for entry in entries], left) == (["t3", "t2"], 2)
+    entries, left = storage.scan(10)
+    assert (len(entries), left) == (4, 0)
+    write_json(storage.directory / "t0.json", older_document(prompt="after"))
+    entries, left = storage.scan(0)
+    assert [entry.prompt for entry in entries] == ["before"] * 4
+    assert left == 1
+    assert [entry.prompt for entry in storage.list_entries()].count("after") == 1
+
+
+def test_saving_and_deleting_do_not_wait_for_a_scan(storage, monkeypatch):
+    first = storage.create_trace({}, {})
+    write_json(storage.directory / "old.json", older_document())
+    reading, go_on = threading.Event(), threading.Event()
+    original = trace_listing.read_row
+
+    def read_row(file):
+        reading.set()
+        assert go_on.wait(10)
+        return original(file)
+
+    monkeypatch.setattr(trace_listing, "read_row", read_row)
+    with ThreadPoolExecutor() as pool:
+        scan = pool.submit(storage.scan)
+        assert reading.wait(10)
+        second = storage.create_trace({}, {})
+        storage.delete_trace(first)
+        assert storage._listing.known() == []  # of what the running scan finds, nothing shows yet
+        go_on.set()
+        entries, left = scan.result(10)
+    assert ({entry.trace_id for entry in entries}, left) == ({second, "old"}, 0)
+
+
+def test_what_is_saved_and_deleted_is_told(tmp_path):
+    told = []
+    storage = TraceStorage(tmp_path, catalogue=tmp_path / "c", on_change=lambda *change: told.append(change))
+    trace_id = storage.create_trace({"prompt": "here"}, {})
+    assert told == [(trace_id, storage.list_entries()[0])]
+    storage.delete_trace(trace_id)
+    assert told[1:] == [(trace_id, None)]
+
+
+def test_rights_given_later_show(storage, monkeypatch):
+    storage.directory.mkdir()
+    write_json(storage.directory / "old.json", older_document())
+    settle(storage.directory / "old.json", storage.directory)
+    original = os.open
+
+    def refuse(path, *arguments, **options):
+        if str(path).endswith("old.json"):
+            raise PermissionError(13, "Permission denied")
+        return original(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:  # root may read everything
+        patch.setattr("nanochat.trace_file.os.open", refuse)
+        assert "Permission denied" in storage.scan()[0][0].reason
+    assert storage.scan()[0][0].readable
+    assert TraceStorage(storage.directory, catalogue=storage.catalogue).list_entries()[0].readable
+
+
+def test_files_from_a_clock_that_is_ahead_are_read_once(storage, read):
+    storage.directory.mkdir()
+    write_json(storage.directory / "old.json", older_document())
+    settle(storage.directory / "old.json", seconds=-3600)
+    for _ in range(3):
+        assert storage.scan()[0][0].readable
+    assert read == ["old.json"]
