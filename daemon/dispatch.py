@@ -113,6 +113,7 @@ async def finished(context: Context, future: concurrent.futures.Future[Result]) 
         return await asyncio.shield(wrapped)
     except asyncio.CancelledError:
         context.cancel.set()
+        future.cancel()  # a job that waits ends at once
         await asyncio.wait([wrapped])
         if not wrapped.cancelled():
             wrapped.exception()  # taken note of: it is most likely CANCELLED
