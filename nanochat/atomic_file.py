@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -13,12 +12,20 @@ from pathlib import Path
 
 from nanochat.errors import StorageError, StorageFullError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: clean-up goes by age alone, and cannot remove a file in use
+    fcntl = None
+
 TEMPORARY_SUFFIX = ".tmp"
 DEAD_AFTER_SECONDS = 60.0
 _FLUSH_BYTES = 4 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL}
 _SYNC_FILE_RANGE_WRITE = 2
+_CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+_JUST_LOOK = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | _CLOSE_ON_EXEC | _BINARY
 
 
 def storage_error(error: OSError, path: Path | str) -> StorageError:
@@ -83,19 +90,24 @@ def temporary_file(folder: Path, stem: str) -> Iterator[tuple[Output, Path]]:
     """
     path = folder / f".{stem[:180]}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOSE_ON_EXEC | _BINARY, 0o666)
     except OSError as error:
         raise storage_error(error, folder) from error
     try:
         with contextlib.suppress(OSError):  # no locks on this file system: clean-up then goes by age alone
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         yield Output(descriptor), path
     except OSError as error:
         raise storage_error(error, folder / stem) from error
     finally:
+        os.close(descriptor)
         with contextlib.suppress(OSError):
             os.unlink(path)
-        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def publish(output: Output, temporary: Path, final: Path, *, link: Callable[[Path, Path], None] = os.link) -> bool:
@@ -126,7 +138,9 @@ def replace(output: Output, temporary: Path, final: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make names in the folder durable, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _CLOSE_ON_EXEC)
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -150,13 +164,13 @@ def remove_dead_files(folder: Path, dead_after: float = DEAD_AFTER_SECONDS) -> i
 
 
 def _remove_if_dead(path: Path, dead_after: float) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | _JUST_LOOK)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < dead_after:
             return False
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its writer lives
-        os.unlink(path)
-        return True
+        _lock(descriptor)  # fails while its writer lives
     finally:
         os.close(descriptor)
+    os.unlink(path)  # its name was drawn at random: no other writer takes it
+    return True

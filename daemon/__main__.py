@@ -1,0 +1,42 @@
+"""`nanoscope` and `python -m daemon`: the first word decides, before anything slow is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+HELP = ("--help", "-h")
+STDOUT, STDERR = 1, 2
+
+
+def main() -> int:
+    """Run the command line in `sys.argv`; the exit status."""
+    words = sys.argv[1:]
+    if any(word in HELP for word in words):
+        words = []
+    if words[:1] == ["stdio"]:
+        output = take_stdout()  # before any import that might print
+        from daemon import stdio
+
+        return stdio.main(words[1:], output)
+    if words[:1] == ["serve"]:
+        from daemon import serving
+
+        return serving.main(words[1:])
+    from daemon import command_line
+
+    return command_line.main() or 0
+
+
+def take_stdout() -> int:
+    """Move the protocol's output out of everybody's reach: what is printed from now on goes to stderr."""
+    output = os.dup(STDOUT)
+    try:
+        os.dup2(STDERR, STDOUT)
+    except OSError:  # no stderr
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+    return output
+
+
+if __name__ == "__main__":
+    sys.exit(main())

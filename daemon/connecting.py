@@ -1,0 +1,193 @@
+"""A client's way to the daemon: connect, see that it fits, start one where there is none. Light, for the pump."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import struct
+import time
+from typing import Any
+
+from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder, private_folder, read_token
+from daemon.settings import Settings
+from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
+from protocol.errors import RpcError
+
+LOOPBACK = "127.0.0.1"
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 20.0
+END_SECONDS = 20.0  # for a daemon to end: longer than its own deadline
+RETRY_SECONDS = 0.02
+ATTEMPTS = 10  # daemons may end while we look; each attempt starts at most one
+MISMATCH_ATTEMPTS = 3  # other clients that only look count as sessions for a moment
+
+
+def connect(folder: RunFolder) -> socket.socket:
+    """A connection to the daemon of a run folder, by its Unix socket, else by TCP.
+
+    Raises:
+        OSError: FileNotFoundError or ConnectionError where no daemon takes clients; PermissionError where it is
+            somebody else's.
+    """
+    if not HAS_UNIX_SOCKETS:
+        return connect_tcp(folder)
+    try:
+        return connect_unix(folder)
+    except (FileNotFoundError, ConnectionError):
+        with contextlib.suppress(FileNotFoundError):
+            return connect_tcp(folder)
+        raise
+
+
+def connect_unix(folder: RunFolder) -> socket.socket:
+    """A connection by the Unix socket, to a process of this user."""
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(CONNECT_SECONDS)
+            connection.connect(os.fspath(folder.socket))
+            _check_peer(connection, folder)
+            connection.settimeout(None)
+            return connection
+        except OSError as error:
+            connection.close()
+            crowded = error.errno in (errno.EAGAIN, errno.EINTR)  # its backlog is full
+            if not crowded or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+
+
+def _check_peer(connection: socket.socket, folder: RunFolder) -> None:
+    if not hasattr(socket, "SO_PEERCRED"):
+        return
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, user, _ = struct.unpack("3i", packed)
+    if user != os.geteuid():
+        raise PermissionError(errno.EPERM, f"the daemon there belongs to user {user}", os.fspath(folder.socket))
+
+
+def connect_tcp(folder: RunFolder) -> socket.socket:
+    """A connection by loopback TCP; the token goes first."""
+    port, token = read_token(folder)
+    connection = socket.create_connection((LOOPBACK, port), CONNECT_SECONDS)
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(f"{token}\n".encode())
+        connection.settimeout(None)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def answers(folder: RunFolder) -> bool:
+    """Whether a daemon takes clients."""
+    try:
+        connect(folder).close()
+    except (FileNotFoundError, ConnectionError):
+        return False
+    return True
+
+
+def connect_or_start(settings: Settings, client_name: str = "nanoscope") -> socket.socket:
+    """A connection to a daemon that fits this client, started if there is none.
+
+    Raises:
+        RpcError: DAEMON_NOT_STARTED with what the daemon said; VERSION_MISMATCH where another one is in use;
+            RUN_FOLDER_UNSAFE; what a daemon that cannot start reports.
+    """
+    folder = private_folder(settings.runtime_dir)
+    try:
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(FileNotFoundError, ConnectionError):
+                if _fits(folder, settings, client_name):
+                    return connect(folder)
+            from daemon.spawning import start
+
+            if start(settings, folder):
+                with contextlib.suppress(FileNotFoundError, ConnectionError):
+                    return connect(folder)  # it has our settings: nothing to compare
+    except OSError as error:
+        raise RpcError("DAEMON_NOT_STARTED", f"The daemon in {folder.path} cannot be reached ({error}).") from error
+    raise RpcError("DAEMON_NOT_STARTED", f"Daemons end as soon as they start; look into {settings.log_file}.")
+
+
+def _fits(folder: RunFolder, settings: Settings, client_name: str) -> bool:
+    """Whether the running daemon fits; one that does not, and that nobody uses, is asked to end and awaited."""
+    for attempt in range(MISMATCH_ATTEMPTS):
+        if attempt:
+            time.sleep(10 * RETRY_SECONDS)
+        with connect(folder) as control:
+            error = _error_of(ask(control, "hello", _hello(settings, client_name)))
+            if error is None:
+                return True
+            if error.name == "SHUTTING_DOWN":
+                _await_end(control)
+                return False
+            unused = error.data.get("sessions") == 0 and error.data.get("jobs") == 0
+            if error.name == "VERSION_MISMATCH" and unused and _error_of(ask(control, "shutdown", {})) is None:
+                _await_end(control)
+                return False
+    raise _mismatch(error)
+
+
+def _hello(settings: Settings, client_name: str) -> dict[str, Any]:
+    return {
+        "protocol_version": PROTOCOL_VERSION,
+        "package_version": PACKAGE_VERSION,
+        "fingerprint": settings.fingerprint(),
+        "client_name": client_name,
+        "notifications": False,
+    }
+
+
+def ask(
+    connection: socket.socket, method: str, params: dict[str, Any], seconds: float = ANSWER_SECONDS
+) -> dict[str, Any]:
+    """The response to one request by the line door, on a connection with no other request under way.
+
+    Raises:
+        ConnectionError: the daemon hung up before it answered, or what it said is no response.
+        TimeoutError: it did not answer in time.
+    """
+    connection.settimeout(seconds)
+    connection.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
+    with connection.makefile("rb") as lines:
+        for line in lines:
+            response = _decode(line)
+            if response.get("id") == 1:
+                return response
+    raise ConnectionResetError("the daemon hung up")
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    try:
+        response = json.loads(line)
+    except ValueError as error:
+        raise ConnectionAbortedError("the daemon does not speak JSON-RPC") from error
+    return response if isinstance(response, dict) else {}
+
+
+def _error_of(response: dict[str, Any]) -> RpcError | None:
+    error = response.get("error")
+    return None if error is None else RpcError.from_json(error)
+
+
+def _await_end(control: socket.socket) -> None:
+    """Wait until the daemon has hung up; its successor waits for the lifetime lock on its own."""
+    control.settimeout(END_SECONDS)
+    with contextlib.suppress(ConnectionError):
+        while control.recv(4096):
+            pass
+
+
+def _mismatch(error: RpcError) -> RpcError:
+    if error.name != "VERSION_MISMATCH":
+        return RpcError(
+            "VERSION_MISMATCH", f"The daemon does not know this client's hello ({error}). Run `nanoscope stop --force`."
+        )
+    return error

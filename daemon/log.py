@@ -1,0 +1,95 @@
+"""The daemon's log: a rotated file of this user's own; what clients say is never in it."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TextIO
+
+LARGEST_BYTES = 2_000_000
+OLD_FILES = 2  # beside the one being written
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+OUR_LOGGERS = ("nanoscope", "daemon", "nanochat")
+# At INFO these write whole message bodies, or every connection.
+QUIET_LOGGERS = ("pygls", "jsonrpcserver", "asyncio", "watchdog", "filelock")
+STDOUT, STDERR = 1, 2
+
+
+def open_log(path: Path) -> TextIO:
+    """The log file, for appending, made with its folder if it is missing; nobody else can read it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return open(path, "a", encoding="utf-8", opener=_private)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+class _LogFile(RotatingFileHandler):
+    """Takes the process's own outputs along when it begins a new file."""
+
+    def __init__(self, path: Path, *, takes_outputs: bool):
+        self._takes_outputs = takes_outputs
+        super().__init__(path, maxBytes=LARGEST_BYTES, backupCount=OLD_FILES, encoding="utf-8")
+        self._take_outputs()
+
+    def _open(self) -> TextIO:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return open_log(Path(self.baseFilename))
+
+    def doRollover(self) -> None:
+        super().doRollover()
+        self._take_outputs()
+
+    def _take_outputs(self) -> None:
+        if self._takes_outputs and self.stream is not None:
+            for descriptor in (STDOUT, STDERR):
+                os.dup2(self.stream.fileno(), descriptor)
+
+
+def log_to_file(path: Path, *, takes_outputs: bool) -> None:
+    """Log to a file from now on, crashes of the interpreter too; where it cannot be written, to stderr.
+
+    Args:
+        path: older files are kept beside it as <path>.1 and <path>.2.
+        takes_outputs: stdout and stderr go to the file as well (a daemon without a terminal).
+    """
+    try:
+        _log_to(_LogFile(path, takes_outputs=takes_outputs))
+    except OSError as error:
+        log_to_stderr(logging.INFO)
+        logging.getLogger("nanoscope").warning("the log file cannot be written: %s", error)
+        return
+    if not takes_outputs:
+        _add_stderr(logging.INFO)
+
+
+def log_to_stderr(level: int) -> None:
+    """Log to stderr from now on, crashes of the interpreter too."""
+    _log_to(logging.NullHandler())
+    _add_stderr(level)
+
+
+def _log_to(handler: logging.Handler) -> None:
+    logging.raiseExceptions = False  # a full disk must not fill stderr, which is the same disk
+    handler.setFormatter(logging.Formatter(FORMAT))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    for name in OUR_LOGGERS:
+        logging.getLogger(name).setLevel(logging.INFO)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    if sys.stderr is not None:
+        faulthandler.enable(file=STDERR)
+
+
+def _add_stderr(level: int) -> None:
+    handler = logging.StreamHandler()
+    handler.setLevel(level)
+    handler.setFormatter(logging.Formatter(FORMAT))
+    logging.getLogger().addHandler(handler)
