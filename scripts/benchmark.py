@@ -62,8 +62,23 @@ def measure_model(args: argparse.Namespace, work: Path, doing: Callable[[str], A
     return measure(Settings(work, args.device, args.upstream, rounds=args.repeats), args.only, doing)
 
 
+def add_daemon_arguments(parser: argparse.ArgumentParser) -> None:
+    """The daemon suite's flags."""
+    add = parser.add_argument
+    add("--only", metavar="ROWS", type=lambda text: text.split(","), help="measure these rows only, such as start,list")
+    add("--repeats", type=int, default=5, metavar="N", help="more of them measure longer (default: %(default)s)")
+
+
+def measure_daemon(args: argparse.Namespace, work: Path, doing: Callable[[str], Any]) -> list[Row]:
+    """The daemon suite's rows."""
+    from scripts.benchmark_daemon import measure
+
+    return measure(work, args.only, args.repeats, doing)
+
+
 SUITES = {
     "model": Suite("what capture, traces on disk and listings cost", add_model_arguments, measure_model),
+    "daemon": Suite("how quickly the daemon starts, answers, lists and cancels", add_daemon_arguments, measure_daemon),
 }
 DEFAULT_SUITE = "model"
 
