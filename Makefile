@@ -6,8 +6,9 @@ REQUIREMENTS := pyproject.toml constraints.txt
 DEMO := $(BIN)/python -m scripts.interpretability_demo
 export PROMPT ?= The capital of France is
 TEST_FLAGS ?= -n 2
+PACKAGES := vscode-client/node_modules/.package-lock.json
 
-.PHONY: help demo picture test check format clean
+.PHONY: help demo picture protocol test check format clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,22 +20,26 @@ picture: $(VENV)/runtime.stamp  ## draw docs/demo.svg anew from a real run of th
 	$(DEMO) -i demo --device-type cpu --prompt "apple, river, stone, apple, river," --category picture \
 		--temperature 0 --max-tokens 14 --rows 8 --picture docs/demo.svg
 
-test: $(VENV)/dev.stamp  ## run the tests
+protocol: $(VENV)/dev.stamp $(PACKAGES)  ## write what is generated from protocol/: OpenRPC, JSON Schema, TypeScript, docs
+	$(BIN)/python -m protocol.generate
+
+test: $(VENV)/dev.stamp $(PACKAGES)  ## run the tests
 	$(BIN)/python -m pytest $(TEST_FLAGS)
 
-check: $(VENV)/dev.stamp  ## lint, format check, types, import rules
+check: $(VENV)/dev.stamp $(PACKAGES)  ## lint, format check, types, import rules, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m protocol.generate --check
 
 format: $(VENV)/dev.stamp  ## format the code and sort the imports
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 clean:  ## remove the environment and what tools left; traces stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find nanochat scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) vscode-client/node_modules build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find daemon nanochat protocol scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"nanoscope needs Python 3.11 or newer, this is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
@@ -48,4 +53,9 @@ $(VENV)/runtime.stamp: $(VENV)/python.stamp $(REQUIREMENTS)
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp $(REQUIREMENTS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(PACKAGES): vscode-client/package.json vscode-client/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer, which brings it." >&2; exit 1; }
+	npm --prefix vscode-client ci --no-audit --no-fund
 	@touch $@

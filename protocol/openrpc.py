@@ -6,7 +6,7 @@ from typing import Any
 
 from protocol.errors import ERRORS
 from protocol.methods import ALWAYS, METHODS, NOTIFICATIONS, PROTOCOL_VERSION, Method, Notification
-from protocol.schemas import Schema, schemas
+from protocol.schemas import Schema, result_type, schemas
 
 OPENRPC_VERSION = "1.3.2"
 DESCRIPTION = (
@@ -38,13 +38,12 @@ def openrpc() -> dict[str, Any]:
 
 def _method(method: Method, of_types: dict[Any, Schema], named: dict[str, Schema]) -> dict[str, Any]:
     examples = method.examples()
-    result = type(None) if method.result is None else method.result
     return {
         "name": method.name,
         "summary": method.summary,
         "paramStructure": "by-name",
         "params": _params(named[method.params.__name__]),
-        "result": {"name": "result", "schema": of_types[result]},
+        "result": {"name": "result", "schema": of_types[result_type(method)]},
         "errors": [{"$ref": f"#/components/errors/{name}"} for name in (*method.errors, *ALWAYS)],
         "examples": [_pairing(method, example) for example in examples if "result" in example],
         "x-error-examples": [example for example in examples if "error" in example],

@@ -7,33 +7,63 @@ from typing import Any
 
 import msgspec
 
-from protocol.methods import METHODS, NOTIFICATIONS
+from protocol.descriptions import description_of
+from protocol.methods import METHODS, NOTIFICATIONS, Method
 
 Schema = dict[str, Any]
 
 
-def wire_types() -> list[Any]:
-    """Every params and result type of the tables, once, in their order."""
-    types: list[Any] = []
-    for method in METHODS.values():
-        types += [method.params, type(None) if method.result is None else method.result]
-    types += [notification.params for notification in NOTIFICATIONS.values()]
-    return list(dict.fromkeys(types))
+def result_type(method: Method) -> Any:
+    """A method's result as a type; that of none is null."""
+    return type(None) if method.result is None else method.result
 
 
 def schemas(ref_template: str) -> tuple[dict[Any, Schema], dict[str, Schema]]:
-    """The schema of each wire type, and the named ones that they refer to.
+    """The schema of each params and result type of the tables, and the named ones that they refer to.
 
     Args:
         ref_template: where a named schema lies, such as "#/$defs/{name}".
     """
-    types = wire_types()
+    types: list[Any] = [kind for method in METHODS.values() for kind in (method.params, result_type(method))]
+    types = list(dict.fromkeys(types + [notification.params for notification in NOTIFICATIONS.values()]))
     of_types, named = msgspec.json.schema_components(types, ref_template=ref_template)
-    return dict(zip(types, map(tidied, of_types), strict=True)), {name: tidied(named[name]) for name in sorted(named)}
+    described = {name: _described(name, tidied(named[name])) for name in sorted(named)}
+    return dict(zip(types, map(tidied, of_types), strict=True)), described
+
+
+def json_schema() -> Schema:
+    """All types in one JSON Schema: what is exchanged, by method, and what is pushed, by notification."""
+    of_types, named = schemas("#/$defs/{name}")
+    methods = {
+        method.name: {"description": method.summary}
+        | _record({"params": of_types[method.params], "result": of_types[result_type(method)]})
+        for method in METHODS.values()
+    }
+    pushed = {
+        notification.name: {"description": f"{notification.summary} To {notification.to}."}
+        | of_types[notification.params]
+        for notification in NOTIFICATIONS.values()
+    }
+    tables = {
+        "methods": {"title": "Methods", "description": "What is asked and answered."} | _record(methods),
+        "notifications": {"title": "Notifications", "description": "What the daemon tells of its own accord."}
+        | _record(pushed),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Protocol",
+        "description": "Everything that is said on the wire.",
+        **_record(tables),
+        "$defs": named,
+    }
+
+
+def _record(fields: dict[str, Schema]) -> Schema:
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
 def tidied(schema: Any) -> Any:
-    """The same schema with a property's description beside its default, docstrings unindented, and free objects named so."""
+    """A schema with descriptions beside the defaults, docstrings unindented, free objects said to be free."""
     if isinstance(schema, list):
         return [tidied(item) for item in schema]
     if not isinstance(schema, dict):
@@ -46,4 +76,12 @@ def tidied(schema: Any) -> Any:
             schema = {"description": branch.pop("description"), **schema}
     if schema.get("type") == "object" and "properties" not in schema:
         schema.setdefault("additionalProperties", True)
+    return schema
+
+
+def _described(kind: str, schema: Schema) -> Schema:
+    fields = schema["properties"]
+    for name, field in fields.items():
+        if "description" not in field and description_of(kind, name):
+            fields[name] = {"description": description_of(kind, name), **field}
     return schema

@@ -1,0 +1,779 @@
+// What is said on the wire. Generated from protocol/ by `make protocol`: change it there, not here.
+
+/** The protocol that these types are of; `hello` compares it. */
+export const PROTOCOL_VERSION = "1";
+
+/** Everything that is said on the wire. */
+export interface Protocol {
+  methods: Methods;
+  notifications: Notifications;
+}
+
+/** What is asked and answered. */
+export interface Methods {
+  /** Say who calls, which versions it expects, and which traces folder it uses. */
+  hello: {
+    params: HelloParams;
+    result: HelloResult;
+  };
+  /** Write on from a prompt or answer a chat, capture what the model does on the way, and keep it as a trace. */
+  generate_and_capture: {
+    params: GenerateAndCaptureParams;
+    result: GenerateAndCaptureResult;
+  };
+  /** The traces of the session's folder, newest first, unreadable ones with the reason. */
+  list_traces: {
+    params: ListTracesParams;
+    result: ListTracesResult;
+  };
+  /** A trace's statistics: attention and head roles, activations, logits. */
+  analyze_trace: {
+    params: TraceParams;
+    result: AnalyzeTraceResult;
+  };
+  /** A trace's metadata, and the shape and dtype of each tensor in it. */
+  get_summary: {
+    params: TraceParams;
+    result: TraceSummary;
+  };
+  /** A tensor of a trace, or a part of it: a head, a step, some rows and columns. */
+  get_tensor: {
+    params: GetTensorParams;
+    result: GetTensorResult;
+  };
+  /** A trace's tokens: text, surprisal, and what else was likely. */
+  get_tokens: {
+    params: TraceParams;
+    result: GetTokensResult;
+  };
+  /** Delete a trace from the disk. */
+  delete_trace: {
+    params: TraceParams;
+    result: DeleteTraceResult;
+  };
+  /** How the daemon is: versions, model, queue, sessions, watchers, memory. */
+  get_status: {
+    params: GetStatusParams;
+    result: GetStatusResult;
+  };
+  /** The checkpoints that can be loaded, and the model held. */
+  list_models: {
+    params: NoParams;
+    result: ListModelsResult;
+  };
+  /** Switch to another checkpoint, for all sessions; the one held stays if it cannot be loaded. */
+  load_model: {
+    params: LoadModelParams;
+    result: LoadModelResult;
+  };
+  /** Cancel a request of one's own that waits or runs; it answers CANCELLED. (Editors send `$/cancelRequest`.) */
+  cancel: {
+    params: CancelParams;
+    result: CancelResult;
+  };
+  /** End the daemon; without `force` only if nobody else uses it. (An editor's `shutdown` ends its session alone.) */
+  shutdown: {
+    params: ShutdownParams;
+    result: null;
+  };
+  /** This protocol as an OpenRPC document. */
+  "rpc.discover": {
+    params: NoParams;
+    result: {
+      [k: string]: unknown;
+    };
+  };
+}
+
+/** Who calls, and what it expects. Notifications are pushed to a line client from its hello on. */
+export interface HelloParams {
+  /** The protocol that the client speaks: another daemon's is refused. */
+  protocol_version?: string | null;
+  /** The nanoscope that the client is of: another daemon is refused. */
+  package_version?: string | null;
+  /** Of the settings that choose the model; empty: any will do. */
+  fingerprint?: string;
+  /** The client's name, which `get_status` shows. */
+  client_name?: string;
+  /** The client's version. */
+  client_version?: string;
+  /** This session's own traces folder. */
+  traces_dir?: string | null;
+  /** Push what the daemon tells of its own accord. */
+  notifications?: boolean;
+}
+
+/** Who answers. */
+export interface HelloResult {
+  /** The protocol's version. */
+  protocol_version: string;
+  /** nanoscope's version. */
+  package_version: string;
+  /** Of the settings that choose the daemon's model. */
+  fingerprint: string;
+  /** The client's number, while the daemon lives. */
+  session: number;
+  /** The daemon's process. */
+  pid: number;
+  /** The traces folder. */
+  traces_dir: string;
+}
+
+/** Give either `prompt` or `messages`. */
+export interface GenerateAndCaptureParams {
+  /** Plain text to go on from. */
+  prompt?: string | null;
+  /** A chat that ends with the user's message. */
+  messages?: Message[] | null;
+  /** A name to find the trace by; `general` by default. */
+  category?: string | null;
+  /** Anything of the caller's own, kept with the trace. */
+  metadata?: {
+    [k: string]: unknown;
+  } | null;
+  /** Stops there, or at an end token; 0 looks at the prompt alone. */
+  max_tokens?: number;
+  /** 0 takes the likeliest token. */
+  temperature?: number;
+  /** Draw from the k likeliest; 0 or null: from all. */
+  top_k?: number | null;
+  /** The same seed writes the same text, with or without a capture. */
+  seed?: number;
+  /** Spell the generation's steps out, in a JSON trace. */
+  capture_intermediate_steps?: boolean;
+  /** What to capture: all layers, the usual sites and the generated tokens' logits by default. */
+  capture?: Capture | null;
+  /** How the trace is kept; by default as the daemon is set. */
+  format?: ("json" | "safetensors") | null;
+  /** Send `generation_progress` with every token. */
+  stream?: boolean;
+}
+
+/** One turn of a chat. */
+export interface Message {
+  /** Who says it. */
+  role: "assistant" | "system" | "user";
+  /** What is said. */
+  content: string;
+}
+
+/** Narrows what is captured; what is left out is as by default. */
+export interface Capture {
+  /** These layers alone; all by default. */
+  layers?: number[] | null;
+  /** Such as attention_weights, post_mlp, residual, q. */
+  sites?: string[] | null;
+  /** The row of each generated token, of every position, the top K of every position, or none. */
+  logits?: ("all" | "generated") | number | null;
+  /** What the tensors are stored as; as computed by default. */
+  dtype?: ("bfloat16" | "float16" | "float32") | null;
+}
+
+/** What was written, and where the trace of it is. */
+export interface GenerateAndCaptureResult {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** What the model went on from; of a chat, the last message. */
+  prompt: string;
+  /** What the model wrote. */
+  response: string;
+  /** How many, the first of all, `<|bos|>`, included. */
+  prompt_tokens: number;
+  /** How many, the one that ended it included. */
+  response_tokens: number;
+  /** The caller's own, with the model's source and the temperature. */
+  metadata: {
+    [k: string]: unknown;
+  };
+  /** As `get_summary` gives it. */
+  summary: TraceSummary;
+  /** The trace's file. */
+  path: string;
+  /** Seconds; tokens_per_second. */
+  timings: {
+    [k: string]: number | null;
+  };
+}
+
+/**
+ * A trace without its tokens, tensors and analysis.
+ *
+ * `model` and `generation` are null where another program wrote it.
+ */
+export interface TraceSummary {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** When it was made, ISO 8601. */
+  timestamp: string;
+  /** What the model went on from; of a chat, the last message. */
+  prompt: string;
+  /** What the model wrote. */
+  response: string;
+  /** The name to find it by. */
+  category: string | null;
+  /** The caller's own, with the model's source and the temperature. */
+  metadata: {
+    [k: string]: unknown;
+  };
+  /** Source, era, sizes, dtype and device of the model that wrote. */
+  model: {
+    [k: string]: unknown;
+  } | null;
+  /** The settings asked for, why it stopped, and the seconds it took. */
+  generation: {
+    [k: string]: unknown;
+  } | null;
+  /** What the trace holds. */
+  data_info: DataInfo;
+}
+
+/** What a trace holds. */
+export interface DataInfo {
+  /** Layers that were captured. */
+  num_layers: number;
+  /** Positions that the model ran over. */
+  num_tokens: number;
+  /** Forward passes: the prompt is one, each further token one. */
+  num_steps: number;
+  /** The file spells its steps out. */
+  intermediate_steps: boolean;
+  /** By name, such as `attention_weights.layer_0`. */
+  tensors: {
+    [k: string]: Tensor;
+  };
+}
+
+/** What a tensor of a trace is; `shape` is null where a foreign file does not tell it. */
+export interface Tensor {
+  /** The length of each axis. */
+  shape: number[] | null;
+  /** `float32`, `float16`, `bfloat16`, ... */
+  dtype: string;
+}
+
+/** Newest first, a page at a time. */
+export interface ListTracesParams {
+  /** Traces of that category alone. */
+  category?: string | null;
+  /** Part of a prompt, response or id; case does not matter. */
+  text?: string | null;
+  /** Rows of one page. */
+  limit?: number;
+  /** From the page before. */
+  cursor?: string | null;
+}
+
+/** One page; `cursor` is there while more follow. */
+export interface ListTracesResult {
+  /** One row a trace. */
+  traces: TraceRow[];
+  /** Traces that match, on all pages. */
+  total: number;
+  /** Asks for the next page; null on the last. */
+  cursor?: string | null;
+}
+
+/** One line of a listing. Long prompts and responses are cut after 4,000 characters. */
+export interface TraceRow {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** When it was made, ISO 8601. */
+  timestamp: string;
+  /** The name to find it by. */
+  category: string | null;
+  /** What the model went on from; of a chat, the last message. */
+  prompt: string;
+  /** What the model wrote. */
+  response: string;
+  /** How many, the first of all, `<|bos|>`, included. */
+  prompt_tokens: number;
+  /** How many, the one that ended it included. */
+  response_tokens: number;
+  /** Bytes on disk. */
+  size: number;
+  /** `json` or `safetensors`. */
+  format: string;
+  /** Whether it can be opened. */
+  readable: boolean;
+  /** Why it is not readable. */
+  reason: string;
+  /** The trace's file. */
+  path: string;
+}
+
+/** One trace. */
+export interface TraceParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+}
+
+/** The statistics of a trace. */
+export interface AnalyzeTraceResult {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** The caller's own, with the model's source and the temperature. */
+  metadata: {
+    [k: string]: unknown;
+  };
+  /** What was computed when the trace was made, or now, where it has none. */
+  analysis: Analysis;
+}
+
+/** The formulas are in docs/protocol.md's own words: attention, activations, and logits per generated token. */
+export interface Analysis {
+  /** Of the attention weights that were captured. */
+  attention?: AttentionAnalysis | null;
+  /** Of the activations that were captured. */
+  activations?: ActivationAnalysis | null;
+  /**
+   * `mean_logit`, `std_logit`; of each generated token `entropy_per_position` (nats), `surprisal_per_token` (bits), `sampled_probability`, `top_tokens_per_position`; and `prompt`, with the same of the prompt's own tokens.
+   */
+  logits?: {
+    [k: string]: unknown;
+  } | null;
+}
+
+/** By layer, "0", "1", ... */
+export interface AttentionAnalysis {
+  /** Layers that were captured. */
+  num_layers: number;
+  /** By layer. */
+  layer_stats: {
+    [k: string]: LayerAttention;
+  };
+}
+
+/** The same over all heads of a layer. */
+export interface LayerAttention {
+  /** Mean of the heads. */
+  mean_attention?: number | null;
+  /** Largest of the heads. */
+  max_attention?: number | null;
+  /** Mean of the heads, in nats. */
+  attention_entropy?: number | null;
+  /** Mean of the heads. */
+  attention_entropy_normalised?: number | null;
+  /** Mean of the heads. */
+  head_sparsity?: number | null;
+  /** Each head. */
+  heads?: HeadStatistics[];
+}
+
+/** Statistics and roles of one attention head; null where they are not defined. */
+export interface HeadStatistics {
+  /** Mean weight over valid cells: not of the future, inside the layer's window. */
+  mean_attention?: number | null;
+  /** Largest weight of a valid cell. */
+  max_attention?: number | null;
+  /** Mean over queries of the sum of -A ln A, in nats. */
+  attention_entropy?: number | null;
+  /** The same divided by the most it could be, 0 to 1; rows that see one key are left out. */
+  attention_entropy_normalised?: number | null;
+  /** Share of valid cells below 0.01. */
+  head_sparsity?: number | null;
+  /** Mean weight on the position before. */
+  previous_token?: number | null;
+  /** Mean weight on earlier positions of the same token. */
+  duplicate_token?: number | null;
+  /** Mean weight on the positions that came after earlier ones of the same token. */
+  induction?: number | null;
+  /** Mean weight on position 0. */
+  sink?: number | null;
+}
+
+/** By layer and site. */
+export interface ActivationAnalysis {
+  /** By layer, then by site. */
+  layer_stats: {
+    [k: string]: {
+      [k: string]: SiteStatistics;
+    };
+  };
+}
+
+/** Of all values at one site of one layer. */
+export interface SiteStatistics {
+  /** Mean of all values. */
+  mean: number | null;
+  /** Standard deviation, dividing by their number. */
+  std: number | null;
+  /** Largest. */
+  max: number | null;
+  /** Smallest. */
+  min: number | null;
+  /** Share nearer to 0 than 1e-6. */
+  sparsity: number | null;
+}
+
+/**
+ * A tensor of a trace, or a part of it.
+ *
+ * `name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0.
+ */
+export interface GetTensorParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** As `get_summary` lists it, or without its layer. */
+  name: string;
+  /** The layer, where `name` has none. */
+  layer?: number | null;
+  /** One head alone, of tensors that have heads. */
+  head?: number | null;
+  /** The rows of one generation step. */
+  step?: number | null;
+  /** [start, stop) on the last axis but one. */
+  rows?: [number, number] | null;
+  /** [start, stop) on the last axis. */
+  columns?: [number, number] | null;
+  /** Nested lists, or bytes, little endian. */
+  encoding?: "base64" | "json";
+  /** Of base64 data. */
+  dtype?: "float16" | "float32" | "uint8";
+}
+
+/** `data` is nested lists or base64. uint8 values stand for minimum + value / 255 * (maximum - minimum). */
+export interface GetTensorResult {
+  /** The length of each axis of what was asked for. */
+  shape: number[];
+  /** The type of the values. */
+  dtype: string;
+  /** Nested lists, or base64 of the bytes, row by row, little endian. */
+  data: {
+    [k: string]: unknown;
+  };
+  /** Of uint8: what 0 stands for. */
+  minimum?: number | null;
+  /** Of uint8: what 255 stands for. */
+  maximum?: number | null;
+}
+
+/** All positions, the prompt's first. */
+export interface GetTokensResult {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** One row a position. */
+  tokens: TokenRow[];
+}
+
+/** One position: surprisal in bits, null where the trace has no logits for it; `top`: what else was likely there. */
+export interface TokenRow {
+  /** In the whole sequence, from 0, which is `<|bos|>`. */
+  position: number;
+  /** Its number in the vocabulary. */
+  id: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** The calculator chose it, not the model. */
+  forced: boolean;
+  /** Written, not part of the prompt. */
+  generated: boolean;
+  /** Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from. */
+  surprisal: number | null;
+  /** What was likely there, the likeliest first. */
+  top: Alternative[];
+}
+
+/** A token that could have come, with its logit and its probability at temperature 1. */
+export interface Alternative {
+  /** Its number in the vocabulary. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** At temperature 1. */
+  probability: number | null;
+  /** Before the softmax. */
+  logit?: number | null;
+}
+
+/** The trace that is gone. */
+export interface DeleteTraceResult {
+  /** The trace that is gone. */
+  deleted: string;
+}
+
+/** What to tell besides the usual. */
+export interface GetStatusParams {
+  /** Every setting too, with where its value came from. */
+  settings?: boolean;
+}
+
+/** How the daemon is. */
+export interface GetStatusResult {
+  /** The protocol's version. */
+  protocol_version: string;
+  /** nanoscope's version. */
+  package_version: string;
+  /** The daemon's process. */
+  pid: number;
+  /** Seconds. */
+  uptime: number;
+  /** The model held. */
+  model: ModelInfo;
+  /** The model's queue. */
+  queue: QueueInfo;
+  /** Who is connected. */
+  sessions: SessionInfo[];
+  /** Traces folders in use. */
+  watchers: WatchInfo[];
+  /** Milliseconds that the event loop was late by at most, lately. */
+  loop_lag: number;
+  /** Resident bytes. */
+  memory: number;
+  /** Seconds without clients and work after which it ends; 0: never. */
+  idle_timeout: number;
+  /** Where it logs. */
+  log_file: string;
+  /** Where asked for. */
+  settings?: Setting[] | null;
+}
+
+/** What the daemon holds, or is about to. */
+export interface ModelInfo {
+  /** Whether it can be used. */
+  state: "failed" | "loading" | "ready" | "unloaded";
+  /** `base`, `mid`, `sft`, `rl`, `demo`, or a folder. */
+  source?: string | null;
+  /** Which of the source's models. */
+  tag?: string | null;
+  /** The training step of a checkpoint. */
+  step?: number | null;
+  /** The architecture, by the letter that nanoscope gives it. */
+  era?: string | null;
+  /** Where it lies. */
+  path?: string | null;
+  /** How many numbers it has learned. */
+  parameters?: number | null;
+  /** How many. */
+  layers?: number | null;
+  /** Attention heads of a layer. */
+  heads?: number | null;
+  /** Positions that the model has. */
+  context?: number | null;
+  /** `cpu`, `cuda` or `mps`. */
+  device?: string | null;
+  /** What is computed in. */
+  dtype?: string | null;
+  /** What else there is to know of how it was loaded. */
+  note?: string | null;
+  /** Why loading failed. */
+  error?: string | null;
+}
+
+/** The model's queue. */
+export interface QueueInfo {
+  /** The model is at work. */
+  running: boolean;
+  /** Jobs that wait for it. */
+  waiting: number;
+  /** Jobs that may wait before QUEUE_FULL. */
+  limit: number;
+}
+
+/** One connected client. */
+export interface SessionInfo {
+  /** The client's number, while the daemon lives. */
+  session: number;
+  /** The client's own name, or its door. */
+  name: string;
+  /** `editor`: Content-Length framing; `line`: one JSON value a line. */
+  door: "editor" | "line";
+  /** Since it connected. */
+  seconds: number;
+  /** Running or waiting. */
+  requests: number;
+  /** The traces folder. */
+  traces_dir: string;
+}
+
+/** How one traces folder is watched. */
+export interface WatchInfo {
+  /** The traces folder. */
+  traces_dir: string;
+  /** Changes are seen as they happen; if not, `note` says why. */
+  healthy: boolean;
+  /** How changes are noticed; `rescans`: by looking now and then. */
+  method: "events" | "polling" | "rescans";
+  /** How many it holds. */
+  traces: number;
+  /** What is the matter, and what to do. */
+  note?: string;
+}
+
+/** One setting, and where its value came from. */
+export interface Setting {
+  /** Its name. */
+  name: string;
+  /** As text; null where it is not set. */
+  value: string | null;
+  /** A flag, an environment variable, the configuration file, or `default`. */
+  origin: string;
+}
+
+/** A method that takes nothing. */
+export interface NoParams {}
+/** What there is to load, and what is held. */
+export interface ListModelsResult {
+  /** What can be loaded. */
+  models: CheckpointInfo[];
+  /** Where nanochat's checkpoints are looked for. */
+  base_dir: string;
+  /** What is held. */
+  current: ModelInfo;
+}
+
+/** One checkpoint, with the steps that are there. */
+export interface CheckpointInfo {
+  /** `base`, `mid`, `sft`, `rl`, `demo`, or a folder. */
+  source: string;
+  /** Which of the source's models. */
+  tag: string;
+  /** Training steps of which there are checkpoints. */
+  steps: number[];
+  /** Where it lies. */
+  path: string;
+}
+
+/** A checkpoint, named as `list_models` has it, or a folder. */
+export interface LoadModelParams {
+  /** `base`, `mid`, `sft`, `rl`, `demo`, or a folder. */
+  source: string;
+  /** Which of the source's models; the newest by default. */
+  tag?: string | null;
+  /** The training step; the last by default. */
+  step?: number | null;
+  /** The architecture, where the checkpoint does not tell. */
+  era?: string | null;
+  /** `cpu`, `cuda` or `mps`; the best there is by default. */
+  device?: string | null;
+  /** What to compute in. */
+  dtype?: ("bfloat16" | "float16" | "float32") | null;
+}
+
+/** The model now held. */
+export interface LoadModelResult {
+  /** The model held. */
+  model: ModelInfo;
+}
+
+/** The id of a request of the same client. */
+export interface CancelParams {
+  /** The id of a request on the same connection. */
+  id: number | string;
+}
+
+/** False where no such request was running or waiting. */
+export interface CancelResult {
+  /** Whether there was such a request. */
+  cancelled: boolean;
+}
+
+/** Ends the daemon. Without `force` it refuses while others use it. */
+export interface ShutdownParams {
+  /** End it although others use it. */
+  force?: boolean;
+}
+
+/** What the daemon tells of its own accord. */
+export interface Notifications {
+  /** Traces came, changed or went. To every session that uses the folder. */
+  traces_changed: TracesChanged;
+  /** A token as it comes. To the caller that asked to stream. */
+  generation_progress: GenerationProgress;
+  /** A request waits in the queue, waits for the model, or begins. To the caller that asked to stream. */
+  request_progress: RequestProgress;
+  /** The model held is another. To every session. */
+  model_changed: ModelChanged;
+  /** The queue or the sessions changed. To every session. */
+  status_changed: StatusChanged;
+}
+
+/** Ids of traces that came, changed and went in a folder that the session uses. */
+export interface TracesChanged {
+  /** The traces folder. */
+  traces_dir: string;
+  /** Ids of traces that came. */
+  added?: string[];
+  /** Ids of traces whose files changed. */
+  changed?: string[];
+  /** Ids of traces that went. */
+  removed?: string[];
+}
+
+/** One token of a generation that asked to stream. `text` is empty while a character is not whole. */
+export interface GenerationProgress {
+  /** The id of the request that this is about. */
+  request: number | string;
+  /** Its number in the vocabulary. */
+  token: number;
+  /** What it adds to the text; empty while a character is not whole. */
+  text: string;
+  /** In the whole sequence, from 0, which is `<|bos|>`. */
+  position: number;
+  /** The calculator chose it, not the model. */
+  forced: boolean;
+  /** Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from. */
+  surprisal: number | null;
+  /** What was likely there, the likeliest first. */
+  top: Alternative[];
+}
+
+/** Where a request that asked to stream stands. */
+export interface RequestProgress {
+  /** The id of the request that this is about. */
+  request: number | string;
+  /** What it is waiting for, or that it runs. */
+  state: "loading" | "queued" | "running";
+  /** Jobs before it in the queue. */
+  ahead?: number;
+  /** For a person. */
+  message?: string;
+}
+
+/** The model that is held, loaded, or failed to load. */
+export interface ModelChanged {
+  /** The model held. */
+  model: ModelInfo;
+}
+
+/** Queue and number of sessions; sent a few times a second at most. */
+export interface StatusChanged {
+  /** The model's queue. */
+  queue: QueueInfo;
+  /** How many clients are connected. */
+  sessions: number;
+}
+
+export type MethodName = keyof Methods;
+export type NotificationName = keyof Notifications;
+
+/** The number of each error, by the name that its `data.name` has. */
+export const errorCodes = {
+  PARSE_ERROR: -32700,
+  INVALID_REQUEST: -32600,
+  METHOD_NOT_FOUND: -32601,
+  INVALID_PARAMS: -32602,
+  INTERNAL_ERROR: -32603,
+  SERVER_NOT_INITIALIZED: -32002,
+  CANCELLED: -32800,
+  TRACE_NOT_FOUND: -31001,
+  TRACE_UNREADABLE: -31002,
+  TRACE_ID_INVALID: -31003,
+  CATEGORY_INVALID: -31004,
+  PROMPT_INVALID: -31005,
+  PROMPT_TOO_LONG: -31006,
+  SETTING_INVALID: -31007,
+  MODEL_NOT_LOADED: -31008,
+  CHECKPOINT_INVALID: -31009,
+  NON_FINITE: -31010,
+  QUEUE_FULL: -31011,
+  TOO_LARGE: -31012,
+  VERSION_MISMATCH: -31013,
+  STORAGE_FAILED: -31014,
+  STORAGE_FULL: -31015,
+  RUN_FOLDER_UNSAFE: -31016,
+  DAEMON_NOT_STARTED: -31017,
+  IN_USE: -31019,
+  SHUTTING_DOWN: -31018,
+} as const;
+
+export type ErrorName = keyof typeof errorCodes;
