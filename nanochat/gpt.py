@@ -175,6 +175,11 @@ class Block(nn.Module):
         return x + out
 
 
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    """Without torch's own first values: drawing those on the device "meta" imports a compiler, which takes a second."""
+    return nn.Embedding(rows, width, _weight=torch.zeros(rows, width))
+
+
 class GPT(nn.Module):
     """A nanochat model of any era.
 
@@ -195,7 +200,7 @@ class GPT(nn.Module):
         multiple = pad_vocab_size_to or (VOCAB_MULTIPLE if self.era.padded_vocab else 1)
         rows = -(-config.vocab_size // multiple) * multiple
         blocks = nn.ModuleList(Block(config, i) for i in range(config.n_layer))
-        self.transformer = nn.ModuleDict({"wte": nn.Embedding(rows, config.n_embd), "h": blocks})
+        self.transformer = nn.ModuleDict({"wte": _embedding(rows, config.n_embd), "h": blocks})
         self.lm_head = nn.Linear(config.n_embd, rows, bias=False)
         self._add_era_parameters(config, self.era, rows)
         self._rotary: tuple[Tensor, Tensor] | None = None
@@ -211,7 +216,7 @@ class GPT(nn.Module):
         if era.value_embeddings:
             layers = [i for i in range(config.n_layer) if config.has_value_embedding(i)]
             width = config.n_kv_head * config.head_dim
-            self.value_embeds = nn.ModuleDict({str(i): nn.Embedding(rows, width) for i in layers})
+            self.value_embeds = nn.ModuleDict({str(i): _embedding(rows, width) for i in layers})
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator | None = None) -> None:
