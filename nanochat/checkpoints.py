@@ -57,6 +57,46 @@ def demo_checkpoint(folder: Path | None = None) -> Checkpoint:
     return Checkpoint("demo", tag, 0, folder / DEMO_WEIGHTS, folder / "model.json")
 
 
+@dataclass(frozen=True)
+class ModelFolder:
+    """One model and its steps, lowest first; `source` and `tag` name it when it is to be loaded."""
+
+    source: str
+    tag: str | None
+    steps: tuple[int, ...]
+    path: Path
+
+
+def list_models(base_dir: Path) -> list[ModelFolder]:
+    """Every model below nanochat's base folder, the most useful first, and the built-in one.
+
+    Raises:
+        CheckpointNotFoundError: the folder cannot be searched.
+    """
+    try:
+        checkpoints = list_checkpoints(base_dir)
+    except OSError as error:
+        raise CheckpointNotFoundError(f"{base_dir} cannot be searched ({error}): make it readable.") from error
+    folders: dict[Path, list[Checkpoint]] = {}
+    for checkpoint in [*checkpoints, demo_checkpoint()]:
+        folders.setdefault(checkpoint.weights.parent, []).append(checkpoint)
+    ordered = sorted(folders.values(), key=lambda of: (PREFERRED.index(of[0].source), -of[0].depth, of[0].tag))
+    return [_model_folder(of_folder) for of_folder in ordered]
+
+
+def _model_folder(checkpoints: list[Checkpoint]) -> ModelFolder:
+    first, folder = checkpoints[0], checkpoints[0].weights.parent
+    named = first.source != "folder"
+    steps = sorted(checkpoint.step for checkpoint in checkpoints)
+    return ModelFolder(first.source if named else str(folder), first.tag if named else None, tuple(steps), folder)
+
+
+def default_source(base_dir: Path) -> str | None:
+    """The most useful kind of checkpoint in nanochat's base folder; None where there is none."""
+    found = {checkpoint.source for checkpoint in list_checkpoints(base_dir)}
+    return next((source for source in PREFERRED if source in found and source in SOURCES), None)
+
+
 def list_checkpoints(root: Path) -> list[Checkpoint]:
     """Every checkpoint below a folder in any layout, all steps, in no particular order."""
     return list(_walk(root))

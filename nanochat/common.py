@@ -1,19 +1,14 @@
-"""Where nanochat keeps its files, and which device and dtype to compute with."""
-
-import os
-from pathlib import Path
+"""Which device and dtype to compute with."""
 
 import torch
 
+from nanochat.base_dir import get_base_dir
 from nanochat.errors import SettingInvalidError
+
+__all__ = ["DEVICE_TYPES", "DTYPES", "autodetect_device_type", "get_base_dir", "parse_device", "parse_dtype"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DEVICE_TYPES = ("cuda", "mps", "cpu")
-
-
-def get_base_dir() -> Path:
-    """nanochat's base folder: `$NANOCHAT_BASE_DIR`, else `~/.cache/nanochat`; looking never creates it."""
-    return Path(os.path.expanduser(os.environ.get("NANOCHAT_BASE_DIR") or "~/.cache/nanochat"))
 
 
 def autodetect_device_type() -> str:

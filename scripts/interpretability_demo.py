@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from nanochat.checkpoints import PREFERRED, SOURCES, list_checkpoints
+from nanochat.base_dir import get_base_dir
+from nanochat.checkpoints import default_source
 from nanochat.errors import CancelledError, NanoscopeError
+from nanochat.report import check_complete, check_head, prompt_text, report, summary, trace_line, written
+from nanochat.terminal import printable, token_text
 from nanochat.trace_storage import TraceStorage
 from scripts.picture import save_picture
-from scripts.report import check_complete, check_head, prompt_text, report, summary, written
-from scripts.terminal import printable, token_text
 
 if TYPE_CHECKING:
     from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
@@ -156,7 +157,8 @@ def run(args: argparse.Namespace, out: Console) -> None:
         else:
             if args.trace:
                 out.print(written(trace.document), soft_wrap=True)
-            report(trace, out, rows=args.rows, wish=args.head)
+            place = trace_line(trace.path, trace.path.stat().st_size)
+            report(trace.document, out, place=place, attention=trace.attention, rows=args.rows, wish=args.head)
     if args.picture:
         save_picture(out, args.picture)
         _notice(f"Picture: {args.picture}")
@@ -217,7 +219,6 @@ def load_engine(args: argparse.Namespace, storage: TraceStorage) -> Interpretabi
     """The model that was asked for; without a wish the best trained one, else the built-in one."""
     # Here because torch takes a second to import: not for --help, --trace or a typing error.
     from nanochat.checkpoint_manager import load_model
-    from nanochat.common import get_base_dir
     from nanochat.interpretability_engine import InterpretabilityEngine
 
     source = args.source or default_source(get_base_dir())
@@ -232,12 +233,6 @@ def load_engine(args: argparse.Namespace, storage: TraceStorage) -> Interpretabi
     wish = {"model_tag": args.model_tag, "step": args.step, "era": args.era, "dtype": args.dtype}
     model, tokenizer, _ = load_model(source, args.device_type, phase="eval", **wish)
     return InterpretabilityEngine(model, tokenizer, storage)
-
-
-def default_source(base_dir: Path) -> str | None:
-    """The most useful kind of checkpoint in nanochat's base folder; None where there is none."""
-    found = {checkpoint.source for checkpoint in list_checkpoints(base_dir)}
-    return next((source for source in PREFERRED if source in found and source in SOURCES), None)
 
 
 @contextmanager

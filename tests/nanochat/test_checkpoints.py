@@ -1,13 +1,22 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from nanochat.checkpoint_manager import load_model
-from nanochat.checkpoints import DEMO_FOLDER, SOURCES, choose_checkpoint, list_checkpoints
+from nanochat.checkpoints import (
+    DEMO_FOLDER,
+    SOURCES,
+    choose_checkpoint,
+    default_source,
+    list_checkpoints,
+    list_models,
+)
 from nanochat.errors import CheckpointNotFoundError, SettingInvalidError
 from tests.checkpoints import touch_at, tree
 
@@ -333,3 +342,42 @@ def test_a_model_trained_as_the_built_in_one_is_loaded_by_its_folder(tmp_path):
     model, tokenizer, _ = load_model(folder, "cpu", "eval")
     assert (model.provenance["source"], model.provenance["tag"]) == ("demo", "mine")
     assert tokenizer.get_vocab_size() == model.config.vocab_size
+
+
+def test_models_are_listed_as_they_are_to_be_named(tmp_path):
+    put(tmp_path / "base_checkpoints" / "d4", 5, 20, 10)
+    put(tmp_path / "base_checkpoints" / "d12")
+    put(tmp_path / "chatsft_checkpoints" / "d4")
+    put(tmp_path / "experiments" / "first" / "d4" / "rl", 3)
+    loose = put(tmp_path / "loose", 7)
+    listed = [(model.source, model.tag, model.steps) for model in list_models(tmp_path)]
+    assert listed == [
+        ("sft", "d4", (10,)),
+        ("rl", "first/d4", (3,)),
+        ("base", "d12", (10,)),
+        ("base", "d4", (5, 10, 20)),
+        (str(loose), None, (7,)),
+        ("demo", "demo", (0,)),
+    ]
+    for model in list_models(tmp_path):
+        chosen = choose_checkpoint(model.source, tmp_path, model.tag, model.steps[0])
+        assert chosen.weights.parent == model.path
+
+
+def test_the_built_in_model_is_listed_where_there_is_no_other(tmp_path):
+    assert [model.source for model in list_models(tmp_path / "nowhere")] == ["demo"]
+
+
+@pytest.mark.parametrize("source", ["sft", "rl", "mid", "base"])
+def test_the_source_taken_by_default_is_the_most_useful_there(tmp_path, source):
+    assert default_source(tmp_path) is None
+    order = ["sft", "rl", "mid", "base"]
+    for name in order[order.index(source) :]:
+        put(tmp_path / SOURCES[name] / "d4")
+    put(tmp_path / "loose")
+    assert default_source(tmp_path) == source
+
+
+def test_checkpoints_are_listed_without_torch():
+    program = "import sys, nanochat.checkpoints, nanochat.base_dir; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,9 @@
+"""Where nanochat keeps its files."""
+
+import os
+from pathlib import Path
+
+
+def get_base_dir() -> Path:
+    """nanochat's base folder: `$NANOCHAT_BASE_DIR`, else `~/.cache/nanochat`; looking never creates it."""
+    return Path(os.path.expanduser(os.environ.get("NANOCHAT_BASE_DIR") or "~/.cache/nanochat"))
