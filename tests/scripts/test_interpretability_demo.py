@@ -17,10 +17,10 @@ from nanochat.checkpoint_manager import model_config_of, save_checkpoint
 from nanochat.checkpoints import DEMO_FOLDER
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.interpretability_engine import TokenEvent
+from nanochat.report import prompt_text
+from nanochat.terminal import printable
 from nanochat.tokenizer import RustBPETokenizer
 from scripts import interpretability_demo as demo
-from scripts.report import prompt_text
-from scripts.terminal import printable
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-m", "scripts.interpretability_demo"]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from nanochat.errors import SettingInvalidError, TraceUnreadableError
-from nanochat.trace import Trace
-from scripts.heat_map import heat_map
-from scripts.terminal import (
+from nanochat.heat_map import heat_map
+from nanochat.terminal import (
     activations_table,
     attention_table,
     human_size,
@@ -22,9 +24,10 @@ from scripts.terminal import (
     surprisal_legend,
     token_text,
 )
+from nanochat.trace import Trace
 
 END_REASONS = ("bos", "assistant_end")  # an end token came
-PIPE_HEIGHT = 48  # lines for the heat map where there is no terminal to measure
+PIPE_WIDTH, PIPE_HEIGHT = 120, 48  # for the heat map, where there is no terminal to measure
 
 
 def check_head(head: tuple[int, int], config: Mapping[str, Any]) -> None:
@@ -74,36 +77,66 @@ def forced_of(document: Mapping[str, Any]) -> list[bool]:
     return list(map(bool, tokens["forced"][-count:])) if count else []
 
 
-def report(trace: Trace, out: Console, *, rows: int, wish: tuple[int, int] | None) -> None:
-    """The trace's path, its tables, and one head."""
-    document = trace.document
+def report(
+    document: Mapping[str, Any],
+    out: Console,
+    *,
+    place: str,
+    attention: Callable[[int, int], np.ndarray],
+    rows: int,
+    wish: tuple[int, int] | None,
+) -> None:
+    """Where the trace is, its tables, and one head; what the trace does not hold is left out.
+
+    Args:
+        document: a trace's, without its tensors.
+        place: of `trace_line`.
+        attention: (layer, head) to weights, (S, S).
+        rows: tokens in the logits table at most, 0: all.
+        wish: the (layer, head) to draw; None: the most telling.
+    """
     if out.color_system and not out.no_color:
         out.print(surprisal_legend())
     out.print()
-    lines = {"Trace": trace_line(trace), "Model": model_line(document), "Run": run_line(document)}
+    lines = {"Trace": place, "Model": model_line(document), "Run": run_line(document)}
     for name, line in lines.items():
-        out.print(Text.assemble((f"{name:<7}", "bold"), line), soft_wrap=True)
+        if line:
+            out.print(Text.assemble((f"{name:<7}", "bold"), line), soft_wrap=True)
     out.print()
-    analysis, texts = document["analysis"], document["tokens"]["output_text"]
-    out.print(attention_table(analysis["attention"]), "", activations_table(analysis["activations"]), "")
-    if texts:
-        out.print(logits_table(analysis["logits"], texts, forced_of(document), rows), "")
+    for table in tables(document, rows):
+        out.print(table, "")
     chosen = chosen_head(document, wish)
     if chosen is not None:
-        show_head(trace, *chosen, out)
+        layer, head, why = chosen
+        show_head(document, attention(layer, head), f"Head {layer}.{head}", why, out)
 
 
-def show_head(trace: Trace, layer: int, head: int, why: str, out: Console) -> None:
+def tables(document: Mapping[str, Any], rows: int) -> Iterator[Table]:
+    """Attention, activations and logits: those that the trace's analysis has."""
+    analysis, texts = document["analysis"], document["tokens"]["output_text"]
+    if has_layers(analysis.get("attention")):
+        yield attention_table(analysis["attention"])
+    if has_layers(analysis.get("activations")):
+        yield activations_table(analysis["activations"])
+    if texts and analysis.get("logits"):
+        yield logits_table(analysis["logits"], texts, forced_of(document), rows)
+
+
+def has_layers(statistics: Mapping[str, Any] | None) -> bool:
+    """Whether there is anything in one part of an analysis."""
+    return bool(statistics and statistics["layer_stats"])
+
+
+def show_head(document: Mapping[str, Any], weights: np.ndarray, name: str, why: str, out: Console) -> None:
     """One head as a heat map as large as the terminal."""
-    out.print(Text.assemble((f"Head {layer}.{head}", "bold"), (f"  {why}", "dim")))
-    tokens = trace.document["tokens"]
-    weights = trace.attention(layer, head)
+    out.print(Text.assemble((name, "bold"), (f"  {why}", "dim")))
+    tokens = document["tokens"]
     labels = [one_line(text) for text in (*tokens["input_text"], *tokens["output_text"])][: len(weights)]
     out.print(
         heat_map(
             weights,
             labels,
-            width=out.width,
+            width=out.width if out.is_terminal else min(out.width, PIPE_WIDTH),
             height=max(8, out.height - 3) if out.is_terminal else PIPE_HEIGHT,
             palette=palette_of(out),
             generated_from=len(tokens["input_text"]),
@@ -113,9 +146,13 @@ def show_head(trace: Trace, layer: int, head: int, why: str, out: Console) -> No
 
 def chosen_head(document: Mapping[str, Any], wish: tuple[int, int] | None) -> tuple[int, int, str] | None:
     """The head to draw, and why; None where no attention was captured."""
+    attention = document["analysis"].get("attention")
+    if not has_layers(attention):
+        return None
     if wish is None:
-        return notable_head(document["analysis"]["attention"])
-    check_head(wish, document["model"]["config"])
+        return notable_head(attention)
+    if document.get("model"):
+        check_head(wish, document["model"]["config"])
     return (*wish, "as asked")
 
 
@@ -126,24 +163,29 @@ def palette_of(out: Console) -> str:
     return "shades" if out.encoding.startswith("utf") else "ascii"
 
 
-def trace_line(trace: Trace) -> str:
+def trace_line(path: Path, size: int) -> str:
     """Where the trace is, and how large."""
-    return f"{trace.path}, {human_size(trace.path.stat().st_size)}"
+    return f"{path}, {human_size(size)}"
 
 
 def run_line(document: Mapping[str, Any]) -> str:
-    """How much was written, how fast, and why it ended."""
-    timings, count = document["generation"]["timings"], len(document["tokens"]["output_tokens"])
+    """How much was written, how fast, and why it ended; "" where another program wrote the trace."""
+    generation, count = document.get("generation"), len(document["tokens"]["output_text"])
+    if not generation or not generation.get("timings"):
+        return ""
+    timings = generation["timings"]
     seconds = timings["prefill_seconds"] + timings["decode_seconds"]
     return (
-        f"{count} tokens in {seconds:.2f} s, analysed in {timings['analysis_seconds']:.2f} s, "
-        f"stopped at {document['generation']['stop_reason']}"
+        f"{count} token{'s' * (count != 1)} in {seconds:.2f} s, analysed in {timings['analysis_seconds']:.2f} s, "
+        f"stopped at {generation['stop_reason']}"
     )
 
 
 def model_line(document: Mapping[str, Any]) -> str:
-    """Which model wrote."""
-    model = document["model"]
+    """Which model wrote; "" where the trace does not tell."""
+    model = document.get("model")
+    if not model:
+        return ""
     config = model["config"]
     name = " ".join(dict.fromkeys(str(model[key]) for key in ("source", "tag") if model.get(key)))
     step = f" step {model['step']}" if model.get("step") is not None else ""

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console, Group, RenderableType
 
+from nanochat import terminal
 from nanochat.analysis import analyze
-from scripts import terminal
 
 LAYERS, HEADS, WIDTH, VOCABULARY = 3, 4, 8, 50
 TOKENS = [0, 5, 6, 7, 5, 6, 8, 9]  # 5 and 6 come twice

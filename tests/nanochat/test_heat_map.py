@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
-from scripts.heat_map import Grid, choose_grid, color_of, heat_map, pooled, shade_of, weight_color
+from nanochat.heat_map import Grid, choose_grid, color_of, heat_map, pooled, shade_of, weight_color
 
 
 def uniform(size: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from scripts.heat_map import color_of
+from nanochat.heat_map import color_of
 
 # What a role is called, and from what score on it is worth naming: an even spread over a short text is half a sink.
 ROLES = {
