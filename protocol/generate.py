@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
         differences = stale(root) if check else {}
         if not check:
             generate(root)
-        faults = type_faults(root / CLIENT, root / TYPESCRIPT) if not differences else ""
+        faults = type_faults(root / CLIENT, root / TYPESCRIPT) if check and not differences else ""
     except GeneratorMissing as error:
         print(error, file=sys.stderr)
         return 2

@@ -9,8 +9,8 @@ HEADER = """\
 
 JSON-RPC 2.0 to nanoscope's daemon, which holds the model, captures what it does while it writes, and keeps the traces.
 One daemon serves all of a user's editors and scripts. The same is there for programs:
-[openrpc.json](../protocol/openrpc.json), which `rpc.discover` answers, [schema.json](../protocol/schema.json), and types
-in [protocol.ts](../vscode-client/src/protocol.ts).
+[openrpc.json](../protocol/openrpc.json), which `rpc.discover` answers, [schema.json](../protocol/schema.json), and
+types in [protocol.ts](../vscode-client/src/protocol.ts).
 """
 
 CONNECTING = """\
@@ -26,7 +26,7 @@ gives the same result and the same error through both.
 | --- | --- | --- |
 | a message | headers with `Content-Length`, then JSON, as in LSP | one JSON value, then a newline |
 | begins with | `initialize`, then `initialized` | anything; `hello` says who calls |
-| ends with | `shutdown` and `exit`, which end this session alone | the end of its input; what is asked is still answered |
+| ends with | `shutdown` and `exit`, which end this session alone | the end of its input; what is asked is answered |
 | batches | no | yes |
 | cancel | `$/cancelRequest` | [cancel](#cancel) |
 | progress | work-done progress, where a `workDoneToken` is sent | [request_progress](#request_progress) with `stream` |

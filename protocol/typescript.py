@@ -31,7 +31,7 @@ export type ErrorName = keyof typeof errorCodes;
 """
 GENERATOR_FLAGS = ("--no-additionalProperties", "--bannerComment=")
 COMPILER_FLAGS = ("--noEmit", "--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess")
-TARGET_FLAGS = ("--target", "es2022", "--module", "nodenext", "--ignoreConfig")
+TARGET_FLAGS = ("--target", "es2022", "--lib", "es2022", "--module", "nodenext", "--ignoreConfig", "--skipLibCheck")
 TOOL_SECONDS = 120
 LINE = 120
 
