@@ -22,7 +22,8 @@ ANSWER_SECONDS = 20.0
 END_SECONDS = 20.0  # for a daemon to end: longer than its own deadline
 RETRY_SECONDS = 0.02
 ATTEMPTS = 10  # daemons may end while we look; each attempt starts at most one
-MISMATCH_ATTEMPTS = 3  # other clients that only look count as sessions for a moment
+NO_HELLO = ("METHOD_NOT_FOUND", "INVALID_PARAMS")  # a daemon of long ago, or of another project
+MISMATCH_ATTEMPTS, MISMATCH_SECONDS = 3, 0.2  # other clients that only look count as sessions for a moment
 
 
 def connect(folder: RunFolder) -> socket.socket:
@@ -113,26 +114,35 @@ def connect_or_start(settings: Settings, client_name: str = "nanoscope") -> sock
                     return connect(folder)  # it has our settings: nothing to compare
     except OSError as error:
         raise RpcError("DAEMON_NOT_STARTED", f"The daemon in {folder.path} cannot be reached ({error}).") from error
-    raise RpcError("DAEMON_NOT_STARTED", f"Daemons end as soon as they start; look into {settings.log_file}.")
+    raise RpcError("DAEMON_NOT_STARTED", f"The daemon hangs up at once: look into {settings.log_file}.")
 
 
 def _fits(folder: RunFolder, settings: Settings, client_name: str) -> bool:
     """Whether the running daemon fits; one that does not, and that nobody uses, is asked to end and awaited."""
-    for attempt in range(MISMATCH_ATTEMPTS):
-        if attempt:
-            time.sleep(10 * RETRY_SECONDS)
+    attempts = 0
+    while True:
         with connect(folder) as control:
             error = _error_of(ask(control, "hello", _hello(settings, client_name)))
             if error is None:
                 return True
-            if error.name == "SHUTTING_DOWN":
-                _await_end(control)
+            if _has_ended(control, error):
                 return False
-            unused = error.data.get("sessions") == 0 and error.data.get("jobs") == 0
-            if error.name == "VERSION_MISMATCH" and unused and _error_of(ask(control, "shutdown", {})) is None:
-                _await_end(control)
-                return False
-    raise _mismatch(error)
+        attempts += 1
+        if attempts == MISMATCH_ATTEMPTS:
+            raise error
+        time.sleep(MISMATCH_SECONDS)
+
+
+def _has_ended(control: socket.socket, error: RpcError) -> bool:
+    """Whether a daemon that does not fit is gone now; raises what else is wrong with it."""
+    if error.name not in ("VERSION_MISMATCH", "SHUTTING_DOWN"):
+        raise _refusal(error)
+    if error.name == "VERSION_MISMATCH":
+        used = error.data.get("sessions") != 0 or error.data.get("jobs") != 0
+        if used or _error_of(ask(control, "shutdown", {})) is not None:
+            return False
+    _await_end(control)
+    return True
 
 
 def _hello(settings: Settings, client_name: str) -> dict[str, Any]:
@@ -159,7 +169,7 @@ def ask(
     with connection.makefile("rb") as lines:
         for line in lines:
             response = _decode(line)
-            if response.get("id") == 1:
+            if response.get("id") == 1 or ("error" in response and response.get("id") is None):
                 return response
     raise ConnectionResetError("the daemon hung up")
 
@@ -185,9 +195,12 @@ def _await_end(control: socket.socket) -> None:
             pass
 
 
-def _mismatch(error: RpcError) -> RpcError:
-    if error.name != "VERSION_MISMATCH":
-        return RpcError(
-            "VERSION_MISMATCH", f"The daemon does not know this client's hello ({error}). Run `nanoscope stop --force`."
-        )
-    return error
+def _refusal(error: RpcError) -> RpcError:
+    """What to tell the user where a hello fails for another reason than that versions differ."""
+    if error.name not in NO_HELLO:
+        return error
+    return RpcError(
+        "VERSION_MISMATCH",
+        f"The daemon does not know this client's hello ({error}). Run `nanoscope stop --force`; the next command "
+        "starts one that fits.",
+    )

@@ -52,6 +52,10 @@ def main(words: list[str]) -> int:
         folder = private_folder(settings.runtime_dir)
         with _lifetime_lock(folder):
             asyncio.run(_serve(settings, origins, folder, report))
+    except RpcError as error:
+        log.error("%s", _words(error))
+        report(_words(error))
+        return 1
     except Exception as error:
         log.exception("the daemon cannot go on")
         report(_words(error))
@@ -120,20 +124,24 @@ async def _serve(
     hub = Hub(settings, origins)
     _end_on_signals(hub.stopping)
     _remove_sockets(folder)
-    listeners: list[Any] = []
+    servers: list[asyncio.Server] = []
     try:
         await hub.start()
         if HAS_UNIX_SOCKETS:
-            listeners.append(await listen_unix(hub, folder.socket))
+            servers.append(await listen_unix(hub, folder.socket))
         if settings.tcp or not HAS_UNIX_SOCKETS:
             token = secrets.token_urlsafe(32)
-            write_token(folder, await listen_tcp(hub, token), token)
+            server, port = await listen_tcp(hub, token)
+            servers.append(server)
+            write_token(folder, port, token)
         log.info("ready in %s, pid %d", folder.path, os.getpid())
         report(READY)
         await _until_the_end(hub)
     finally:
         _set_last_limit()
         _remove_sockets(folder)  # first: new clients start the next daemon, which waits for our lock
+        for server in servers:
+            server.close()
         await hub.stop(DEADLINE_SECONDS)
 
 

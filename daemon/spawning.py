@@ -20,6 +20,7 @@ from daemon.settings import PREFIX, TABLE, Settings, environment_of
 from protocol.errors import ERRORS, RpcError
 
 START_SECONDS = 60.0  # a dying predecessor's deadline and a slow disk's imports included
+END_SECONDS = 5.0  # for one that has reported an error
 LOCK_SECONDS = 0.05  # between two looks at the lock and the socket
 READY = "READY"
 ROOT = Path(os.path.abspath(__file__)).parents[1]  # not resolve: it may be a tree of links
@@ -58,13 +59,23 @@ def _spawn(settings: Settings, folder: RunFolder) -> bool:
             said = report.read().decode(errors="replace").strip()
         finally:
             too_long.cancel()
-    # Whoever starts a process has to take note of its end, or it stays as a zombie.
-    threading.Thread(target=process.wait, name="reaper", daemon=True).start()
     if said == READY:
+        # Whoever starts a process has to take note of its end, or it stays as a zombie.
+        threading.Thread(target=process.wait, name="reaper", daemon=True).start()
         return True
+    _end(process)
     if answers(folder):  # somebody ran `nanoscope serve` in the same moment
         return False
     raise _failure(said, settings.log_file, begun)
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    """Wait for a process that has failed, with some patience."""
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _open_outputs(log_file: Path) -> IO[Any]:
