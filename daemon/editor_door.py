@@ -1,0 +1,304 @@
+"""Door 1, for editors: the Language Server Protocol by pygls, one language server per connection, all on one hub."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import cattrs
+from lsprotocol import types as lsp
+from pygls.lsp.server import LanguageServer
+from pygls.protocol import lsp_method
+
+from daemon.dispatch import Context, dispatch, in_thread
+from daemon.editor_protocol import OURS, PlainProtocol, shared_converter
+from daemon.framing import EditorFrames, FramingError, decode, editor_frame
+from daemon.incoming import hung_up, incoming
+from daemon.messages import (
+    Request,
+    cancelled,
+    duplicate,
+    failure,
+    framed_notification,
+    id_of,
+    is_id,
+    read_request,
+    success,
+)
+from daemon.outbox import StreamOutbox
+from daemon.session import Call, Session
+from daemon.work_done import take_token, work_done
+from nanochat.errors import NanoscopeError, StorageError
+from protocol.errors import RpcError
+from protocol.methods import METHODS
+
+if TYPE_CHECKING:
+    from daemon.hub import Hub
+
+COMMAND = "nanoscope."  # and a method's name: the same as a command
+IN_FLIGHT_LIMIT = 256  # requests of one client; beyond it the client is not read
+LOOK_SECONDS = 0.2  # between looks whether a client that is not read is still there
+FEATURES: tuple[Callable[[EditorServer], None], ...] = ()  # such as daemon.documents.register: each adds to a server
+INITIALIZE_LEAST = {"processId": None, "rootUri": None, "capabilities": {}}
+
+
+async def serve_editor(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
+    """Serve one editor until it says `exit` or hangs up.
+
+    Args:
+        first: what has been read already.
+    """
+    logging.getLogger("pygls").setLevel(logging.WARNING)  # below it, whole messages are logged
+    outbox = StreamOutbox(writer, on_closed=reader.feed_eof)
+    protocol = EditorServer(hub, outbox).protocol
+    hub.join(protocol.session)
+    try:
+        async for frame in incoming(reader, EditorFrames(), first, outbox):
+            protocol.take(frame)
+            while len(protocol.session.calls) >= IN_FLIGHT_LIMIT and not hung_up(writer):
+                tasks = [call.task for call in protocol.session.calls.values() if call.task is not None]
+                await asyncio.wait(tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if outbox.closed:
+                break
+    finally:
+        try:
+            await protocol.end()
+        finally:
+            hub.leave(protocol.session)
+            outbox.close()
+
+
+class EditorServer(LanguageServer):
+    """The language server of one connection."""
+
+    protocol: EditorProtocol
+
+    def __init__(self, hub: Hub, outbox: StreamOutbox):
+        self.hub, self.outbox = hub, outbox
+        super().__init__("nanoscope", hub.version, protocol_cls=EditorProtocol, converter_factory=shared_converter)
+        for method in METHODS:
+            self.command(COMMAND + method)(_announced)
+        for register in FEATURES:
+            register(self)
+
+    def report_server_error(self, error: Exception, source: object) -> None:
+        """Not to the editor's user: pygls has logged it."""
+
+
+def _announced() -> None:
+    """Stands for each command in the capabilities; EditorProtocol executes them."""
+
+
+class EditorProtocol(PlainProtocol):
+    """One connection's state: which requests run, what the editor has said of itself."""
+
+    _server: EditorServer
+
+    def __init__(self, server: EditorServer, converter: cattrs.Converter):
+        super().__init__(server, converter, server.outbox)
+        self._hub = server.hub
+        self.session = Session(
+            self._hub.next_number(), "editor", self._outbox, lambda told: framed_notification(editor_frame, told)
+        )
+        self._initialized = False
+        self._tokens: dict[object, Call] = {}  # by work-done token
+        self._folder_opening: asyncio.Task[None] | None = None
+
+    # What comes in
+
+    def take(self, frame: bytes | FramingError) -> None:
+        """Begin what a message asks for."""
+        value: object = None
+        try:
+            if isinstance(frame, FramingError):
+                raise frame
+            value = decode(frame)
+            if isinstance(value, dict) and "method" not in value and ("result" in value or "error" in value):
+                self.take_response(value)
+                return
+            request = read_request(value)
+            if self._admits(request):
+                message = {"jsonrpc": "2.0", "method": request.method, "params": request.params}
+                self.handle_message(
+                    self.structure_message(message | ({"id": request.id} if request.wants_answer else {}))
+                )
+        except RpcError as error:
+            self.respond(failure(id_of(value), error))
+
+    def _admits(self, request: Request) -> bool:
+        """Whether the moment is right for it; notifications at a wrong one are ignored, requests refused."""
+        if not request.wants_answer:
+            return request.method == lsp.EXIT or (self._initialized and not self._shutdown)
+        if self._shutdown:
+            raise RpcError("INVALID_REQUEST", "After `shutdown` an editor may only send `exit`: connect again.")
+        if self._initialized == (request.method == lsp.INITIALIZE):
+            if self._initialized:
+                raise RpcError("INVALID_REQUEST", "`initialize` is sent once in a session.")
+            raise RpcError("SERVER_NOT_INITIALIZED", "Send `initialize` first.")
+        if request.id is None or isinstance(request.id, float):
+            raise RpcError("INVALID_REQUEST", "The id of an editor's request is a string or an integer.")
+        if request.id in self.session.calls or request.id in self._request_futures:
+            raise duplicate(request.id)
+        return True
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """As PlainProtocol does it; from an `initialize` that LSP's types do not fit, what matters here is taken."""
+        if data["method"] != lsp.INITIALIZE:
+            return super().structure_message(data)
+        params = data["params"] if isinstance(data["params"], dict) else {}
+        try:
+            return super().structure_message(data | {"params": INITIALIZE_LEAST | params})
+        except RpcError:
+            options = {"initializationOptions": params.get("initializationOptions")}
+            return super().structure_message(data | {"params": INITIALIZE_LEAST | options})
+
+    # Requests and notifications
+
+    def _handle_request(self, msg_id: int | str, method_name: str, params: Any) -> None:
+        if method_name in OURS or method_name == lsp.WORKSPACE_EXECUTE_COMMAND or not self._has(method_name):
+            self._begin(Call(msg_id, method_name), params)
+        else:
+            super()._handle_request(msg_id, method_name, params)
+
+    def _handle_notification(self, method_name: str, params: Any) -> None:
+        if method_name == lsp.CANCEL_REQUEST:
+            self._handle_cancel_notification(_member(params, "id"))
+        elif method_name in OURS:
+            self._begin(Call(None, method_name), params)
+        elif self._has(method_name):
+            super()._handle_notification(method_name, params)
+
+    def _has(self, method: str) -> bool:
+        return method in self.fm.builtin_features or method in self.fm.features
+
+    def _handle_cancel_notification(self, msg_id: Any) -> None:
+        if is_id(msg_id) and not self.session.cancel(msg_id) and msg_id in self._request_futures:
+            self._request_futures[msg_id].cancel()
+
+    def _begin(self, call: Call, params: object) -> None:
+        """Run a method of the table, or what is in none."""
+        self.session.begin(call)
+        key: Any = call if call.request_id is None else call.request_id
+        self._execute_handler(key, self._serve, functools.partial(self._served, call), (call, params))
+        call.task = cast("asyncio.Task[None]", self._request_futures[key])
+
+    async def _serve(self, call: Call, params: object) -> None:
+        try:
+            response = success(call.request_id, await self._answer(call, params))
+        except RpcError as error:
+            response = failure(call.request_id, error)
+        self.session.end(call)
+        if call.request_id is not None:
+            await self._outbox.room()
+            self.respond(response)
+
+    def _served(self, call: Call, future: asyncio.Future[None]) -> None:
+        """It was answered, or cancelled before it came to that."""
+        if call in self.session.calls.values() and future.cancelled() and call.request_id is not None:
+            self.respond(failure(call.request_id, cancelled(call.method)))
+        self.session.end(call)
+
+    async def _answer(self, call: Call, params: object) -> object:
+        params, token = take_token(params)
+        if call.method == lsp.WORKSPACE_EXECUTE_COMMAND:
+            call.method, params = _command(params)
+            params, inner = take_token(params)
+            token = inner if token is None else token
+        if self._folder_opening is not None:
+            await asyncio.shield(self._folder_opening)
+        with self._cancellable(token, call), work_done(self.tell, token, call.method.replace("_", " ")) as report:
+            context = Context(self._hub, self.session, call.request_id, call.cancel, report)
+            return await dispatch(context, call.method, params)
+
+    @contextlib.contextmanager
+    def _cancellable(self, token: int | str | None, call: Call) -> Iterator[None]:
+        """Meanwhile the call can be cancelled by its token."""
+        if token is not None:
+            self._tokens[token] = call
+        try:
+            yield
+        finally:
+            if self._tokens.get(token) is call:
+                del self._tokens[token]
+
+    # What LSP has of its own
+
+    @lsp_method(lsp.INITIALIZE)
+    def lsp_initialize(self, params: lsp.InitializeParams) -> Iterator[Any]:
+        """Answer at once; the traces folder opens meanwhile."""
+        self._initialized = True
+        if params.client_info is not None:
+            words = (params.client_info.name, params.client_info.version)
+            self.session.name = " ".join(filter(None, words))[:80] or self.session.name
+        traces_dir = _member(params.initialization_options, "traces_dir")
+        if traces_dir is not None:
+            self._folder_opening = asyncio.ensure_future(self._open_folder(traces_dir))
+        return (yield from super().lsp_initialize(params))
+
+    async def _open_folder(self, traces_dir: object) -> None:
+        try:
+            if not isinstance(traces_dir, str):
+                raise StorageError("initializationOptions.traces_dir must be a string, an absolute path.")
+            await in_thread(Context(self._hub, self.session), self._hub.use_folder, self.session, traces_dir)
+        except NanoscopeError as error:
+            message = f"The daemon's own traces folder is used: {error}"
+            self._server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Error, message))
+
+    @lsp_method(lsp.INITIALIZED)
+    def lsp_initialized(self, *params: Any) -> Iterator[Any]:
+        """From now on notifications are pushed."""
+        self.session.notified = True
+        return (yield from super().lsp_initialized(*params))
+
+    @lsp_method(lsp.SHUTDOWN)
+    def lsp_shutdown(self, *params: Any) -> None:
+        """End this session's work; the daemon goes on."""
+        self._shutdown = True
+        self.session.notified = False
+        self._cancel_all()
+
+    @lsp_method(lsp.EXIT)
+    def lsp_exit(self, *params: Any) -> None:
+        """End this connection; the process goes on."""
+        self._outbox.close()
+
+    @lsp_method(lsp.WINDOW_WORK_DONE_PROGRESS_CANCEL)
+    def lsp_work_done_progress_cancel(self, params: object) -> None:
+        """Cancel the request that has this token."""
+        token = _member(params, "token")
+        call = self._tokens.get(token) if is_id(token) else None
+        if call is not None:
+            call.stop()
+
+    # The end
+
+    def _cancel_all(self) -> None:
+        self.session.cancel_all()
+        for future in list(self._request_futures.values()):
+            future.cancel()
+
+    async def end(self) -> None:
+        """The editor is gone: nothing of its work goes on."""
+        self._shutdown = True
+        self._cancel_all()
+        if self._folder_opening is not None:
+            await asyncio.wait([self._folder_opening])  # else it would be opened for nobody, and never closed
+
+
+def _member(value: object, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _command(params: object) -> tuple[str, object]:
+    """The method that a command stands for, and its params. Raises RpcError: INVALID_PARAMS."""
+    command, arguments = _member(params, "command"), _member(params, "arguments") or []
+    method = command.removeprefix(COMMAND) if isinstance(command, str) else ""
+    if command != COMMAND + method or method not in METHODS:
+        raise RpcError("INVALID_PARAMS", f"There is no command {str(command)[:80]!r}; `initialize` lists them.")
+    if not isinstance(arguments, list) or len(arguments) > 1:
+        raise RpcError("INVALID_PARAMS", f"{command} takes one argument, an object with the method's params.")
+    return method, arguments[0] if arguments else None

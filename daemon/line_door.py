@@ -1,0 +1,221 @@
+"""Door 2, for scripts: JSON-RPC 2.0, one JSON value a line, dispatched by jsonrpcserver."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from jsonrpcserver import Error, Result, Success, async_dispatch_to_serializable
+
+from daemon.dispatch import Context, dispatch
+from daemon.framing import FramingError, LineFrames, decode, line_frame
+from daemon.incoming import hung_up, incoming
+from daemon.messages import (
+    Request,
+    cancelled,
+    duplicate,
+    encode_response,
+    failure,
+    framed_notification,
+    id_of,
+    read_request,
+)
+from daemon.outbox import StreamOutbox
+from daemon.session import Call, Session
+from protocol.errors import RpcError
+from protocol.methods import CANCEL
+
+if TYPE_CHECKING:
+    from daemon.hub import Hub
+
+RUNNING_LIMIT = 64  # requests of one client that run at once
+ADMITTED_LIMIT = 128  # that run or wait; beyond it the client is not read
+BATCH_LIMIT = 1000  # requests in one batch
+LOOK_SECONDS = 0.2  # between looks whether a client that is not read is still there
+
+Response = dict[str, Any]
+
+
+async def serve_line(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
+    """Serve one client until it hangs up, or has ended its requests and got its answers.
+
+    Args:
+        first: what has been read already.
+    """
+    outbox = StreamOutbox(writer, on_closed=reader.feed_eof)
+    client = _Client(hub, outbox, writer)
+    hub.join(client.session)
+    try:
+        async for frame in incoming(reader, LineFrames(), first, outbox):
+            await client.take(frame)
+        await client.finish()
+    except _HungUpError:
+        pass
+    finally:
+        hub.leave(client.session)
+        outbox.close()
+
+
+class _HungUpError(Exception):
+    """The client is gone."""
+
+
+@dataclass(eq=False)
+class _Pending:
+    """A request that waits or runs; `error` is what its handler ended with."""
+
+    request: Request
+    call: Call
+    error: RpcError | None = None
+
+
+class _EveryMethod(dict[str, Any]):
+    """jsonrpcserver's table of methods: one function answers every name, the unknown ones too."""
+
+    def __init__(self, answer: Any):
+        super().__init__()
+        self._answer = answer
+
+    def __missing__(self, name: str) -> Any:
+        return self._answer
+
+
+class _Client:
+    """The requests of one client."""
+
+    def __init__(self, hub: Hub, outbox: StreamOutbox, writer: asyncio.StreamWriter):
+        self._hub, self._outbox, self._writer = hub, outbox, writer
+        self.session = Session(hub.next_number(), "line", outbox, lambda told: framed_notification(line_frame, told))
+        self._running = asyncio.Semaphore(RUNNING_LIMIT)
+        self._admitted = asyncio.Semaphore(ADMITTED_LIMIT)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._methods = _EveryMethod(self._call)
+
+    async def take(self, frame: bytes | FramingError) -> None:
+        """Begin what a line asks for."""
+        try:
+            if isinstance(frame, FramingError):
+                raise frame
+            value = decode(frame)
+        except FramingError as error:
+            self._send(encode_response(failure(None, error)))
+            return
+        if isinstance(value, list):
+            await self._take_batch(value)
+            return
+        begun = await self._begin(value)
+        if isinstance(begun, _Pending):
+            self._run(begun, self._single(begun))
+        else:
+            self._send(encode_response(begun))
+
+    async def _take_batch(self, values: list[object]) -> None:
+        if not 0 < len(values) <= BATCH_LIMIT:
+            error = RpcError("INVALID_REQUEST", f"A batch has 1 to {BATCH_LIMIT} requests; this one has {len(values)}.")
+            self._send(encode_response(failure(None, error)))
+            return
+        parts: list[asyncio.Task[Response | None] | Response] = []
+        for value in values:
+            begun = await self._begin(value)
+            parts.append(self._run(begun, self._answer(begun)) if isinstance(begun, _Pending) else begun)
+        self._keep(asyncio.create_task(self._batch(parts)))
+
+    async def finish(self) -> None:
+        """Give what is owed to a client that sends no more; let go of one that hung up."""
+        while self._tasks:
+            if hung_up(self._writer):
+                raise _HungUpError
+            await asyncio.wait(self._tasks, timeout=LOOK_SECONDS)
+        await self._outbox.sent()
+
+    async def _begin(self, value: object) -> _Pending | Response:
+        """Admit a request, or the response to what is none."""
+        try:
+            request = read_request(value)
+            if request.wants_answer and request.id is not None and request.id in self.session.calls:
+                raise duplicate(request.id)
+        except RpcError as error:
+            return failure(id_of(value), error)
+        await self._admit()
+        call = Call(cast("int | str | None", request.id), request.method)
+        self.session.begin(call)
+        return _Pending(request, call)
+
+    async def _admit(self) -> None:
+        """Wait until one more request may come; meanwhile the client may hang up."""
+        while self._admitted.locked():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._admitted.acquire(), LOOK_SECONDS)
+                return
+            if hung_up(self._writer):
+                raise _HungUpError
+        await self._admitted.acquire()
+
+    def _run(self, pending: _Pending, work: Coroutine[Any, Any, Response | None]) -> asyncio.Task[Response | None]:
+        task = pending.call.task = self._keep(asyncio.create_task(work))
+        task.add_done_callback(lambda _: self._admitted.release())
+        return task
+
+    def _keep(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _single(self, pending: _Pending) -> None:
+        response = await self._answer(pending)
+        if response is not None:
+            await self._outbox.room()
+            self._send(encode_response(response))
+
+    async def _batch(self, parts: list[asyncio.Task[Response | None] | Response]) -> None:
+        """Answer in one array; by nothing where all were notifications."""
+        responses = [await part if isinstance(part, asyncio.Task) else part for part in parts]
+        bodies = [encode_response(response) for response in responses if response is not None]
+        if bodies:
+            await self._outbox.room()
+            self._send(b"[" + b",".join(bodies) + b"]")
+
+    async def _answer(self, pending: _Pending) -> Response | None:
+        """The response to a request; None to a notification."""
+        request = pending.request
+        message = {"method": request.method, "params": request.params or {}}
+        if request.wants_answer:
+            message["id"] = request.id
+        limit = contextlib.nullcontext() if request.method == CANCEL.name else self._running
+        try:
+            async with limit:
+                return cast(
+                    "Response | None",
+                    await async_dispatch_to_serializable(
+                        message,
+                        self._methods,
+                        context=pending,
+                        deserializer=_as_it_is,
+                        validator=_as_it_is,
+                    ),
+                )
+        except asyncio.CancelledError:  # while it waited; or jsonrpcserver gives its answer for lost
+            error = pending.error or cancelled(request.method)
+            return failure(request.id, error) if request.wants_answer else None
+        finally:
+            self.session.end(pending.call)
+
+    async def _call(self, pending: _Pending, /, *positional: object, **named: object) -> Result:
+        """What jsonrpcserver calls, whatever the method."""
+        call = pending.call
+        context = Context(self._hub, self.session, call.request_id, call.cancel)
+        try:
+            return Success(await dispatch(context, call.method, list(positional) or named))
+        except RpcError as error:
+            pending.error = error
+            return Error(**error.as_json())
+
+    def _send(self, body: bytes) -> None:
+        self._outbox.send(line_frame(body))
+
+
+def _as_it_is(message: Any) -> Any:
+    return message

@@ -1,0 +1,146 @@
+"""Lets clients in: checks who they are, and shows each to its door by the first byte that it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import hmac
+import importlib
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.framing import line_frame
+from daemon.incoming import read
+from daemon.messages import encode_response, failure
+from protocol.errors import RpcError
+
+if TYPE_CHECKING:
+    from daemon.hub import Hub
+
+CLIENTS_LIMIT = 256  # connections at once
+WAITING_LIMIT = 256  # connections that the system keeps until they are accepted
+TOKEN_SECONDS = 2.0
+TOKEN_LIMIT = 128  # bytes of the line with the token
+WHITE = b" \t\r\n"  # JSON's white space: of door 2, where it means nothing
+LOCALHOST = "127.0.0.1"
+log = logging.getLogger("nanoscope.door")
+
+Door = Callable[["Hub", asyncio.StreamReader, asyncio.StreamWriter, bytes], Awaitable[None]]
+Check = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
+
+
+async def listen_unix(hub: Hub, path: Path) -> asyncio.Server:
+    """Listen on a Unix socket that only this user can open; nothing may lie at `path`. Raises OSError."""
+    with contextlib.ExitStack() as undo:
+        listening = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        listening.bind(str(path))
+        os.chmod(path, 0o600)  # before it listens: nobody came in sooner
+        accept = functools.partial(_accept, hub, set(), _is_same_user)
+        server = await asyncio.start_unix_server(accept, sock=listening, backlog=WAITING_LIMIT)
+        undo.pop_all()
+    return server
+
+
+async def listen_tcp(hub: Hub, token: str, port: int = 0) -> tuple[asyncio.Server, int]:
+    """Listen on this machine's loopback address; a client's first line must be the token.
+
+    Args:
+        port: 0: any that is free.
+
+    Returns:
+        The server and its port.
+    """
+    accept = functools.partial(_accept, hub, set(), functools.partial(_knows_token, token.encode()))
+    server = await asyncio.start_server(accept, LOCALHOST, port, backlog=WAITING_LIMIT)
+    return server, server.sockets[0].getsockname()[1]
+
+
+async def serve_streams(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve one client on streams that are open already, until it is done."""
+    try:
+        await _show_in(hub, reader, writer)
+    finally:
+        writer.close()
+
+
+async def _accept(
+    hub: Hub, clients: set[object], check: Check, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Serve one connection; its error is nobody else's."""
+    if len(clients) >= CLIENTS_LIMIT:
+        message = f"{CLIENTS_LIMIT} clients are connected already: close some, then connect again."
+        writer.write(line_frame(encode_response(failure(None, RpcError("QUEUE_FULL", message)))))
+        writer.close()
+        return
+    clients.add(writer)
+    try:
+        if await check(reader, writer):
+            await _show_in(hub, reader, writer)
+    except asyncio.CancelledError:  # the daemon ends; asyncio would report it as a fault
+        pass
+    except Exception:
+        log.exception("A connection ended by a fault of the daemon's own")
+    finally:
+        clients.discard(writer)
+        writer.close()
+
+
+async def _is_same_user(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Where the system tells who connects, only this user may; elsewhere the folder's mode keeps others out."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    size = struct.calcsize("3i")
+    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    process, user, _ = struct.unpack("3i", credentials)
+    if user != os.getuid():
+        log.warning("Process %d of user %d was turned away", process, user)
+        return False
+    return True
+
+
+async def _knows_token(token: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    said = b""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(TOKEN_SECONDS):
+            said = await _read_line(reader, TOKEN_LIMIT)
+    if hmac.compare_digest(said, token):
+        return True
+    log.warning("A connection without the right token was turned away")
+    return False
+
+
+async def _read_line(reader: asyncio.StreamReader, limit: int) -> bytes:
+    """A line without its end; nothing where none ends within `limit` bytes. What follows it stays unread."""
+    line = b""
+    while len(line) < limit and (byte := await read(reader, 1)):
+        if byte == b"\n":
+            return line.removesuffix(b"\r")
+        line += byte
+    return b""
+
+
+async def _show_in(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    first = b""
+    while not first:
+        data = await read(reader)
+        if not data:
+            return
+        first = data.lstrip(WHITE)
+    module, function = ("line_door", "serve_line") if first[:1] in (b"{", b"[") else ("editor_door", "serve_editor")
+    await (await _door(module, function))(hub, reader, writer, first)
+
+
+_doors: dict[str, Door] = {}
+
+
+async def _door(module: str, function: str) -> Door:
+    """A door's function; its module is imported at the first client, in a thread (pygls alone: a third of a second)."""
+    if module not in _doors:
+        _doors[module] = getattr(await asyncio.to_thread(importlib.import_module, f"daemon.{module}"), function)
+    return _doors[module]

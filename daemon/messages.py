@@ -1,0 +1,103 @@
+"""JSON-RPC 2.0 as values: what a request must be, and how answers and notifications are written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from daemon.framing import MIB, encode
+from protocol.errors import RpcError
+
+ANSWER_LIMIT = 24 * MIB  # bytes of one outgoing message
+
+Id = int | float | str | None
+Frame = Callable[[bytes], bytes]
+log = logging.getLogger("nanoscope.door")
+
+
+class Request(NamedTuple):
+    """A request, or a notification: that one wants no answer. `params` is None where there are none in it."""
+
+    id: Id
+    method: str
+    params: dict[str, Any] | list[Any] | None
+    wants_answer: bool
+
+
+def read_request(value: object) -> Request:
+    """A decoded message as a request; names that JSON-RPC does not know are ignored.
+
+    Raises:
+        RpcError: INVALID_REQUEST; `id_of` tells whom to answer.
+    """
+    if not isinstance(value, dict):
+        raise _invalid("A request is an object.")
+    if value.get("jsonrpc") != "2.0":
+        raise _invalid('A request has "jsonrpc": "2.0".')
+    if "id" in value and not is_id(value["id"]):
+        raise _invalid("The id of a request is a string or a number.")
+    method, params = value.get("method"), value.get("params")
+    if not isinstance(method, str):
+        raise _invalid("A request has a method, which is a string.")
+    if params is not None and not isinstance(params, dict | list):
+        raise _invalid("The params of a request are an object.")
+    return Request(value.get("id"), method, params or None, "id" in value)
+
+
+def id_of(value: object) -> Id:
+    """The id to answer a message with that is no request: null where it has none that is valid."""
+    found = value.get("id") if isinstance(value, dict) else None
+    return found if is_id(found) else None
+
+
+def is_id(value: object) -> bool:
+    """Whether JSON-RPC takes it for an id: a string, a number or null."""
+    return value is None or (isinstance(value, int | float | str) and not isinstance(value, bool))
+
+
+def _invalid(message: str) -> RpcError:
+    return RpcError("INVALID_REQUEST", message)
+
+
+def duplicate(identifier: Id) -> RpcError:
+    """The error for an id that another request in flight has."""
+    return _invalid(f"The id {identifier!r} belongs to a request that is not yet answered: use another.")
+
+
+def cancelled(method: str) -> RpcError:
+    """The error for a request that was cancelled before its handler could say so."""
+    return RpcError("CANCELLED", f"Cancelled: {method} was stopped.")
+
+
+def success(identifier: Id, result: object) -> dict[str, Any]:
+    """A response with a result."""
+    return {"jsonrpc": "2.0", "id": identifier, "result": result}
+
+
+def failure(identifier: Id, error: RpcError) -> dict[str, Any]:
+    """A response with an error."""
+    return {"jsonrpc": "2.0", "id": identifier, "error": error.as_json()}
+
+
+def encode_response(response: dict[str, Any]) -> bytes:
+    """A response as JSON: an error in its place where it cannot be written, or is too large."""
+    try:
+        body = encode(response)
+    except Exception:
+        log.exception("An answer could not be written as JSON")
+        message = "The answer could not be written as JSON; `nanoscope logs` has the reason."
+        return encode(failure(response["id"], RpcError("INTERNAL_ERROR", message)))
+    if len(body) > ANSWER_LIMIT:
+        message = f"The answer has {len(body):,} bytes, and one may have {ANSWER_LIMIT:,}: ask for a part of it."
+        return encode(failure(response["id"], RpcError("TOO_LARGE", message)))
+    return body
+
+
+def framed_notification(frame: Frame, notification: dict[str, Any]) -> bytes:
+    """A notification in a door's framing; nothing where it cannot be written, which is logged."""
+    try:
+        return frame(encode(notification))
+    except Exception:
+        log.exception("A notification %s could not be written as JSON", notification["method"])
+        return b""

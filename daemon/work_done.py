@@ -1,0 +1,56 @@
+"""Progress as editors show it: begin, reports, end, under a token that the editor chose."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from protocol.errors import RpcError
+
+Token = int | str
+Report = Callable[[str, float | None], None]
+
+
+def take_token(params: object) -> tuple[object, Token | None]:
+    """Params without their `workDoneToken`, and the token. Raises RpcError: INVALID_PARAMS."""
+    if not isinstance(params, dict) or "workDoneToken" not in params:
+        return params, None
+    token = params["workDoneToken"]
+    if token is not None and (not isinstance(token, int | str) or isinstance(token, bool)):
+        raise RpcError("INVALID_PARAMS", "A workDoneToken is a string or an integer.")
+    return {name: value for name, value in params.items() if name != "workDoneToken"}, token
+
+
+@contextlib.contextmanager
+def work_done(tell: Callable[[dict[str, Any]], None], token: Token | None, title: str) -> Iterator[Report]:
+    """Begins, and ends however the work ends; what it gives reports on it, from any thread, and only in between.
+
+    Args:
+        tell: takes a notification.
+        token: None: nothing is told.
+    """
+    lock = threading.Lock()
+    open_ = token is not None
+
+    def say(value: dict[str, Any]) -> None:
+        tell({"jsonrpc": "2.0", "method": "$/progress", "params": {"token": token, "value": value}})
+
+    def report(message: str, percent: float | None) -> None:
+        value: dict[str, Any] = {"kind": "report", "message": message}
+        if percent is not None:
+            value["percentage"] = round(min(max(percent, 0.0), 100.0))
+        with lock:
+            if open_:
+                say(value)
+
+    if open_:
+        say({"kind": "begin", "title": title, "cancellable": True, "percentage": 0})
+    try:
+        yield report
+    finally:
+        with lock:
+            if open_:
+                say({"kind": "end"})
+            open_ = False

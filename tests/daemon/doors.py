@@ -1,0 +1,180 @@
+"""A hub of ten lines with handlers of the test's own, and clients of both doors that write bytes as they like."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from daemon.dispatch import HANDLERS
+from daemon.listener import listen_unix
+from daemon.session import Session
+
+SECONDS = 8.0  # no test waits longer for anything
+
+
+class FakeHub:
+    """Sessions come and go; nothing else."""
+
+    version = "0.1.0"
+
+    def __init__(self) -> None:
+        self.sessions: dict[int, Session] = {}
+        self.number, self.left, self.readers = 0, asyncio.Condition(), ThreadPoolExecutor(1)
+        self.folders: list[object] = []
+
+    def next_number(self) -> int:
+        self.number += 1
+        return self.number
+
+    def join(self, session: Session) -> None:
+        self.sessions[session.number] = session
+
+    def leave(self, session: Session) -> None:
+        if self.sessions.pop(session.number, None):
+            session.cancel_all()
+
+    def use_folder(self, session: Session, path: object) -> None:
+        self.folders.append(path)
+
+
+class Client:
+    """One connection. `send` takes values or bytes; `receive` gives a decoded message, None at the end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+        self.reader, self.writer = reader, writer
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def frame(self, body: bytes) -> bytes:
+        return body + b"\n"
+
+    async def receive_body(self) -> bytes:
+        return await self.reader.readline()
+
+    def send(self, value: object) -> None:
+        self.write(self.frame(msgspec.json.encode(value)))
+
+    def request(self, identifier: object, method: str, params: object = None, **more: object) -> None:
+        self.send({"jsonrpc": "2.0", "id": identifier, "method": method, "params": params} | more)
+
+    def notify(self, method: str, params: object = None) -> None:
+        self.send({"jsonrpc": "2.0", "method": method, "params": params})
+
+    async def receive(self) -> Any:
+        body = await asyncio.wait_for(self.receive_body(), SECONDS)
+        return msgspec.json.decode(body) if body else None
+
+    async def call(self, identifier: object, method: str, params: object = None) -> Any:
+        self.request(identifier, method, params)
+        return await self.receive()
+
+    async def is_closed(self) -> bool:
+        return await asyncio.wait_for(self.reader.read(), SECONDS) == b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+class Editor(Client):
+    """The same in LSP's framing."""
+
+    def frame(self, body: bytes) -> bytes:
+        return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    async def receive_body(self) -> bytes:
+        header = await self.reader.readuntil(b"\r\n\r\n")
+        return await self.reader.readexactly(int(header.split(b":")[1]))
+
+    async def initialize(self, **params: object) -> Any:
+        least = {"processId": None, "rootUri": None, "capabilities": {}}
+        answer = await self.call("initialize", "initialize", least | params)
+        self.notify("initialized", {})
+        return answer
+
+
+class Daemon:
+    """Where a test's clients connect."""
+
+    def __init__(self, hub: FakeHub, path: Path, clients: list[Client]):
+        self.hub, self.path, self.clients = hub, path, clients
+
+    async def connect(self, kind: type[Client] = Client) -> Any:
+        reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 26)
+        client = kind(reader, writer)
+        self.clients.append(client)
+        return client
+
+    async def line(self) -> Client:
+        return await self.connect()
+
+    async def editor(self, **params: object) -> Editor:
+        client = await self.connect(Editor)
+        await client.initialize(**params)
+        return client
+
+    async def sessions(self, count: int) -> None:
+        """Wait until so many are there."""
+        async with asyncio.timeout(SECONDS):
+            while len(self.hub.sessions) != count:
+                await asyncio.sleep(0.005)
+
+
+Handlers = dict[str, Callable[..., Coroutine[Any, Any, Any]]]
+
+
+@contextlib.asynccontextmanager
+async def daemon(handlers: Handlers) -> AsyncIterator[Daemon]:
+    """A listening socket, with these handlers in place of the real ones."""
+    hub, clients = FakeHub(), []
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(HANDLERS, handlers, clear=True):
+        path = Path(folder) / "s"
+        server = await listen_unix(hub, path)  # pyright: ignore[reportArgumentType]
+        running = Daemon(hub, path, clients)
+        try:
+            yield running
+        finally:
+            for client in clients:
+                await client.close()
+            server.close()
+            await running.sessions(0)
+            hub.readers.shutdown()
+
+
+async def echo(context: Any, params: Any) -> object:
+    """Gives back the trace's id."""
+    return {"trace_id": params.trace_id}
+
+
+class Gate:
+    """A handler that waits until it is opened; knows how many have come and were cancelled."""
+
+    def __init__(self) -> None:
+        self.opened, self.changed = asyncio.Event(), asyncio.Condition()
+        self.running = self.most = self.cancelled = 0
+
+    async def __call__(self, context: Any, params: Any) -> object:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.running -= 1
+        return {"trace_id": params.trace_id}
+
+    async def until(self, **counts: int) -> None:
+        """Wait until the counters are these."""
+        async with asyncio.timeout(SECONDS):
+            while any(getattr(self, name) != count for name, count in counts.items()):
+                await asyncio.sleep(0.005)
