@@ -16,14 +16,12 @@ from nanochat.heat_map import heat_map
 from nanochat.terminal import (
     activations_table,
     attention_table,
-    human_size,
     logits_table,
     notable_head,
-    one_line,
-    printable,
     surprisal_legend,
     token_text,
 )
+from nanochat.text import human_size, one_line, printable
 from nanochat.trace import Trace
 
 END_REASONS = ("bos", "assistant_end")  # an end token came

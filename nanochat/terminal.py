@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from nanochat.heat_map import color_of
+from nanochat.color_map import color_of
+from nanochat.text import one_line, printable, share, short_number, short_probability
 
 # What a role is called, and from what score on it is worth naming: an even spread over a short text is half a sink.
 ROLES = {
@@ -26,47 +26,6 @@ TELLING = ("induction", "previous_token")  # the roles that a head is drawn for,
 SITES = ("pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp")
 SURPRISAL_SPAN = 10.0  # bits at which the background is strongest
 BARS = "▁▂▃▄▅▆▇█"
-BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
-
-
-def printable(text: str) -> str:
-    r"""The text with everything that could steer a terminal spelled out (ESC as \x1b); line breaks and tabs stay."""
-    return "".join(character if character in "\n\t" else _spelled(character) for character in text)
-
-
-def one_line(text: str) -> str:
-    """A token for a table or an axis: leading and trailing space as ·, line break ⏎, tab ⇥."""
-    marked = text.replace("\n", "⏎").replace("\t", "⇥")
-    inner = marked.strip(" ")
-    start = marked.index(inner) if inner else 0
-    marked = "·" * start + inner + "·" * (len(marked) - start - len(inner))
-    return "".join(map(_spelled, marked))
-
-
-def _spelled(character: str) -> str:
-    if unicodedata.category(character) == "Cc" or ord(character) in BIDI_CONTROLS:
-        return f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
-    return character
-
-
-def short_number(value: float | None) -> str:
-    """A number in at most six characters, "–" where there is none."""
-    if value is None:
-        return "–"
-    size = abs(value)
-    if size >= 10_000:
-        return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
-    return f"{value:.0f}" if size >= 999.5 else f"{value:.3g}" if size >= 10 else f"{value:.2f}"
-
-
-def short_probability(value: float) -> str:
-    """A probability in at most four characters: .93, or 2e-4."""
-    return f"{value:.2f}".removeprefix("0") if value >= 0.005 or value == 0 else f"{value:.0e}".replace("e-0", "e-")
-
-
-def share(value: float | None) -> str:
-    """A share of 1 as a percentage."""
-    return "–" if value is None else f"{100 * value:.0f}%"
 
 
 def surprisal_style(bits: float | None) -> Style:
@@ -254,11 +213,3 @@ def _yielding(text: Text) -> Text:
 def clipped(text: str, width: int) -> str:
     """The text, cut to a number of columns."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
-
-
-def human_size(count: int) -> str:
-    """A number of bytes for a person."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} bytes"

@@ -22,7 +22,8 @@ from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import default_source
 from nanochat.errors import CancelledError, NanoscopeError
 from nanochat.report import check_complete, check_head, prompt_text, report, summary, trace_line, written
-from nanochat.terminal import printable, token_text
+from nanochat.terminal import token_text
+from nanochat.text import printable
 from nanochat.trace_storage import TraceStorage
 from scripts.picture import save_picture
 

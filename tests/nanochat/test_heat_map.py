@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
-from nanochat.heat_map import Grid, choose_grid, color_of, heat_map, pooled, shade_of, weight_color
+from nanochat.color_map import color_of
+from nanochat.heat_map import Grid, choose_grid, heat_map, pooled, shade_of, weight_color
 
 
 def uniform(size: int) -> np.ndarray:
@@ -81,13 +82,6 @@ def test_pooling_keeps_the_largest_weight_of_each_square() -> None:
     weights = np.zeros((5, 5))
     weights[3, 1], weights[4, 4] = 0.9, 0.4
     assert pooled(weights, 2).tolist() == [[0, 0, 0], [0.9, 0, 0], [0, 0, 0.4]]
-
-
-def test_colours_grow_lighter_with_the_value() -> None:
-    brightness = [sum(color_of(value).get_truecolor()) for value in np.linspace(0, 1, 21)]
-    assert brightness == sorted(brightness)
-    assert color_of(-1.0) == color_of(0.0)
-    assert color_of(7.0) == color_of(1.0)
 
 
 def test_small_weights_show_more_than_in_proportion() -> None:

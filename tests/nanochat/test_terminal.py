@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 
 from nanochat import terminal
 from nanochat.analysis import analyze
+from nanochat.text import short_probability
 
 LAYERS, HEADS, WIDTH, VOCABULARY = 3, 4, 8, 50
 TOKENS = [0, 5, 6, 7, 5, 6, 8, 9]  # 5 and 6 come twice
@@ -128,7 +129,7 @@ def test_logits_table_shows_each_token_with_its_numbers(document: dict[str, Any]
     text = drawn(all_tables(document), width=140)
     assert f"{logits['sampled_probability'][0]:.3f}" in text
     best = logits["top_tokens_per_position"][0][0]
-    assert f"·{best['text'].strip()} {terminal.short_probability(best['probability'])}" in text
+    assert f"·{best['text'].strip()} {short_probability(best['probability'])}" in text
     assert "⏎" in text
     assert "\\x1b[2J" in text
     assert "\x1b" not in text
@@ -173,13 +174,6 @@ def test_missing_numbers_are_dashes(document: dict[str, Any]) -> None:
     assert "– ±–" in drawn(all_tables(document))
 
 
-def test_tokens_cannot_steer_the_terminal() -> None:
-    assert terminal.printable("a\x1b[31m\r\n\tb\x07\x9b\u202e") == "a\\x1b[31m\\x0d\n\tb\\x07\\x9b\\u202e"
-    assert terminal.one_line("  a b \n") == "··a·b·⏎".replace("a·b", "a b").replace("b·⏎", "b ⏎")
-    assert terminal.one_line("   ") == "···"
-    assert terminal.one_line("") == ""
-
-
 @pytest.mark.parametrize("text", ["a", " a", "\n", "\n\n", "a\n", " \n b", "国"])
 def test_a_streamed_token_is_printed_as_it_is(text: str) -> None:
     buffer = io.StringIO()
@@ -192,34 +186,3 @@ def test_surprising_tokens_are_coloured_and_forced_ones_dim() -> None:
     assert drawn(terminal.token_text("x", 0.1), color=True) == "x\n"
     assert "48;2;" in drawn(terminal.token_text("x", 4.0), color=True)
     assert drawn(terminal.token_text("x", 4.0, forced=True), color=True) == "\x1b[2mx\x1b[0m\n"
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (None, "–"),
-        (0.0, "0.00"),
-        (-0.123, "-0.12"),
-        (12.34, "12.3"),
-        (-123.4, "-123"),
-        (999.7, "1000"),
-        (123456.0, "1e5"),
-    ],
-)
-def test_numbers_stay_short(value: float | None, shown: str) -> None:
-    assert terminal.short_number(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("count", "shown"), [(12, "12 bytes"), (1500, "1.5 kB"), (103_000_000, "103.0 MB"), (2 * 10**9, "2.0 GB")]
-)
-def test_sizes(count: int, shown: str) -> None:
-    assert terminal.human_size(count) == shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(1.0, "1.00"), (0.934, ".93"), (0.006, ".01"), (0.0021, "2e-3"), (3e-12, "3e-12"), (0.0, ".00")],
-)
-def test_small_probabilities_keep_their_size(value: float, shown: str) -> None:
-    assert terminal.short_probability(value) == shown

@@ -18,7 +18,7 @@ from nanochat.checkpoints import DEMO_FOLDER
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.interpretability_engine import TokenEvent
 from nanochat.report import prompt_text
-from nanochat.terminal import printable
+from nanochat.text import printable
 from nanochat.tokenizer import RustBPETokenizer
 from scripts import interpretability_demo as demo
 
