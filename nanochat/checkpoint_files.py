@@ -11,16 +11,8 @@ import torch
 from torch import Tensor
 
 from nanochat.errors import CheckpointInvalidError, CheckpointNotFoundError
+from nanochat.gpt_config import config_problem
 
-# What model_config must hold, and bounds far above any nanochat model, so that a damaged file cannot ask for terabytes.
-SIZES = {
-    "sequence_len": 1 << 17,
-    "vocab_size": 1 << 22,
-    "n_layer": 1 << 8,
-    "n_head": 1 << 10,
-    "n_kv_head": 1 << 10,
-    "n_embd": 1 << 16,
-}
 COMPILED_PREFIX = "_orig_mod."
 
 
@@ -43,24 +35,6 @@ def read_meta(path: Path) -> dict[str, Any]:
     if problem:
         raise CheckpointInvalidError(f"{path}: {problem}. Copy the file again from where the weights came from.")
     return meta
-
-
-def config_problem(config: dict[str, Any]) -> str | None:
-    """What is wrong with a model_config; None if a model can have it."""
-    for key, largest in SIZES.items():
-        if type(config.get(key)) is not int or not 0 < config[key] <= largest:
-            return f"model_config.{key} is {str(config.get(key))[:40]} and must be a whole number from 1 to {largest:,}"
-    unknown = config.keys() - {*SIZES, "window_pattern", "era"}
-    if unknown:
-        return f"model_config has the unknown key {min(unknown)!r}"
-    pattern = config.get("window_pattern", "L")
-    if not isinstance(pattern, str) or not pattern or set(pattern.upper()) - set("SL"):
-        return f"model_config.window_pattern is {pattern!r} and must be made of S and L"
-    if config["n_embd"] % config["n_head"] or config["n_head"] % config["n_kv_head"]:
-        return "n_embd must be a multiple of n_head, and n_head of n_kv_head"
-    if (config["n_embd"] // config["n_head"]) % 2:
-        return "the head dimension n_embd / n_head must be even"
-    return None
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

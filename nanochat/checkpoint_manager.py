@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from nanochat.capture import CaptureSettings
-from nanochat.checkpoint_files import SIZES, read_meta, read_state, save_checkpoint
+from nanochat.checkpoint_files import read_meta, read_state, save_checkpoint
 from nanochat.checkpoints import Checkpoint, choose_checkpoint
 from nanochat.common import get_base_dir, parse_device, parse_dtype
 from nanochat.eras import EMBEDDING_KEY, VOCAB_MULTIPLE, Era, identify_era, named_era
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
 from nanochat.gpt import GPT, GPTConfig
+from nanochat.gpt_config import SIZES
 from nanochat.memory import copy_to_huge_pages
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,51 +14,12 @@ from torch import Tensor, nn
 from nanochat.attention import Span, attend, attention_weights
 from nanochat.capture import captured, keep, wants
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
+from nanochat.gpt_config import GPTConfig
 from nanochat.kv_cache import KVCache
 from nanochat.recorder import Recorder, Tap
 from nanochat.sampling import sample_next_token
 
-ROTARY_FACTOR = 10  # rotary tables reach this many times sequence_len
 SMEAR_CHANNELS = 24
-
-
-@dataclass(frozen=True)
-class GPTConfig:
-    """A checkpoint's model_config, and the era of the code that wrote it."""
-
-    sequence_len: int = 2048
-    vocab_size: int = 32768
-    n_layer: int = 12
-    n_head: int = 6
-    n_kv_head: int = 6
-    n_embd: int = 768
-    window_pattern: str = "L"
-    era: str = "F"
-
-    @property
-    def head_dim(self) -> int:
-        """Channels of one head."""
-        return self.n_embd // self.n_head
-
-    @property
-    def max_positions(self) -> int:
-        """How many positions the rotary tables reach."""
-        return ROTARY_FACTOR * self.sequence_len
-
-    def windows(self) -> list[int]:
-        """Per layer, how far back a query sees: keys j with 0 <= i - j <= window."""
-        short = ERAS[self.era].short_window(self.sequence_len)
-        pattern = self.window_pattern.upper()
-        sizes = [short if pattern[i % len(pattern)] == "S" else self.sequence_len for i in range(self.n_layer)]
-        sizes[-1] = self.sequence_len
-        # Eras without a pattern have no window at all: every position sees all before it.
-        return [
-            self.max_positions if size == self.sequence_len and not ERAS[self.era].lambdas else size for size in sizes
-        ]
-
-    def has_value_embedding(self, layer: int) -> bool:
-        """Whether a layer mixes value embeddings in: every other one, the last included."""
-        return ERAS[self.era].value_embeddings and layer % 2 == (self.n_layer - 1) % 2
 
 
 def norm(x: Tensor) -> Tensor:

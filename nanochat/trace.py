@@ -207,11 +207,33 @@ class StepView(Mapping[str, Any]):
         """Dotted names of the step's tensors."""
         return list(self._places)
 
-    def tensor(self, name: str) -> np.ndarray:
-        """One tensor of the step, float32."""
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one tensor of the step."""
+        place, shape = self._place(name), self._reader.info(name).dims
+        return tuple(len(range(*part.indices(size))) for part, size in zip(place, shape, strict=True))
+
+    def tensor(self, name: str, index: tuple[int | slice, ...] = ()) -> np.ndarray:
+        """One tensor of the step, or `tensor[index]` of it for integers and slices without a step; float32."""
+        place = list(self._place(name))
+        if len(index) > len(place):
+            raise IndexError(f"{len(index)} indices for {len(place)} dimensions")
+        for axis, (part, size) in enumerate(zip(index, self.shape(name), strict=False)):
+            start = place[axis].start or 0
+            if isinstance(part, slice):
+                first, last, _ = part.indices(size)
+                place[axis] = slice(start + first, start + max(first, last))
+            elif 0 <= part < size:
+                place[axis] = start + part
+            else:
+                raise IndexError(f"index {part} is out of bounds for axis {axis} with size {size}")
+        return self._reader.tensor(name, tuple(place))
+
+    def _place(self, name: str) -> tuple[Any, ...]:
+        """A slice for each axis of the stored tensor."""
         if name not in self._places:
             raise TraceNotFoundError(f"Step {self._small['step']} has no tensor {name!r}; `names()` lists them.")
-        return self._reader.tensor(name, self._places[name])
+        place = self._places[name]
+        return (*place, *[slice(None)] * (len(self._reader.info(name).dims) - len(place)))
 
     def __getitem__(self, key: str) -> Any:
         if key in self._small:

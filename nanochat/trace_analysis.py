@@ -1,49 +1,71 @@
 """The analysis of a trace that carries none: of older files and of other programs' files."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nanochat.analysis import analyze
-from nanochat.checkpoint_files import config_problem
 from nanochat.eras import ERAS
-from nanochat.gpt import GPTConfig
+from nanochat.errors import CancelledError
+from nanochat.gpt_config import GPTConfig, config_problem
+from nanochat.logit_statistics import logits_analysis
 from nanochat.trace import Trace
 from nanochat.trace_tensors import document_tokens
 
 LARGEST_VOCABULARY = 1 << 31
 
 
-def recompute_analysis(trace: Trace, token_text: Callable[[int], str]) -> dict[str, Any]:
+def recompute_analysis(
+    trace: Trace, token_text: Callable[[int], str], cancel: threading.Event | None = None
+) -> dict[str, Any]:
     """The analysis of a trace that carries none, from its tensors, read one at a time.
 
     Tensors that do not fit the trace's tokens or its model are left out; a token id that the tokenizer does not have is
     shown as `<id>`.
 
     Raises:
-        TraceUnreadableError: a tensor's bytes are damaged.
+        TraceUnreadableError: a tensor's bytes are damaged. CancelledError: `cancel` was set.
     """
+    tokens, prompt_length, config = _terms(trace)
+    return analyze(
+        _FittingTensors(trace, tokens, prompt_length, config, cancel),
+        tokens=tokens,
+        prompt_length=prompt_length,
+        windows=None if config is None else config.windows(),
+        token_text=_forgiving(token_text),
+        vocab_size=None if config is None else config.vocab_size,
+    )
+
+
+def recompute_logits(
+    trace: Trace, token_text: Callable[[int], str], cancel: threading.Event | None = None
+) -> dict[str, Any]:
+    """The `logits` of `recompute_analysis` alone. Errors as there."""
+    tokens, prompt_length, config = _terms(trace)
+    tensors = _FittingTensors(trace, tokens, prompt_length, config, cancel)
+    vocab_size = None if config is None else config.vocab_size
+    return logits_analysis(tensors, np.asarray(tokens, np.int64), prompt_length, _forgiving(token_text), vocab_size)
+
+
+def _terms(trace: Trace) -> tuple[list[int], int, GPTConfig | None]:
+    """A trace's token ids, how many of them are the prompt's, and its model, as far as it says."""
     prompt, generated = document_tokens(trace.document)
     if not all(0 <= token < LARGEST_VOCABULARY for token in prompt + generated):
         prompt, generated = [], []
-    config = _model_config(trace.document)
+    return prompt + generated, len(prompt), _model_config(trace.document)
 
+
+def _forgiving(token_text: Callable[[int], str]) -> Callable[[int], str]:
     def text(token: int) -> str:
         try:
             return token_text(token)
         except (KeyError, OverflowError):
             return f"<{token}>"
 
-    return analyze(
-        _FittingTensors(trace, prompt, generated, None if config is None else config.n_layer),
-        tokens=prompt + generated,
-        prompt_length=len(prompt),
-        windows=None if config is None else config.windows(),
-        token_text=text,
-        vocab_size=None if config is None else config.vocab_size,
-    )
+    return text
 
 
 def _model_config(document: Mapping[str, Any]) -> GPTConfig | None:
@@ -58,17 +80,27 @@ def _model_config(document: Mapping[str, Any]) -> GPTConfig | None:
 class _FittingTensors(Mapping[str, np.ndarray]):
     """A trace's tensors, read on request, those only that have a row for each position of a layer that there is."""
 
-    def __init__(self, trace: Trace, prompt: list[int], generated: list[int], layers: int | None):
-        self.trace = trace
+    def __init__(
+        self,
+        trace: Trace,
+        tokens: list[int],
+        prompt_length: int,
+        config: GPTConfig | None,
+        cancel: threading.Event | None,
+    ):
+        self.trace, self.cancel = trace, cancel
+        layers = None if config is None else config.n_layer
         self.fitting = [
             name
             for name in trace.names()
-            if _fits(name, trace.shape(name), prompt, generated) and _has_layer(name, layers)
+            if _fits(name, trace.shape(name), tokens, prompt_length) and _has_layer(name, layers)
         ]
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.fitting:
             raise KeyError(name)
+        if self.cancel is not None and self.cancel.is_set():
+            raise CancelledError("Cancelled: the analysis was stopped.")
         return self.trace.tensor(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -78,12 +110,13 @@ class _FittingTensors(Mapping[str, np.ndarray]):
         return len(self.fitting)
 
 
-def _fits(name: str, shape: Sequence[int], prompt: list[int], generated: list[int]) -> bool:
-    positions = len(prompt) + max(len(generated), 1) - 1
+def _fits(name: str, shape: Sequence[int], tokens: list[int], prompt_length: int) -> bool:
+    generated = len(tokens) - prompt_length
+    positions = prompt_length + max(generated, 1) - 1
     if name.startswith("attention_weights."):
         return len(shape) == 4 and shape[0] == 1 and shape[2] == shape[3] == positions
     if name == "output_logits":
-        rows, largest = (positions, len(generated)), max(prompt + generated, default=-1)
+        rows, largest = (positions, generated), max(tokens, default=-1)
         return len(shape) == 3 and shape[0] == 1 and shape[1] in rows and largest < shape[2]
     least = 2 if name.startswith("output_logits.") else 3
     return len(shape) >= least and shape[0] == 1 and shape[1] == positions

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 
 from nanochat import attention, checkpoint_manager, gpt
-from nanochat.checkpoint_files import SIZES
 from nanochat.checkpoint_manager import (
     build_model,
     load_model,
@@ -27,6 +26,7 @@ from nanochat.errors import (
     SettingInvalidError,
     TokenizerInvalidError,
 )
+from nanochat.gpt_config import SIZES
 from tests.checkpoints import (
     Bomb,
     assert_bomb_works,

@@ -225,6 +225,28 @@ def test_a_step_has_its_groups_as_nested_arrays(trace):
     )
 
 
+part = st.integers(0, 3) | st.builds(slice, st.integers(0, 5), st.integers(0, 5)) | st.just(slice(None))
+
+
+@given(st.data(), st.integers(0, 3), st.lists(part, max_size=4).map(tuple))
+@settings(max_examples=200)
+def test_parts_of_a_steps_tensors_are_what_numpy_would_index(tmp_path_factory, data, step, index):
+    document, tensors = small_trace()
+    storage = TraceStorage(tmp_path_factory.mktemp("traces"), catalogue=":memory:")
+    with storage.open_trace(storage.create_trace(document, tensors, format="safetensors")) as trace:
+        view = trace.step(step)
+        name = data.draw(st.sampled_from(view.names()))
+        whole = view.tensor(name)
+        assert view.shape(name) == whole.shape
+        try:
+            expected = whole[index]
+        except IndexError:
+            with pytest.raises(IndexError):
+                view.tensor(name, index)
+        else:
+            np.testing.assert_array_equal(view.tensor(name, index), expected)
+
+
 @given(st.dictionaries(names, arrays(), min_size=1, max_size=4), st.text(), st.dictionaries(st.text(), st.text()))
 @settings(max_examples=60)
 def test_json_to_compact_and_back_keeps_document_and_values(tmp_path_factory, tensors, prompt, metadata):

@@ -1,13 +1,16 @@
 """Traces by other programs are analysed as far as they make sense, and never bring the analysis down."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nanochat.errors import CancelledError
 from nanochat.interpretability_engine import InterpretabilityEngine
+from nanochat.trace_analysis import recompute_analysis, recompute_logits
 from nanochat.trace_storage import TraceStorage
 from tests.models import golden_model
 
@@ -99,3 +102,19 @@ def test_layers_beyond_the_models_are_left_out(engine: InterpretabilityEngine) -
     tokens = {"input_tokens": PROMPT, "output_tokens": [106, 107]}
     trace_id = write(engine, tokens=tokens, model={"era": "F", "config": config}, model_data=weights)
     assert list(engine.analyze_trace(trace_id)["analysis"]["attention"]["layer_stats"]) == ["0"]
+
+
+def test_the_logits_alone_are_those_of_the_whole_analysis(engine: InterpretabilityEngine) -> None:
+    result = engine.generate_and_capture("Two sailors", max_tokens=3, capture={"logits": "all"})
+    with engine.storage.open_trace(result["trace_id"]) as trace:
+        text = engine.tokenizer.token_text
+        assert recompute_logits(trace, text) == recompute_analysis(trace, text)["logits"]
+        assert len(recompute_logits(trace, text)["prompt"]["surprisal_per_token"]) == result["prompt_tokens"]
+
+
+@pytest.mark.parametrize("recompute", [recompute_analysis, recompute_logits])
+def test_a_cancelled_analysis_reads_no_more(engine: InterpretabilityEngine, recompute: Any) -> None:
+    cancel = threading.Event()
+    cancel.set()
+    with engine.storage.open_trace(write(engine)) as trace, pytest.raises(CancelledError):
+        recompute(trace, engine.tokenizer.token_text, cancel)
