@@ -107,7 +107,11 @@ async def in_thread(context: Context, function: Callable[..., Result], *argument
 
 
 async def finished(context: Context, future: concurrent.futures.Future[Result]) -> Result:
-    """The result of work on the model thread; cancelling sets `context.cancel` and waits until the work has stopped."""
+    """The result of work on the model thread.
+
+    Cancelling sets `context.cancel` and waits until the work has stopped: with CANCELLED as a rule, with its result
+    where it was past the point of no return.
+    """
     wrapped = asyncio.wrap_future(future)
     try:
         return await asyncio.shield(wrapped)
@@ -115,6 +119,4 @@ async def finished(context: Context, future: concurrent.futures.Future[Result]) 
         context.cancel.set()
         future.cancel()  # a job that waits ends at once
         await asyncio.wait([wrapped])
-        if not wrapped.cancelled():
-            wrapped.exception()  # taken note of: it is most likely CANCELLED
-        raise
+        return wrapped.result()

@@ -62,7 +62,7 @@ class ModelFolder:
     """One model and its steps, lowest first; `source` and `tag` name it when it is to be loaded."""
 
     source: str
-    tag: str | None
+    tag: str
     steps: tuple[int, ...]
     path: Path
 
@@ -86,9 +86,8 @@ def list_models(base_dir: Path) -> list[ModelFolder]:
 
 def _model_folder(checkpoints: list[Checkpoint]) -> ModelFolder:
     first, folder = checkpoints[0], checkpoints[0].weights.parent
-    named = first.source != "folder"
-    steps = sorted(checkpoint.step for checkpoint in checkpoints)
-    return ModelFolder(first.source if named else str(folder), first.tag if named else None, tuple(steps), folder)
+    source = str(folder) if first.source == "folder" else first.source
+    return ModelFolder(source, first.tag, tuple(sorted(checkpoint.step for checkpoint in checkpoints)), folder)
 
 
 def default_source(base_dir: Path) -> str | None:

@@ -356,7 +356,7 @@ def test_models_are_listed_as_they_are_to_be_named(tmp_path):
         ("rl", "first/d4", (3,)),
         ("base", "d12", (10,)),
         ("base", "d4", (5, 10, 20)),
-        (str(loose), None, (7,)),
+        (str(loose), "loose", (7,)),
         ("demo", "demo", (0,)),
     ]
     for model in list_models(tmp_path):

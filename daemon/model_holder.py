@@ -1,0 +1,262 @@
+"""Which model the daemon holds: loading it once, switching while it runs, saying how it stands."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from daemon.jobs import Job, Worker
+from nanochat.base_dir import get_base_dir
+from nanochat.checkpoints import SOURCES, default_source
+from nanochat.errors import NanoscopeError
+from protocol.errors import RpcError
+from protocol.types import ModelInfo
+
+if TYPE_CHECKING:
+    from daemon.settings import Settings
+    from nanochat.gpt import GPT
+    from nanochat.tokenizer import RustBPETokenizer
+
+SMALL_MODEL = 16_000_000  # parameters up to which torch computes on one thread
+TORCH_LIBRARIES = {"libtorch_global_deps.so": True, "libtorch_python.so": False}  # whether their symbols are global
+log = logging.getLogger("nanoscope.model")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A model that is whole and ready, with its tokenizer."""
+
+    model: GPT
+    tokenizer: RustBPETokenizer
+    info: ModelInfo
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which checkpoint, and how it is to compute; None: chosen on loading."""
+
+    source: str | None = None
+    tag: str | None = None
+    step: int | None = None
+    era: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+
+    def __str__(self) -> str:
+        named = (self.source or "the most useful checkpoint", self.tag, self.step is not None and f"step {self.step}")
+        return " ".join(part for part in named if part)
+
+
+class ModelHolder:
+    """The model of all sessions. `held` and `load` are for the worker's thread alone, the rest for any.
+
+    Args:
+        settings: which model to load first.
+        worker: the thread that torch runs on.
+        changed: told of every change, on the worker's thread.
+    """
+
+    def __init__(self, settings: Settings, worker: Worker, changed: Callable[[ModelInfo], None]):
+        chosen = (settings.source, settings.model_tag, settings.step, settings.era, settings.device, settings.dtype)
+        self.first = Wish(*chosen)
+        self._worker, self._changed = worker, changed
+        self._info = ModelInfo(state="unloaded")
+        self._held: Held | None = None
+        self._error: RpcError | None = None
+        self._starting = threading.Lock()
+        self._loading: Job[None] | None = None
+        self._threads: int | None = None  # torch's own choice
+
+    def describe(self) -> ModelInfo:
+        """What is held, or why nothing is."""
+        return self._info
+
+    def tokenizer(self) -> RustBPETokenizer | None:
+        """The held model's, for any thread; None while none is held."""
+        return self._held.tokenizer if self._held else None
+
+    def load_soon(self) -> None:
+        """Load the first model before anything else, unless it is loaded or about to be; after a failure again."""
+        with self._starting, suppress(RpcError):  # SHUTTING_DOWN
+            waiting = self._loading is not None and not self._loading.done()
+            if self._held is None and not waiting:
+                self._loading = self._worker.submit(self, self._load_first, threading.Event(), urgent=True)
+
+    def held(self) -> Held:
+        """The model to work with; loads it if need be.
+
+        Raises:
+            RpcError: MODEL_NOT_LOADED, CHECKPOINT_INVALID, SETTING_INVALID: it could not be loaded.
+        """
+        if self._held is None and self._error is None:
+            self._load_first(threading.Event())
+        if self._held is None:
+            assert self._error is not None
+            raise RpcError(self._error.name, self._error.message)
+        return self._held
+
+    def load(self, wish: Wish, cancelled: threading.Event) -> ModelInfo:
+        """Switch to another model: the one held stays until the new one is whole, and for good if that fails.
+
+        Raises:
+            RpcError: MODEL_NOT_LOADED, CHECKPOINT_INVALID, SETTING_INVALID; CANCELLED: the new one was not taken.
+        """
+        before = self._info
+        self._tell(msgspec.structs.replace(before, state="loading", note=f"Loading {wish}.", error=None))
+        try:
+            held = self._read(wish)
+            if cancelled.is_set():
+                raise RpcError("CANCELLED", f"Cancelled: {wish} was not taken.")
+        except BaseException as error:
+            known = isinstance(error, RpcError)
+            self._failed(before, error if known else RpcError("INTERNAL_ERROR", f"Loading {wish} ended: {error!r}."))
+            raise
+        switched = self._held is not None
+        self._held, self._error = held, None
+        if switched:
+            _free_memory()
+        self._tell(held.info)
+        return held.info
+
+    def _load_first(self, cancelled: threading.Event) -> None:
+        if self._held is None:  # a client may have asked for another meanwhile
+            with suppress(RpcError):  # kept: whoever needs the model is told
+                self.load(self.first, cancelled)
+
+    def _failed(self, before: ModelInfo, error: RpcError) -> None:
+        if self._held is None and error.name != "CANCELLED":
+            self._error, before = error, ModelInfo(state="failed", error=f"{error.name}: {error.message}")
+        self._tell(before)
+
+    def _read(self, wish: Wish) -> Held:
+        """Load a checkpoint, whatever goes wrong as an RpcError."""
+        try:
+            source, note = _source_of(wish)
+            self._prepare_torch()
+            return self._load_checkpoint(source, wish, note)
+        except NanoscopeError as error:
+            raise RpcError(error.code, str(error)) from error
+        except RpcError:
+            raise
+        except ImportError as error:
+            raise RpcError(
+                "MODEL_NOT_LOADED", f"torch cannot be imported ({error}): install it, then try again."
+            ) from error
+        except Exception as error:
+            log.exception("Loading %s failed", wish)
+            raise RpcError(
+                "INTERNAL_ERROR", f"Loading {wish} failed for a reason of the daemon's own; `nanoscope logs` has it."
+            ) from error
+
+    def _load_checkpoint(self, source: str, wish: Wish, note: str | None) -> Held:
+        import torch
+
+        from nanochat.checkpoint_manager import load_model
+
+        more = {"model_tag": wish.tag, "step": wish.step, "era": wish.era, "dtype": wish.dtype}
+        model, tokenizer, _ = load_model(source, wish.device, "eval", **more)
+        small = model.num_parameters() <= SMALL_MODEL
+        torch.set_num_threads(1 if small else self._threads or torch.get_num_threads())
+        return Held(model, tokenizer, _info_of(model, note))
+
+    def _prepare_torch(self) -> None:
+        """Import torch, which takes one to two seconds, without holding up the event loop."""
+        if self._threads is not None:
+            return
+        with nullcontext() if "torch" in sys.modules else _no_garbage_collection():
+            _load_torch_libraries()
+            import torch
+
+            import nanochat.interpretability_engine  # noqa: F401  what the first generation needs as well
+        self._threads = torch.get_num_threads()
+
+    def _tell(self, info: ModelInfo) -> None:
+        self._info = info
+        self._changed(info)
+
+
+def _source_of(wish: Wish) -> tuple[str, str | None]:
+    """Where to load from, and a note where the choice was ours."""
+    source = wish.source
+    if source is None:
+        base_dir = get_base_dir()
+        # A wish for one checkpoint: say that it is not there rather than take another.
+        source = default_source(base_dir) or ("demo" if wish.tag is None and wish.step is None else "sft")
+        if source == "demo":
+            return source, f"The built-in demo model: there is no nanochat checkpoint in {base_dir}."
+    elif source not in (*SOURCES, "demo") and not Path(source).expanduser().is_absolute():
+        raise RpcError(
+            "SETTING_INVALID",
+            f"source={source!r}: use {', '.join(SOURCES)}, demo, or a folder's whole path, since the daemon runs in "
+            "another folder than you.",
+        )
+    return source, None
+
+
+def _info_of(model: GPT, note: str | None) -> ModelInfo:
+    config, provenance = model.config, model.provenance
+    return ModelInfo(
+        state="ready",
+        source=provenance["source"],
+        tag=provenance["tag"],
+        step=provenance["step"],
+        era=config.era,
+        path=provenance["path"],
+        parameters=model.num_parameters(),
+        layers=config.n_layer,
+        heads=config.n_head,
+        context=config.max_positions,
+        device=str(model.get_device()),
+        dtype=str(model.dtype).removeprefix("torch."),
+        note=note,
+    )
+
+
+def _free_memory() -> None:
+    """Give back what the model before took."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """No collection while modules are imported, nor of them later: one of torch's 170,000 objects takes 80 ms."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _load_torch_libraries() -> None:
+    """Load torch's shared libraries before it is imported, which holds the interpreter lock for 0.2 s while it does.
+
+    A function called through ctypes does not; where this does not work, the import does it.
+    """
+    spec = find_spec("torch")
+    if sys.platform != "linux" or "torch" in sys.modules or spec is None or spec.origin is None:
+        return
+    dlopen: Any = ctypes.CDLL(None).dlopen
+    dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+    for name, is_global in TORCH_LIBRARIES.items():
+        path = Path(spec.origin).parent / "lib" / name
+        dlopen(os.fsencode(path), os.RTLD_NOW | (os.RTLD_GLOBAL if is_global else os.RTLD_LOCAL))
