@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from nanochat.errors import (
 )
 from nanochat.generation_settings import GenerationSettings, check_unicode, checked_metadata
 from nanochat.gpt import GPT
-from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics
+from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace_analysis import recompute_analysis
@@ -46,6 +47,12 @@ class TokenEvent:
     position: int
     forced: bool
     surprisal: float | None
+    alternatives: Callable[[], list[dict[str, Any]]] = field(default=list, repr=False, compare=False)
+
+    @property
+    def top(self) -> list[dict[str, Any]]:
+        """The five likeliest tokens there, {token, text, logit, probability}; computed for those who ask."""
+        return self.alternatives()
 
 
 @dataclass
@@ -114,7 +121,7 @@ class InterpretabilityEngine:
             capture: narrows what is captured: layers, sites, logits, dtype.
             format: "json" or "safetensors"; None: the storage's own.
             on_token: called with each token as it comes.
-            cancel: set it to stop before the next token; nothing is saved then.
+            cancel: set it to stop before the next token, or before the trace is saved; nothing is saved then.
 
         Returns:
             trace_id, prompt, response, prompt_tokens and response_tokens (counts), metadata, summary, path, analysis
@@ -141,6 +148,7 @@ class InterpretabilityEngine:
         document["prompt"] = messages[-1]["content"] if messages else prompt
         document |= {"messages": messages} if messages else {}
         document["analysis"] = self._analysis(run, tensors, cancel)
+        _check(cancel)  # the last time: a trace that is being saved is saved
         analysed = time.perf_counter()
         document["generation"]["timings"]["analysis_seconds"] = round(analysed - started, 6)
         trace_id = self.storage.create_trace(
@@ -236,9 +244,11 @@ class InterpretabilityEngine:
         run.generated.append(token)
         run.sampled.append(step.masks[0])
         if on_token is not None:
-            position = len(run.prompt) + len(run.generated) - 1
-            surprisal = token_statistics(step.logits[0].cpu().numpy(), token)["surprisal"]
-            on_token(TokenEvent(token, self.tokenizer.token_text(token), position, not step.masks[0], surprisal))
+            position, text = len(run.prompt) + len(run.generated) - 1, self.tokenizer.token_text
+            logits = step.logits[0].cpu().numpy()
+            surprisal = token_statistics(logits, token)["surprisal"]
+            top = partial(top_tokens, logits, text)
+            on_token(TokenEvent(token, text(token), position, not step.masks[0], surprisal, top))
 
     def _document(
         self, run: _Run, settings: GenerationSettings, category: str, extra: dict[str, Any]
@@ -301,8 +311,7 @@ class InterpretabilityEngine:
             return None
         parts = []
         for start in range(0, len(run.prompt) - 1, PROMPT_ROWS):
-            if cancel is not None and cancel.is_set():
-                raise CancelledError("Cancelled: nothing was saved.")
+            _check(cancel)
             following = run.prompt[start + 1 : start + 1 + PROMPT_ROWS]
             logits = self.model.unembed(residual[0, start : start + len(following)])
             parts.append(logits_statistics(logits.cpu().numpy(), following, self.tokenizer.token_text))
@@ -316,6 +325,11 @@ def with_prompt_statistics(settings: CaptureSettings) -> CaptureSettings:
     if settings.logits is None or FINAL in settings.sites:
         return settings
     return replace(settings, sites=(*settings.sites, FINAL))
+
+
+def _check(cancel: threading.Event | None) -> None:
+    if cancel is not None and cancel.is_set():
+        raise CancelledError("Cancelled: nothing was saved.")
 
 
 def _as_array(value: Tensor) -> np.ndarray:

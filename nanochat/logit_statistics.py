@@ -90,6 +90,13 @@ def token_statistics(logits_row: np.ndarray, token: int) -> dict[str, float | No
     }
 
 
+def top_tokens(logits_row: np.ndarray, token_text: TokenText) -> list[dict[str, Any]]:
+    """The five likeliest at one position while it is generated, as in `logits_statistics`; logits_row is (vocab,)."""
+    row = np.asarray(logits_row, np.float64)
+    log_sum_exp, _ = _softmax_summary(row[None])
+    return _row_top_tokens(np.asarray(logits_row), row, log_sum_exp[0], token_text)
+
+
 @np.errstate(invalid="ignore")
 def top_logits_statistics(
     values: np.ndarray,

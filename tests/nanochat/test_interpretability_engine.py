@@ -131,6 +131,27 @@ def test_tokens_are_reported_as_they_come(engine: InterpretabilityEngine) -> Non
     )
 
 
+def test_a_tokens_alternatives_are_those_of_the_analysis(engine: InterpretabilityEngine) -> None:
+    tops: list[list[dict[str, Any]]] = []
+    result = engine.generate_and_capture(PROMPT, max_tokens=4, on_token=lambda event: tops.append(event.top))
+    for top, expected in zip(tops, result["analysis"]["logits"]["top_tokens_per_position"], strict=True):
+        assert [row["token"] for row in top] == [row["token"] for row in expected]
+        assert [row["text"] for row in top] == [row["text"] for row in expected]
+        assert [row["probability"] for row in top] == pytest.approx([row["probability"] for row in expected])
+    assert len(tops[0]) == 5
+
+
+def test_alternatives_nobody_asks_for_are_not_computed(
+    engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("nanochat.interpretability_engine.top_tokens", lambda *_: asked.append(1))
+    events: list[TokenEvent] = []
+    engine.generate_and_capture(PROMPT, max_tokens=2, on_token=events.append)
+    assert not asked
+    assert events[0].top is None and len(asked) == 1
+
+
 def test_the_prompts_own_surprisal_is_in_the_analysis(engine: InterpretabilityEngine) -> None:
     result = engine.generate_and_capture(PROMPT, max_tokens=2)
     tokens = engine.tokenizer.encode(PROMPT, prepend="<|bos|>")
@@ -240,6 +261,15 @@ def test_cancel_leaves_no_trace(engine: InterpretabilityEngine) -> None:
     cancel = threading.Event()
     with pytest.raises(CancelledError):
         engine.generate_and_capture(PROMPT, max_tokens=50, on_token=lambda event: cancel.set(), cancel=cancel)
+    assert files_of(engine) == []
+
+
+def test_cancel_after_the_last_token_still_leaves_no_trace(engine: InterpretabilityEngine) -> None:
+    cancel = threading.Event()
+    with pytest.raises(CancelledError):
+        engine.generate_and_capture(
+            PROMPT, max_tokens=1, capture={"logits": None}, on_token=lambda event: cancel.set(), cancel=cancel
+        )
     assert files_of(engine) == []
 
 
