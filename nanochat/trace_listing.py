@@ -191,16 +191,17 @@ class Listing:
     def _read(self, names: list[str], deadline: float) -> Iterable[_Read]:
         """Read files from the end of a list, taking them off it; settled ones are put into the catalogue as well."""
         batch: list[Row] = []
-        while names and time.monotonic() < deadline:
+        while names:  # at least one, so that every scan gets on
             read = self._read_one(names.pop())
-            if read is None:
-                continue
-            yield read
-            if read.settled:
-                batch.append(read.row)
+            if read is not None:
+                yield read
+                if read.settled:
+                    batch.append(read.row)
             if len(batch) >= _BATCH:
                 self.catalogue.put(self._identity, batch)
                 batch = []
+            if time.monotonic() >= deadline:
+                break
         self.catalogue.put(self._identity, batch)
 
     def _read_one(self, name: str) -> _Read | None:

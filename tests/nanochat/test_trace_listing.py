@@ -247,11 +247,15 @@ def test_a_scan_out_of_time_reads_the_newest_and_keeps_what_was_known(storage, m
     assert ([entry.trace_id for entry in entries], left) == (["t3", "t2"], 2)
     entries, left = storage.scan(10)
     assert (len(entries), left) == (4, 0)
-    write_json(storage.directory / "t0.json", older_document(prompt="after"))
+    for number in range(2):
+        write_json(storage.directory / f"t{number}.json", older_document(prompt="after"))
+        settle(storage.directory / f"t{number}.json", seconds=50 - number)
     entries, left = storage.scan(0)
-    assert [entry.prompt for entry in entries] == ["before"] * 4
+    assert {entry.trace_id: entry.prompt for entry in entries} == dict.fromkeys(("t0", "t2", "t3"), "before") | {
+        "t1": "after"
+    }
     assert left == 1
-    assert [entry.prompt for entry in storage.list_entries()].count("after") == 1
+    assert [entry.prompt for entry in storage.list_entries()].count("after") == 2
 
 
 def test_saving_and_deleting_do_not_wait_for_a_scan(storage, monkeypatch):
