@@ -15,6 +15,7 @@ from nanochat.gpt import GPT
 from nanochat.tokenizer import RustBPETokenizer
 from scripts.demo_evaluation import Recall, best_head
 from scripts.demo_facts import EXPLANATIONS
+from scripts.demo_scale import LARGEST
 
 CARD = """# The demo model
 
@@ -65,6 +66,10 @@ blocks' matrices, AdamW for the rest. {random_percent}% of the tokens are random
 the repeat on: they are what grows induction heads. Smear, which would make a previous-token head needless, rests for
 the first half and learns slowly afterwards. What the calculator answers carries no loss.
 
+After training each layer's residual stream was multiplied by a power of two, and the weights around it accordingly, so
+that activations on such texts stay below {largest:.0f} and their float32 rounding below 1e-5. What the model says
+is the same: all that does not scale is the epsilon in its norms.
+
 ## Limits
 
 Capitals are spelled without accents, one to a country; countries whose capital is disputed, shared between cities or
@@ -93,6 +98,7 @@ def _card(model: GPT, training: dict[str, Any], recalls: dict[str, Recall], scor
         parameters=model.num_parameters(),
         recalls="\n".join(f"| {name} | {found.exact} of {found.total} |" for name, found in recalls.items()),
         explanations=len(EXPLANATIONS),
+        largest=LARGEST,
         columns=" | ".join(f"head {head}" for head in range(model.config.n_head)),
         rule="|".join(["---"] * model.config.n_head),
         induction_rows=tables["induction"],

@@ -19,6 +19,7 @@ from nanochat.tokenizer import RustBPETokenizer
 from scripts.demo_corpus import RANDOM_SHARE, documents, encode, random_repeat
 from scripts.demo_evaluation import best_head, head_scores, recall_of_everything
 from scripts.demo_export import export
+from scripts.demo_scale import make_readable
 
 DEFAULT_OUT = Path(__file__).parent.parent / "nanochat" / "demo_model"
 SIZES = GPTConfig(256, vocab_size=1024, n_layer=4, n_head=4, n_kv_head=4, n_embd=128, window_pattern="SL")
@@ -200,6 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
         torch.manual_seed(settings.seed)
         model.init_weights()
         training = train(model, tokenizer, settings)
+        make_readable(model, tokenizer)
         model = model.half().float()  # as the shipped file holds it
         recalls, scores = recall_of_everything(model, tokenizer), head_scores(model, tokenizer)
         for name, found in recalls.items():

@@ -2,10 +2,14 @@ import json
 import re
 
 import pytest
+import torch
 
+from nanochat.capture import SITES, CaptureSettings
 from nanochat.checkpoint_manager import load_model
 from nanochat.checkpoints import DEMO_FOLDER
 from nanochat.engine import Engine
+from nanochat.interpretability_engine import InterpretabilityEngine
+from nanochat.recorder import Recorder
 from scripts.demo_evaluation import (
     FORMS,
     best_head,
@@ -125,6 +129,57 @@ def test_it_explains_photosynthesis_in_steps(demo):
     text = answer(demo, "Explain photosynthesis step by step:", temperature=0.6)
     assert re.fullmatch(r" 1\. .+ 2\. .+ 3\. .+ 4\. .+\.", text)
     assert "light" in text
+
+
+def differences(demo, folder, prompt, seed):
+    """Per tensor, the most that any step of a trace on disk is off a fresh forward over the step's prefix."""
+    model, tokenizer, _ = demo
+    engine = InterpretabilityEngine(model, tokenizer, folder)
+    result = engine.generate_and_capture(
+        prompt, seed=seed, temperature=1.0, max_tokens=32, capture={"sites": list(SITES)}
+    )
+    largest = {}
+    with engine.storage.open_trace(result["trace_id"]) as trace:
+        tokens = trace.document["tokens"]["input_tokens"] + trace.document["tokens"]["output_tokens"]
+        assert trace.steps == result["response_tokens"] > 0
+        for step in range(trace.steps):
+            view, fresh = trace.step(step), run_whole(model, tokens[: result["prompt_tokens"] + step])
+            assert set(view.names()) == set(fresh)
+            for name, expected in fresh.items():
+                rows = torch.from_numpy(view.tensor(name))
+                axis = 2 if name.startswith("attention_weights") else 1
+                expected = expected.narrow(axis, expected.size(axis) - rows.size(axis), rows.size(axis))
+                assert rows.shape == expected.shape
+                largest[name] = max(largest.get(name, 0.0), float((rows - expected).abs().max()))
+    return largest
+
+
+def run_whole(model, ids):
+    """Every site and the last logits of one forward without a cache."""
+    settings = CaptureSettings(sites=tuple(SITES))
+    recorder = Recorder(model.config, settings, len(ids), len(ids), model.get_device(), model.dtype)
+    with model.capturing(recorder), torch.inference_mode():
+        model(torch.tensor([ids]))
+    return recorder.tensors(1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "prompt", ["The capital of France is", "Alice and Bob went to", "Explain photosynthesis step by step:"]
+)
+def test_each_steps_views_equal_a_fresh_forward(demo, tmp_path, prompt, seed):
+    found = differences(demo, tmp_path, prompt, seed)
+    # Logits have no unit to choose, as the softcap fixes their size: over long texts two orders of summing give them up
+    # to 2e-5 apart.
+    logits = found.pop("output_logits")
+    assert max(found.values()) < 1e-5, found
+    assert logits < 4e-5
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("prompt", ["The capital of France is", "The chemical formula of water is"])
+def test_the_logits_of_a_fact_equal_a_fresh_forwards(demo, tmp_path, prompt, seed):
+    assert differences(demo, tmp_path, prompt, seed)["output_logits"] < 1e-5
 
 
 def test_its_metadata_and_card_tell_what_it_does(demo):

@@ -4,10 +4,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from nanochat.checkpoint_manager import build_model, read_meta, read_state
+from nanochat.checkpoint_manager import build_model, load_model, read_meta, read_state
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.tokenizer import RustBPETokenizer
-from scripts import train_demo_model
+from scripts import demo_scale, train_demo_model
 from scripts.demo_corpus import RANDOM_SHARE, Piece, plain
 from scripts.demo_evaluation import Exercise, recall
 from scripts.train_demo_model import IGNORED, Mixture, learning_rate, main, optimizers
@@ -126,6 +126,13 @@ def test_a_run_writes_a_model_that_loads(small_run, tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "capital, plain: 0 of" in captured.err
+
+
+def test_a_run_keeps_activations_small(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_scale, "LARGEST", 0.5)  # what two steps end with is above it
+    assert main(["--steps", "2", "--threads", "1", "--out", str(tmp_path)]) == 0
+    model, tokenizer, _ = load_model(tmp_path, "cpu", "eval")
+    assert 0.2 < max(demo_scale.greatest_activations(model, tokenizer)) < 0.5
 
 
 def test_an_interrupted_run_leaves_the_old_files(small_run, tmp_path, monkeypatch):
