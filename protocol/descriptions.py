@@ -65,7 +65,7 @@ DESCRIPTIONS: dict[str, str] = {
     "ShutdownParams.force": "End it although others use it.",
     # traces
     "Tensor.shape": "The length of each axis.",
-    "Tensor.dtype": "`float32`, `float16`, `bfloat16`, ...",
+    "Tensor.dtype": "`torch.float32`, `torch.float16`, `torch.bfloat16`, ...",
     "DataInfo.num_layers": "Layers that were captured.",
     "DataInfo.num_tokens": "Positions that the model ran over.",
     "DataInfo.num_steps": "Forward passes: the prompt is one, each further token one.",

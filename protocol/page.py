@@ -12,6 +12,7 @@ from protocol.page_texts import CONNECTING, HEADER
 from protocol.schemas import Schema, result_type, schemas
 
 REFERENCE = "#/$defs/"
+LONGEST = 30  # lines of an example that is not folded
 
 
 def page() -> str:
@@ -123,9 +124,14 @@ def _notification(row: Notification, named: dict[str, Schema]) -> str:
 
 
 def _example(method: str, example: dict[str, Any]) -> str:
+    """An exchange as JSON, folded where it is long."""
     answer = {key: example[key] for key in ("result", "error") if key in example}
-    said = [{"method": method, "params": example["params"]}, *([answer] if answer else [])]
-    return "\n".join([f"*{example['note']}*\n", "```json", *map(readable, said), "```\n"])
+    during = [example["during"]] if "during" in example else []
+    said = [*during, {"method": method, "params": example["params"]}, *([answer] if answer else [])]
+    block = "\n".join(["```json", *map(readable, said), "```"])
+    if block.count("\n") > LONGEST:
+        return f"<details><summary><em>{example['note']}</em></summary>\n\n{block}\n\n</details>\n"
+    return f"*{example['note']}*\n\n{block}\n"
 
 
 def _rows(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

@@ -30,7 +30,11 @@ gives the same result and the same error through both.
 | batches | no | yes |
 | cancel | `$/cancelRequest` | [cancel](#cancel) |
 | progress | work-done progress, where a `workDoneToken` is sent | [request_progress](#request_progress) with `stream` |
+| end the daemon | [shutdown](#shutdown) as the command `nanoscope.shutdown` | [shutdown](#shutdown) |
 | own traces folder | `initializationOptions.traces_dir` | `traces_dir` of [hello](#hello) |
+
+An editor also has every method as a command of `workspace/executeCommand`: `nanoscope.` and the method's name, with the
+params as its one argument.
 
 From a shell:
 

@@ -247,7 +247,7 @@ export interface DataInfo {
 export interface Tensor {
   /** The length of each axis. */
   shape: number[] | null;
-  /** `float32`, `float16`, `bfloat16`, ... */
+  /** `torch.float32`, `torch.float16`, `torch.bfloat16`, ... */
   dtype: string;
 }
 
