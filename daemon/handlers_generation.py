@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,6 +27,9 @@ from protocol.types import (
     NoParams,
 )
 
+if TYPE_CHECKING:
+    from daemon.trace_folders import TraceFolder
+
 
 @handles(GENERATE_AND_CAPTURE)
 async def generate_and_capture(context: Context, params: GenerateAndCaptureParams) -> GenerateAndCaptureResult:
@@ -34,7 +37,7 @@ async def generate_and_capture(context: Context, params: GenerateAndCaptureParam
     _check(params)
     hub, progress = context.hub, Progress(context, params.stream)
     hub.model.load_soon()
-    work = partial(_generate, context, params, progress)
+    work = partial(_generate, context, params, progress, hub.folder_of(context.session))
     job = hub.worker.submit(context.session, work, context.cancel, progress.position)
     try:
         return await finished(context, job)
@@ -52,13 +55,17 @@ def _check(params: GenerateAndCaptureParams) -> None:
 
 
 def _generate(
-    context: Context, params: GenerateAndCaptureParams, progress: Progress, cancelled: threading.Event
+    context: Context,
+    params: GenerateAndCaptureParams,
+    progress: Progress,
+    folder: TraceFolder,
+    cancelled: threading.Event,
 ) -> GenerateAndCaptureResult:
     """On the model thread."""
     from nanochat.interpretability_engine import InterpretabilityEngine
 
     held = context.hub.model.held()
-    engine = InterpretabilityEngine(held.model, held.tokenizer, context.hub.folder_of(context.session).storage)
+    engine = InterpretabilityEngine(held.model, held.tokenizer, folder.storage)
     text = TextStream(engine, params.max_tokens)
     arguments: dict[str, Any] = msgspec.to_builtins(params)
     del arguments["stream"]

@@ -100,7 +100,7 @@ class Worker:
         with self._changed:
             if self._closed:
                 raise RpcError("SHUTTING_DOWN", "The daemon is ending: connect again, which starts a new one.")
-            waiting = self.queued()
+            waiting = self.queued() - len(self._urgent)
             if waiting >= self.limit and not urgent:
                 raise RpcError(
                     "QUEUE_FULL",

@@ -112,12 +112,14 @@ def test_sessions_take_turns_and_each_keeps_its_order(worker: Worker) -> None:
 def test_urgent_work_goes_first_and_over_the_limit(worker: Worker) -> None:
     order: list[str] = []
     first, _ = busy(worker)
-    jobs = [add(worker, name, order, name) for name in range(worker.limit)]
+    jobs = [add(worker, name, order, name) for name in range(worker.limit - 1)]
     jobs.append(add(worker, "load", order, "load", urgent=True))
+    jobs.append(add(worker, "last", order, "last"))
+    jobs.append(add(worker, "reload", order, "reload", urgent=True))
     first.release.set()
     for job in jobs:
         job.result(SOON)
-    assert order == ["load", *range(worker.limit)]
+    assert order == ["load", "reload", *range(worker.limit - 1), "last"]
 
 
 def test_the_queue_is_bounded_and_says_how_many_wait(worker: Worker) -> None:
