@@ -17,6 +17,18 @@ from protocol.types import GenerationProgress, Params, RequestProgress
 CANCEL_SECONDS = 10.0  # for the reply of a request that was cancelled
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while a request was waited for, which was cancelled then.
+
+    Args:
+        reply: what it came to all the same; None if the daemon did not say in time.
+    """
+
+    def __init__(self, reply: Reply | None):
+        super().__init__()
+        self.reply = reply
+
+
 class Connection:
     """One connection: a lock for writing, a thread for reading."""
 
@@ -88,7 +100,7 @@ class Call:
         on_token: Callable[[GenerationProgress], None] | None = None,
         on_progress: Callable[[RequestProgress], None] | None = None,
     ) -> Any:
-        """Wait for the reply. An interruption (Ctrl-C) cancels the request and waits until the daemon has stopped it.
+        """Wait for the reply. Ctrl-C cancels the request, waits until the daemon has stopped it, and raises Interrupted.
 
         Args:
             timeout: seconds; None: no limit. When it is over, the request is cancelled.
@@ -106,10 +118,14 @@ class Call:
                         on_token(event)
                 elif on_progress is not None:
                     on_progress(event)
+        except TimeoutError:
+            self.cancel()
+            raise
         except BaseException as error:
             self.cancel()
-            if not isinstance(error, TimeoutError):
-                self._settle()
+            self._settle()
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(self._reply) from None
             raise
         assert self._reply is not None
         return self._reply.value()

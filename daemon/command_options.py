@@ -1,0 +1,154 @@
+"""What every command shares: the settings as options, a way to the daemon, and how a command fails."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon import trace_names
+from daemon.settings import MODEL_SETTINGS, TABLE, Row, Settings, load_settings
+from daemon.terminal_output import error, notice, waiting
+from nanochat.errors import NanoscopeError
+from protocol.errors import RpcError
+
+if TYPE_CHECKING:
+    from daemon.client import Client
+
+MODEL_FLAGS = MODEL_SETTINGS
+PLACE_FLAGS = ("traces_dir", "runtime_dir")
+ALL_FLAGS = tuple(TABLE)
+PANEL = "Daemon and model"
+TRACES, MODELS, DAEMON = "Traces", "Models", "The daemon"
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
+FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+METAVARS = {"step": "N", "era": "ERA", "idle_timeout": "SECONDS", "queue_limit": "N", "format": "FORMAT"}
+PATHS = ("traces_dir", "runtime_dir", "log_file")
+
+
+app = typer.Typer(
+    help="See inside a nanochat model while it writes; every generation is kept as a trace.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+Trace = Annotated[str, typer.Argument(help=trace_names.HELP, autocompletion=trace_names.complete, metavar="TRACE")]
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A command's way to the daemon.
+
+    Args:
+        flags: settings given on the command line.
+    """
+
+    flags: dict[str, str | None]
+
+    @cached_property
+    def loaded(self) -> tuple[Settings, dict[str, str]]:
+        """The settings, and where each came from."""
+        return load_settings(self.flags)
+
+    @property
+    def settings(self) -> Settings:
+        """As flags, environment and config.toml say."""
+        return self.loaded[0]
+
+    def client(self, *, model: bool = False) -> Client:
+        """A client, to be used in a `with`; the daemon is started if need be.
+
+        Args:
+            model: the daemon's model must be the one that the settings choose; else a running daemon's will do.
+        """
+        from daemon.client import Client
+        from daemon.connecting import connect_or_start
+
+        def connect() -> Any:
+            with waiting("reaching the daemon"):
+                return connect_or_start(self.settings if model else self._any_model(), "nanoscope")
+
+        return Client(self.settings, name="nanoscope", traces_dir=self.own_folder(), connect=connect)
+
+    def own_folder(self) -> str | None:
+        """The traces folder that was asked for here; None: the daemon's own will do."""
+        origin = self.loaded[1]["traces_dir"]
+        return str(self.settings.traces_dir) if origin == "flag" or origin.startswith("environment") else None
+
+    def _any_model(self) -> Settings:
+        """The settings without a wish for a model, where a daemon runs: it is not ended for a listing."""
+        from daemon.connecting import answers
+        from daemon.run_folder import private_folder
+
+        if not answers(private_folder(self.settings.runtime_dir)):
+            return self.settings
+        return replace(self.settings, **dict.fromkeys(MODEL_SETTINGS))
+
+
+def command(
+    name: str,
+    *,
+    panel: str,
+    flags: Iterable[str] = (*PLACE_FLAGS, *MODEL_FLAGS),
+    **more: Any,
+) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Make a function a command: its first parameter is the Daemon, the rest are options and arguments.
+
+    Args:
+        flags: the settings that it takes as options.
+        more: for typer.
+    """
+    rows = [TABLE[flag] for flag in flags]
+
+    def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        parameters = [*own, *map(_option, rows)]
+
+        def run(**values: Any) -> None:
+            given = {row.name: values.pop(row.name) for row in rows}
+            raise typer.Exit(guarded(lambda: function(Daemon(given), **values)))
+
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__doc__, run.__name__ = function.__doc__, function.__name__
+        app.command(name, rich_help_panel=panel, **more)(run)
+        return function
+
+    return register
+
+
+def _option(row: Row) -> inspect.Parameter:
+    metavar = "PATH" if row.name in PATHS else METAVARS.get(row.name, row.name.rpartition("_")[2].upper())
+    option = typer.Option(row.flag, help=row.meaning, metavar=metavar, show_default=False, rich_help_panel=PANEL)
+    return inspect.Parameter(
+        row.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+    )
+
+
+def guarded(work: Callable[[], int | None]) -> int:
+    """The exit status of a command: its own, or what the error that it ended with stands for."""
+    try:
+        status = work() or 0
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        notice(("\n" if sys.stderr.isatty() else "") + "Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except (RpcError, NanoscopeError, OSError) as problem:
+        error(str(problem))
+        return FAILED
+
+
+def misused(message: str) -> typer.BadParameter:
+    """The error of options that do not fit together: exit status 2."""
+    return typer.BadParameter(message)

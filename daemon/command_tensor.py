@@ -1,0 +1,109 @@
+"""`nanoscope tensor`: numbers of a trace, shown, piped or saved as .npy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon import trace_names
+from daemon.command_options import MODEL_FLAGS, PLACE_FLAGS, TRACES, Daemon, Json, Trace, command, misused
+from daemon.terminal_output import notice, output, print_json, say, styled
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FLAGS = tuple(flag for flag in (*PLACE_FLAGS, *MODEL_FLAGS) if flag != "step")  # here it is a step of generation
+DIGITS = 9  # of a float32, which give it back exactly
+EDGE = 3  # rows and columns shown at each end of a large tensor
+
+
+@command("tensor", panel=TRACES, flags=FLAGS)
+def tensor(
+    daemon: Daemon,
+    trace: Trace,
+    name: Annotated[str, typer.Argument(help="As `summary` lists it, or without its layer.", show_default=False)],
+    *,
+    layer: Annotated[int | None, typer.Option(min=0, show_default=False)] = None,
+    head: Annotated[int | None, typer.Option(min=0, show_default=False)] = None,
+    step: Annotated[
+        int | None, typer.Option(min=0, help="The rows of one generation step.", show_default=False)
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option(metavar="A:B", help="From A up to, not including, B.", show_default=False)
+    ] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A:B", help="The same.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save it as .npy, for numpy.load.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """A tensor of a trace, or a part of it.
+
+    In a pipe: a line per row, its numbers parted by tabs, exact to the last bit of a float32.
+    """
+    from daemon.client_core import array_of
+    from protocol.types import GetTensorParams
+
+    with daemon.client() as client:
+        params = GetTensorParams(
+            trace_id=trace_names.find(client, trace),
+            name=name,
+            layer=layer,
+            head=head,
+            step=step,
+            rows=_span(rows, "--rows"),
+            columns=_span(columns, "--columns"),
+            encoding="json" if as_json else "base64",
+        )
+        result = client.call("get_tensor", params)
+    if as_json:
+        print_json(result)
+        return 0
+    array = array_of(result)
+    if out is not None:
+        _save(array, out)
+    elif sys.stdout.isatty():
+        _show(array, result.dtype)
+    else:
+        for line in array.reshape(-1, array.shape[-1] if array.ndim else 1):
+            say("\t".join(f"{value:.{DIGITS}g}" for value in line))
+    return 0
+
+
+def _span(text: str | None, flag: str) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    start, colon, stop = text.partition(":")
+    if not colon or not (start or "0").isdecimal() or not stop.isdecimal():
+        raise misused(f"{flag} {text!r} is not A:B, such as 0:10.")
+    return int(start or 0), int(stop)
+
+
+def _save(array: np.ndarray, path: Path) -> None:
+    import numpy as np
+
+    with open(path, "wb") as file:
+        np.save(file, array)
+    notice(f"{path}: {_shape(array)} of {array.dtype}", "dim")
+
+
+def _show(array: np.ndarray, dtype: str) -> None:
+    import numpy as np
+
+    output().print(styled(f"{_shape(array)} of {dtype}", "bold"))
+    shown = np.array2string(array, max_line_width=output().width, precision=4, suppress_small=True, edgeitems=EDGE)
+    output().print(shown, soft_wrap=True)
+    if array.size:
+        finite = array[np.isfinite(array)]
+        if finite.size:
+            output().print(
+                styled(f"mean {finite.mean():.4g}, from {finite.min():.4g} to {finite.max():.4g}", "dim"),
+                soft_wrap=True,
+            )
+
+
+def _shape(array: np.ndarray) -> str:
+    return " × ".join(map(str, array.shape)) or "1"

@@ -1,0 +1,315 @@
+"""Commands that read traces: list, show, analyze, summary, tokens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon import trace_names
+from daemon.command_options import TRACES, Daemon, Json, Trace, command, misused
+from daemon.terminal_output import Column, notice, output, print_facts, print_json, print_rows, styled
+from nanochat.text import human_size, one_line, share, short_number
+
+if TYPE_CHECKING:
+    from daemon.client import Client
+    from protocol.types import ListTracesResult, TraceRow
+
+PAGE = 1000
+SCREEN = 20  # traces that `list` shows in a terminal
+
+
+@command("list", panel=TRACES)
+def list_traces(
+    daemon: Daemon,
+    *,
+    category: Annotated[str | None, typer.Option(help="Those of one category.", show_default=False)] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Those with a text in prompt, response or id.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            "-n",
+            min=0,
+            metavar="N",
+            help="At most so many; 0: all.",
+            show_default=f"{SCREEN}, all in a pipe",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """The traces, newest first.
+
+    In a pipe: a line for each with id, category, tokens, bytes, format, prompt, response, and why it cannot be read,
+    parted by tabs.
+    """
+    from protocol.types import ListTracesParams
+
+    if limit is None:
+        limit = SCREEN if sys.stdout.isatty() and not as_json else 0
+    with daemon.client() as client:
+        result = _listing(client, ListTracesParams(category=category, text=text, limit=PAGE), limit)
+        folder = client.greeting.traces_dir
+    if as_json:
+        print_json(result)
+        return 0
+    numbered = category is None and text is None
+    if sys.stdout.isatty():
+        _print_table(result, numbered)
+    else:
+        print_rows((), map(_fields, result.traces))
+    if not result.traces:
+        matching = "that fit " if not numbered else ""
+        notice(f"No traces {matching}in {folder}.", "dim")
+    return 0
+
+
+def _listing(client: Client, params: Any, limit: int) -> ListTracesResult:
+    """As many pages as it takes."""
+    from msgspec.structs import replace
+
+    traces: list[TraceRow] = []
+    while True:
+        wanted = min(PAGE, limit - len(traces)) if limit else PAGE
+        page = client.call("list_traces", replace(params, limit=wanted))
+        traces += page.traces
+        if page.cursor is None or len(traces) == limit:
+            return replace(page, traces=traces)
+        params = replace(params, cursor=page.cursor)
+
+
+def _fields(row: TraceRow) -> tuple[str, ...]:
+    return (
+        row.trace_id,
+        row.category or "",
+        f"{row.prompt_tokens}+{row.response_tokens}",
+        str(row.size),
+        row.format,
+        one_line(row.prompt),
+        one_line(row.response),
+        one_line(row.reason),
+    )
+
+
+def _print_table(result: ListTracesResult, numbered: bool) -> None:
+    """One line a trace, as wide as the terminal; the text gives way."""
+    rows = result.traces
+    categories = any(row.category for row in rows)
+    columns = [
+        *([Column("@", "right")] if numbered else []),
+        Column("trace"),
+        *([Column("category", gives_way=True)] if categories else []),
+        Column("tokens", "right"),
+        Column("size", "right"),
+        Column("prompt and response", gives_way=True),
+    ]
+    cells = [
+        [
+            *([str(number)] if numbered else []),
+            row.trace_id,
+            *([one_line(row.category or "")] if categories else []),
+            f"{row.prompt_tokens}+{row.response_tokens}" if row.readable else "",
+            human_size(row.size),
+            _text_of(row),
+        ]
+        for number, row in enumerate(rows, 1)
+    ]
+    more = result.total - len(rows)
+    print_rows(columns, cells, caption=f"{more} more; --limit 0 shows all" if more else "")
+
+
+def _text_of(row: TraceRow) -> Any:
+    from rich.text import Text
+
+    if not row.readable:
+        return Text(f"unreadable: {one_line(row.reason)}", "red")
+    return Text.assemble((one_line(row.prompt), "dim"), one_line(row.response))
+
+
+@command("show", panel=TRACES)
+def show(
+    daemon: Daemon,
+    trace: Trace = "latest",
+    *,
+    head: Annotated[
+        str | None, typer.Option(metavar="LAYER.HEAD", help="The head to draw.", show_default="the most telling")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, metavar="N", help="Tokens in the logits table; 0: all.")] = 20,
+    as_json: Json = False,
+) -> int:
+    """A trace as a whole: its text, its tables, and one head as a heat map."""
+    from nanochat.report import report, trace_line, written
+
+    wish = _head(head)
+    with daemon.client() as client:
+        trace_id = trace_names.find(client, trace)
+        document = document_of(client, trace_id)
+        if as_json:
+            print_json(document)
+            return 0
+        place = next(row for row in client.list_traces(text=trace_id).traces if row.trace_id == trace_id)
+
+        def attention(layer: int, head: int) -> Any:
+            weights = client.tensor(trace_id, "attention_weights", layer=layer, head=head, dtype="float16")
+            return weights.astype("float32")
+
+        output().print(written(document), soft_wrap=True)
+        report(
+            document,
+            output(),
+            place=trace_line(Path(place.path), place.size),
+            attention=attention,
+            rows=rows,
+            wish=wish,
+        )
+    return 0
+
+
+def _head(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    layer, dot, head = text.partition(".")
+    if not (dot and layer.isdecimal() and head.isdecimal()):
+        raise misused(f"--head {text!r} is not LAYER.HEAD, such as 2.0.")
+    return int(layer), int(head)
+
+
+def document_of(client: Client, trace_id: str) -> dict[str, Any]:
+    """What a trace's own file has besides tensors, put together from the daemon's answers."""
+    import msgspec
+
+    calls = [client.start(method, {"trace_id": trace_id}) for method in ("get_summary", "get_tokens", "analyze_trace")]
+    summary, tokens, analysis = (msgspec.to_builtins(call.result(client.timeout)) for call in calls)
+    prompt = [row for row in tokens["tokens"] if not row["generated"]]
+    generated = [row for row in tokens["tokens"] if row["generated"]]
+    return summary | {
+        "tokens": {
+            "input_tokens": [row["id"] for row in prompt],
+            "output_tokens": [row["id"] for row in generated],
+            "input_text": [row["text"] for row in prompt],
+            "output_text": [row["text"] for row in generated],
+            "forced": [int(row["forced"]) for row in tokens["tokens"]],
+        },
+        "analysis": analysis["analysis"],
+    }
+
+
+@command("analyze", panel=TRACES)
+def analyze(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -> int:
+    """A trace's statistics, every attention head in a line of its own."""
+    with daemon.client() as client:
+        result = client.analyze_trace(trace_id=trace_names.find(client, trace))
+    if as_json:
+        print_json(result)
+        return 0
+    import msgspec
+
+    analysis = msgspec.to_builtins(result.analysis)
+    columns = [Column("layer", "right"), Column("head", "right"), Column("entropy", "right"), Column("norm", "right")]
+    columns += [Column(title, "right") for title in ("sparse", "previous", "duplicate", "induction", "sink")]
+    if sys.stdout.isatty():
+        output().print(styled(f"{result.trace_id}\n", "bold"), styled("Attention heads", "bold"))
+    print_rows(
+        columns,
+        _heads(analysis.get("attention")),
+        caption=("entropy in nats, norm: of an even spread, sparse: weights under 0.01, then how much of each role"),
+    )
+    from nanochat.report import has_layers
+    from nanochat.terminal import activations_table
+
+    if has_layers(analysis.get("activations")):
+        output().print("", activations_table(analysis["activations"]))
+    return 0
+
+
+def _heads(attention: dict[str, Any] | None) -> Iterator[list[str]]:
+    layers = sorted(attention["layer_stats"].items(), key=lambda item: int(item[0])) if attention else []
+    for layer, stats in layers:
+        for number, head in enumerate(stats.get("heads", ())):
+            yield [
+                layer,
+                str(number),
+                short_number(head.get("attention_entropy")),
+                share(head.get("attention_entropy_normalised")),
+                share(head.get("head_sparsity")),
+                *(short_number(head.get(role)) for role in ("previous_token", "duplicate_token", "induction", "sink")),
+            ]
+
+
+@command("summary", panel=TRACES)
+def summary(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -> int:
+    """What a trace holds: its metadata, its settings, its tensors."""
+    with daemon.client() as client:
+        result = client.get_summary(trace_id=trace_names.find(client, trace))
+    if as_json:
+        print_json(result)
+        return 0
+    info = result.data_info
+    facts = [
+        ("trace", result.trace_id),
+        ("time", result.timestamp),
+        ("category", result.category),
+        ("prompt", one_line(result.prompt)),
+        ("response", one_line(result.response)),
+        *_facts("model", result.model),
+        *_facts("generation", result.generation),
+        *_facts("metadata", result.metadata),
+        (
+            "holds",
+            f"{info.num_layers} layers, {info.num_tokens} tokens, {info.num_steps} steps"
+            + (", each step spelled out" if info.intermediate_steps else ""),
+        ),
+    ]
+    print_facts(facts)
+    output().print()
+    rows = [[name, " × ".join(map(str, tensor.shape or ["?"])), tensor.dtype] for name, tensor in info.tensors.items()]
+    print_rows([Column("tensor"), Column("shape"), Column("dtype")], rows)
+    return 0
+
+
+def _facts(name: str, value: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """A nested record as one line of `key value` pairs; records in it as further lines."""
+    plain = [f"{key} {item}" for key, item in (value or {}).items() if not isinstance(item, dict) and item is not None]
+    yield name, one_line(", ".join(plain))
+    for key, item in (value or {}).items():
+        if isinstance(item, dict):
+            yield from _facts(f"{name} {key}", item)
+
+
+@command("tokens", panel=TRACES)
+def tokens(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -> int:
+    """A trace's tokens: what each was, how surprising, and what else was likely.
+
+    In a pipe: position, id, text, g where generated and f where forced, bits, and the alternatives, parted by tabs.
+    """
+    with daemon.client() as client:
+        result = client.get_tokens(trace_id=trace_names.find(client, trace))
+    if as_json:
+        print_json(result)
+        return 0
+    columns = [Column("#", "right"), Column("id", "right"), Column("token"), Column(""), Column("bits", "right")]
+    print_rows([*columns, Column("likely there", gives_way=True)], map(_token, result.tokens))
+    return 0
+
+
+def _token(row: Any) -> list[Any]:
+    from nanochat.text import short_probability
+
+    flags = "g" * row.generated + "f" * row.forced
+    likely = "  ".join(f"{one_line(entry.text)} {short_probability(entry.probability or 0.0)}" for entry in row.top)
+    bits = short_number(row.surprisal)
+    if not sys.stdout.isatty():
+        return [str(row.position), str(row.id), one_line(row.text), flags, bits, likely]
+    from rich.text import Text
+
+    from nanochat.terminal import surprisal_style
+
+    return [
+        str(row.position), str(row.id), Text(one_line(row.text), "bold" if row.generated else ""), Text(flags, "dim"),
+        Text(bits, surprisal_style(row.surprisal)), Text(likely, "dim"),
+    ]  # fmt: skip
