@@ -215,7 +215,7 @@ class Alternative(Result):
 
 
 class Analysis(Result):
-    """The formulas are in docs/protocol.md's own words: attention, activations, and logits per generated token."""
+    """What is computed of attention, activations and logits."""
 
     attention: AttentionAnalysis | None = None
     activations: ActivationAnalysis | None = None
@@ -231,10 +231,7 @@ class AnalyzeTraceResult(Result):
 
 
 class GetTensorParams(Params):
-    """A tensor of a trace, or a part of it.
-
-    `name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0.
-    """
+    """`name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0."""
 
     trace_id: str
     name: str
@@ -252,7 +249,7 @@ class GetTensorResult(Result, omit_defaults=True):
 
     shape: list[int]
     dtype: str
-    data: Any
+    data: Annotated[Any, Meta(extra_json_schema={"anyOf": [{"type": "array"}, {"type": "string"}]})]
     minimum: float | None = None
     maximum: float | None = None
 
@@ -438,7 +435,7 @@ class CancelResult(Result):
 
 
 class ShutdownParams(Params):
-    """Ends the daemon. Without `force` it refuses while others use it."""
+    """Others are heeded unless `force` is set."""
 
     force: bool = False
 

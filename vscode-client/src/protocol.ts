@@ -319,7 +319,7 @@ export interface AnalyzeTraceResult {
   analysis: Analysis;
 }
 
-/** The formulas are in docs/protocol.md's own words: attention, activations, and logits per generated token. */
+/** What is computed of attention, activations and logits. */
 export interface Analysis {
   /** Of the attention weights that were captured. */
   attention?: AttentionAnalysis | null;
@@ -405,11 +405,7 @@ export interface SiteStatistics {
   sparsity: number | null;
 }
 
-/**
- * A tensor of a trace, or a part of it.
- *
- * `name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0.
- */
+/** `name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0. */
 export interface GetTensorParams {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
@@ -438,9 +434,7 @@ export interface GetTensorResult {
   /** The type of the values. */
   dtype: string;
   /** Nested lists, or base64 of the bytes, row by row, little endian. */
-  data: {
-    [k: string]: unknown;
-  };
+  data: unknown[] | string;
   /** Of uint8: what 0 stands for. */
   minimum?: number | null;
   /** Of uint8: what 255 stands for. */
@@ -667,7 +661,7 @@ export interface CancelResult {
   cancelled: boolean;
 }
 
-/** Ends the daemon. Without `force` it refuses while others use it. */
+/** Others are heeded unless `force` is set. */
 export interface ShutdownParams {
   /** End it although others use it. */
   force?: boolean;
