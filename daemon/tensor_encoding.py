@@ -87,9 +87,12 @@ def _as_bytes(array: np.ndarray, *, weights: bool) -> Encoded:
     if weights and minimum >= 0.0 and maximum <= 1.0:
         minimum, maximum = 0.0, 1.0
     scale = 255.0 / (maximum - minimum) if maximum > minimum else 0.0
-    with np.errstate(invalid="ignore"):
-        scaled = np.nan_to_num((values - minimum) * scale, nan=0.0, posinf=255.0, neginf=0.0)
-    return Encoded(_base64(np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)), "uint8", minimum, maximum)
+    flat, scaled = values.reshape(-1), np.empty(values.size, np.uint8)
+    for first in range(0, values.size, VALUES_AT_ONCE):
+        block = slice(first, first + VALUES_AT_ONCE)
+        limited = np.clip(np.nan_to_num(flat[block].astype(np.float64), nan=minimum), minimum, maximum)
+        scaled[block] = np.rint((limited - minimum) * scale)
+    return Encoded(_base64(scaled), "uint8", minimum, maximum)
 
 
 def _base64(values: np.ndarray) -> msgspec.Raw:
