@@ -62,7 +62,7 @@ async def serve_editor(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.S
             while len(protocol.session.calls) >= IN_FLIGHT_LIMIT and not hung_up(writer):
                 tasks = [call.task for call in protocol.session.calls.values() if call.task is not None]
                 await asyncio.wait(tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if outbox.closed:
+            if outbox.closed or len(protocol.session.calls) >= IN_FLIGHT_LIMIT:
                 break
     finally:
         try:
@@ -122,12 +122,17 @@ class EditorProtocol(PlainProtocol):
                 return
             request = read_request(value)
             if self._admits(request):
-                message = {"jsonrpc": "2.0", "method": request.method, "params": request.params}
-                self.handle_message(
-                    self.structure_message(message | ({"id": request.id} if request.wants_answer else {}))
-                )
+                self._take_request(request)
         except RpcError as error:
             self.respond(failure(id_of(value), error))
+
+    def _take_request(self, request: Request) -> None:
+        message = {"jsonrpc": "2.0", "method": request.method, "params": request.params}
+        if request.wants_answer:
+            self.handle_message(self.structure_message(message | {"id": request.id}))
+        else:
+            with contextlib.suppress(RpcError):  # params that do not fit: nobody waits to be told
+                self.handle_message(self.structure_message(message))
 
     def _admits(self, request: Request) -> bool:
         """Whether the moment is right for it; notifications at a wrong one are ignored, requests refused."""
