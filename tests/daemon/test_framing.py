@@ -1,5 +1,6 @@
 """Framing: the same messages however the bytes are cut, limits kept in bounded memory, and nothing that is not JSON."""
 
+import itertools
 import math
 
 import msgspec
@@ -34,7 +35,7 @@ def rest(frames: Frames) -> list[Found]:
 
 def cut(stream: bytes, at: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(stream) + 1) for place in at), len(stream)]
-    return [stream[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    return [stream[start:stop] for start, stop in itertools.pairwise(edges)]
 
 
 def test_lines_blank_lines_and_a_last_line_without_end() -> None:

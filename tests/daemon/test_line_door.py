@@ -1,4 +1,4 @@
-"""The line door: JSON-RPC 2.0 to the letter, many requests at once, and clients that come, stop and vanish as they like."""
+"""The line door: JSON-RPC 2.0 to the letter, many requests at once, and clients that stop and vanish as they like."""
 
 import asyncio
 import math
@@ -66,7 +66,7 @@ def test_an_id_comes_back_as_it_was(identifier: bytes) -> None:
     [
         (b"nonsense", (None, -32700, "PARSE_ERROR")),
         (b'{"jsonrpc":"2.0","id":1,"method":"get_summary","params":NaN}', (None, -32700, "PARSE_ERROR")),
-        (b'{"jsonrpc":"2.0","id":1,"method":"get_summary","params":{"trace_id":"\xff"}}', (None, -32700, "PARSE_ERROR")),
+        (b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"trace_id":"\xff"}}', (None, -32700, "PARSE_ERROR")),
         (b"[" * 200 + b"]" * 200, (None, -32700, "PARSE_ERROR")),
         (b"[]", (None, -32600, "INVALID_REQUEST")),
         (b"[" + b",".join([b"1"] * 1001) + b"]", (None, -32600, "INVALID_REQUEST")),
@@ -149,10 +149,10 @@ def test_answers_that_cannot_be_written_or_are_too_large_are_errors_of_their_own
         results = {
             "get_summary": {"x": object()},
             "get_tokens": "x" * (ANSWER_LIMIT + 1),
-            "get_status": [math.nan, "\ud800"],
+            "get_status": "\ud800",
+            "list_traces": {"a": math.nan, "b": [math.inf]},
         }
-        handlers = {name: lambda context, params, r=result: asyncio.sleep(0, r) for name, result in results.items()}
-        handlers["list_traces"] = lambda context, params: asyncio.sleep(0, {"a": math.nan, "b": [math.inf]})
+        handlers: Any = {name: lambda c, p, r=result: asyncio.sleep(0, r) for name, result in results.items()}
         async with daemon(handlers) as running:
             client = await running.line()
             assert error(await client.call(1, "get_summary", TRACE)) == (1, -32603, "INTERNAL_ERROR")
@@ -388,7 +388,7 @@ def test_notifications_go_out_as_lines_from_any_thread() -> None:
 
 
 JSON = some.recursive(
-    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False, allow_infinity=False) | some.text(max_size=8),
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(max_size=8),
     lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
