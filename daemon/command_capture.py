@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import msgspec
-import typer
 
 from daemon.command_options import INTERRUPTED, TRACES, Daemon, Json, command, misused
+from daemon.declarations import Argument, Option
 from daemon.terminal_output import notice, notices, output, print_json
 from protocol.types import Capture, GenerateAndCaptureParams, GenerateAndCaptureResult, Message
 
@@ -64,45 +64,35 @@ class LiveText:
 @command("capture", panel=TRACES)
 def capture(
     daemon: Daemon,
-    prompt: Annotated[
-        str, typer.Argument(help="What the model goes on from; - reads it from stdin.", show_default=False)
-    ],
+    prompt: Annotated[str, Argument(help="What the model goes on from; - reads it from stdin.")],
     *,
-    chat: Annotated[bool, typer.Option("--chat", help="Send it as a user's message to a chat model.")] = False,
-    category: Annotated[str | None, typer.Option(help="A name to find the trace by.", show_default=False)] = None,
+    chat: Annotated[bool, Option("--chat", help="Send it as a user's message to a chat model.")] = False,
+    category: Annotated[str | None, Option(metavar="NAME", help="A name to find the trace by.")] = None,
     metadata: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Kept with the trace; may be repeated.")
+        list[str] | None, Option(metavar="NAME=VALUE", help="Kept with the trace; may be repeated.")
     ] = None,
-    max_tokens: Annotated[int, typer.Option(min=0, metavar="N", help="Write at most so many.")] = DEFAULTS[
-        "max_tokens"
-    ],
+    max_tokens: Annotated[int, Option(min=0, metavar="N", help="Write at most so many.")] = DEFAULTS["max_tokens"],
     temperature: Annotated[
-        float, typer.Option("--temperature", "-t", min=0, help="0 always takes the likeliest.")
+        float, Option("--temperature", "-t", min=0, metavar="T", help="0 always takes the likeliest.")
     ] = DEFAULTS["temperature"],
     top_k: Annotated[
-        int, typer.Option("--top-k", "-k", min=0, help="Draw from the k likeliest; 0: from all.")
+        int, Option("--top-k", "-k", min=0, metavar="K", help="Draw from the K likeliest; 0: all.")
     ] = DEFAULTS["top_k"],
-    seed: Annotated[int, typer.Option(min=0, help="The same seed writes the same text.")] = DEFAULTS["seed"],
+    seed: Annotated[int, Option(min=0, metavar="N", help="The same seed writes the same text.")] = DEFAULTS["seed"],
     capture_steps: Annotated[
-        bool, typer.Option("--capture-steps", help="Spell out every generation step in a JSON trace.")
+        bool, Option("--capture-steps", help="Spell out every generation step in a JSON trace.")
     ] = False,
-    layers: Annotated[
-        str | None, typer.Option(metavar="0,1,...", help="Capture these layers alone.", show_default=False)
-    ] = None,
+    layers: Annotated[str | None, Option(metavar="0,1,...", help="Capture these layers alone.")] = None,
     sites: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME,...", help="Capture these sites alone, such as attention_weights.", show_default=False
-        ),
+        Option(metavar="NAME,...", help="Capture these sites alone, such as attention_weights."),
     ] = None,
     logits: Annotated[
         str | None,
-        typer.Option(metavar="generated|all|K|none", help="Which logits to keep.", show_default="generated"),
+        Option(metavar="generated|all|K|none", help="Which logits to keep.", default="generated"),
     ] = None,
-    format: Annotated[
-        Formats | None, typer.Option(help="How the trace is kept.", show_default="as the daemon is set")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the response alone, when it is whole.")] = False,
+    format: Annotated[Formats | None, Option(help="How the trace is kept.", default="as the daemon is set")] = None,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print the response alone, when it is whole.")] = False,
     as_json: Json = False,
 ) -> int:
     """Write with the model and keep a trace of it.

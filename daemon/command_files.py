@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+import click
 
 from daemon import trace_names
 from daemon.command_options import FAILED, TRACES, Daemon, Trace, command, misused
+from daemon.declarations import Argument, Option
 from daemon.terminal_output import error, notice, output, say
 from nanochat.text import human_size, one_line
 from protocol.errors import RpcError
@@ -31,15 +32,13 @@ def export(
     daemon: Daemon,
     trace: Trace,
     *,
-    to: Annotated[Formats, typer.Option(help="The format to write.", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to.", show_default="its id, in this folder")
-    ] = None,
-    steps: Annotated[bool, typer.Option("--steps", help="Spell out every generation step; JSON alone.")] = False,
+    to: Annotated[Formats, Option(help="The format to write.")],
+    out: Annotated[Path | None, Option(metavar="FILE", help="Where to.", default="its id, in this folder")] = None,
+    steps: Annotated[bool, Option("--steps", help="Spell out every generation step; JSON alone.")] = False,
     save_as: Annotated[
-        DTypes | None, typer.Option(help="The tensors' dtype; safetensors alone.", show_default="as they are")
+        DTypes | None, Option(help="The tensors' dtype; safetensors alone.", default="as they are")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it is there.")] = False,
+    force: Annotated[bool, Option("--force", "-f", help="Replace the file if it is there.")] = False,
 ) -> int:
     """Write a trace in either format, to keep or to hand on."""
     if steps and to != "json":
@@ -74,12 +73,10 @@ def delete(
     daemon: Daemon,
     traces: Annotated[
         list[str],
-        typer.Argument(
-            help=trace_names.HELP, autocompletion=trace_names.complete, metavar="TRACE...", show_default=False
-        ),
+        Argument(trace_names.HELP, "TRACE", trace_names.complete),
     ],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
     """Delete traces from the disk, after asking."""
     if not yes and not sys.stdin.isatty():
@@ -89,7 +86,7 @@ def delete(
         if not yes:
             listed = "\n".join(f"  {_described(client, trace_id)}" for trace_id in found)
             what = "this trace" if len(found) == 1 else f"these {len(found)} traces"
-            if not typer.confirm(f"{listed}\nDelete {what} from the disk?", err=True):
+            if not click.confirm(f"{listed}\nDelete {what} from the disk?", err=True):
                 notice("Nothing was deleted.")
                 return FAILED
         for trace_id in found:
@@ -121,7 +118,7 @@ def _text(row: Any) -> str:
 def watch(
     daemon: Daemon,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON value a change: added, changed, removed.")] = False,
+    as_json: Annotated[bool, Option("--json", help="One JSON value a change: added, changed, removed.")] = False,
 ) -> int:
     """A line for every trace that comes, changes or goes, until Ctrl-C.
 

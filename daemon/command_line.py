@@ -1,40 +1,89 @@
-"""`nanoscope`: its commands put together. typer makes options, help and completion of their types: said once."""
+"""`nanoscope`: its commands by name, each in a file that is imported when it is called for."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from importlib import import_module
 
-import typer
+import click
 
-from daemon import (  # importing them registers their commands
-    command_capture,
-    command_daemon,
-    command_files,
-    command_models,
-    command_tensor,
-    command_traces,
-)
-from daemon.command_options import app
-from daemon.terminal_output import prepare_streams, say
+from daemon.command_options import DAEMON, MODELS, REGISTERED, TRACES
+from daemon.declarations import CONTEXT, Command
+from daemon.terminal_output import prepare_streams
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
 
-COMMANDS = (command_capture, command_traces, command_tensor, command_files, command_models, command_daemon)
+FILES = {  # command to file, in the order of the help
+    "capture": "command_capture",
+    "list": "command_traces",
+    "show": "command_traces",
+    "analyze": "command_traces",
+    "summary": "command_traces",
+    "tokens": "command_traces",
+    "tensor": "command_tensor",
+    "watch": "command_files",
+    "export": "command_files",
+    "delete": "command_files",
+    "models": "command_models",
+    "load": "command_models",
+    "start": "command_daemon",
+    "stop": "command_daemon",
+    "status": "command_daemon",
+    "sessions": "command_daemon",
+    "logs": "command_daemon",
+    "doctor": "command_daemon",
+    "serve": "command_daemon",
+    "stdio": "command_daemon",
+}
+SUMMARY = 200  # characters of a command in the list of all
+VERSION = f"nanoscope {PACKAGE_VERSION}, protocol {PROTOCOL_VERSION}, Python {sys.version.split()[0]}"
+HELP = """See inside a nanochat model while it writes; every generation is kept as a trace.
+
+One daemon holds the model for all clients. It starts with the first command that needs it, and ends when nobody has
+used it for a while."""
 
 
-def _version(wanted: bool) -> None:
+class Commands(click.Group):
+    """All commands; the help shows them below their headings."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(FILES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Command | None:
+        if cmd_name in FILES:
+            import_module(f"daemon.{FILES[cmd_name]}")
+        return REGISTERED.get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = [command for name in FILES if (command := self.get_command(ctx, name)) is not None]
+        for panel in (TRACES, MODELS, DAEMON):
+            rows = [(row.name or "", row.get_short_help_str(SUMMARY)) for row in found if row.panel == panel]
+            with formatter.section(click.style(panel, bold=True)):
+                formatter.write_dl(rows)
+
+
+def _version(context: click.Context, param: click.Parameter, wanted: bool) -> None:
     if wanted:
-        say(f"nanoscope {PACKAGE_VERSION}, protocol {PROTOCOL_VERSION}, Python {sys.version.split()[0]}")
-        raise typer.Exit
+        click.echo(VERSION)
+        context.exit()
 
 
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the versions and end.")
-    ] = False,
-) -> None:
-    pass
+def _completion(context: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from daemon.completion import install, script
+
+        click.echo(install() if param.name == "install_completion" else script())
+        context.exit()
+
+
+OPTIONS = (
+    click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version,
+                 help="Print the versions and end."),
+    click.Option(["--install-completion"], is_flag=True, is_eager=True, expose_value=False, callback=_completion,
+                 help="Have the shell complete commands, options and traces (bash, zsh, fish)."),
+    click.Option(["--show-completion"], is_flag=True, is_eager=True, expose_value=False, callback=_completion,
+                 help="Print what the shell needs for that."),
+)  # fmt: skip
+app = Commands("nanoscope", help=HELP, params=list(OPTIONS), context_settings=CONTEXT, no_args_is_help=True)
 
 
 def main() -> int:

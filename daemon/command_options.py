@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import click
 
 from daemon import trace_names
+from daemon.declarations import Argument, Command, Option, make_command, parameters_of
 from daemon.settings import MODEL_SETTINGS, TABLE, Row, Settings, load_settings
 from daemon.terminal_output import error, notice, waiting
 from nanochat.errors import NanoscopeError
@@ -26,20 +27,14 @@ PLACE_FLAGS = ("traces_dir", "runtime_dir")
 ALL_FLAGS = tuple(TABLE)
 PANEL = "Daemon and model"
 TRACES, MODELS, DAEMON = "Traces", "Models", "The daemon"
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
+Json = Annotated[bool, Option("--json", help="Print the result as one JSON value.")]
 FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 METAVARS = {"step": "N", "era": "ERA", "idle_timeout": "SECONDS", "queue_limit": "N", "format": "FORMAT"}
 PATHS = ("traces_dir", "runtime_dir", "log_file")
 
 
-app = typer.Typer(
-    help="See inside a nanochat model while it writes; every generation is kept as a trace.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-
-Trace = Annotated[str, typer.Argument(help=trace_names.HELP, autocompletion=trace_names.complete, metavar="TRACE")]
+REGISTERED: dict[str, Command] = {}
+Trace = Annotated[str, Argument(trace_names.HELP, "TRACE", trace_names.complete)]
 
 
 @dataclass(frozen=True)
@@ -93,32 +88,25 @@ class Daemon:
 
 
 def command(
-    name: str,
-    *,
-    panel: str,
-    flags: Iterable[str] = (*PLACE_FLAGS, *MODEL_FLAGS),
-    **more: Any,
+    name: str, *, panel: str, flags: Iterable[str] = (*PLACE_FLAGS, *MODEL_FLAGS)
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Make a function a command: its first parameter is the Daemon, the rest are options and arguments.
 
     Args:
+        panel: the heading in the help below which it stands.
         flags: the settings that it takes as options.
-        more: for typer.
     """
     rows = [TABLE[flag] for flag in flags]
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        parameters = [*own, *map(_option, rows)]
-
         def run(**values: Any) -> None:
             given = {row.name: values.pop(row.name) for row in rows}
-            raise typer.Exit(guarded(lambda: function(Daemon(given), **values)))
+            raise click.exceptions.Exit(guarded(lambda: function(Daemon(given), **values)))
 
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        run.__doc__, run.__name__ = function.__doc__, function.__name__
-        app.command(name, rich_help_panel=panel, **more)(run)
+        run.__doc__ = function.__doc__
+        made = make_command(name, run, [*parameters_of(function)[1:], *map(_option, rows)])
+        made.panel = panel
+        REGISTERED[name] = made
         return function
 
     return register
@@ -126,7 +114,7 @@ def command(
 
 def _option(row: Row) -> inspect.Parameter:
     metavar = "PATH" if row.name in PATHS else METAVARS.get(row.name, row.name.rpartition("_")[2].upper())
-    option = typer.Option(row.flag, help=row.meaning, metavar=metavar, show_default=False, rich_help_panel=PANEL)
+    option = Option(row.flag, help=row.meaning, metavar=metavar, panel=PANEL)
     return inspect.Parameter(
         row.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
     )
@@ -149,6 +137,6 @@ def guarded(work: Callable[[], int | None]) -> int:
         return FAILED
 
 
-def misused(message: str) -> typer.BadParameter:
+def misused(message: str) -> click.UsageError:
     """The error of options that do not fit together: exit status 2."""
-    return typer.BadParameter(message)
+    return click.UsageError(message, click.get_current_context(silent=True))

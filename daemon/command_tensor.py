@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from daemon import trace_names
 from daemon.command_options import MODEL_FLAGS, PLACE_FLAGS, TRACES, Daemon, Json, Trace, command, misused
+from daemon.declarations import Argument, Option
 from daemon.terminal_output import notice, output, print_json, say, styled
 
 if TYPE_CHECKING:
@@ -24,20 +23,14 @@ EDGE = 3  # rows and columns shown at each end of a large tensor
 def tensor(
     daemon: Daemon,
     trace: Trace,
-    name: Annotated[str, typer.Argument(help="As `summary` lists it, or without its layer.", show_default=False)],
+    name: Annotated[str, Argument(help="As `summary` lists it, or without its layer.")],
     *,
-    layer: Annotated[int | None, typer.Option(min=0, show_default=False)] = None,
-    head: Annotated[int | None, typer.Option(min=0, show_default=False)] = None,
-    step: Annotated[
-        int | None, typer.Option(min=0, help="The rows of one generation step.", show_default=False)
-    ] = None,
-    rows: Annotated[
-        str | None, typer.Option(metavar="A:B", help="From A up to, not including, B.", show_default=False)
-    ] = None,
-    columns: Annotated[str | None, typer.Option(metavar="A:B", help="The same.", show_default=False)] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save it as .npy, for numpy.load.", show_default=False)
-    ] = None,
+    layer: Annotated[int | None, Option(min=0, metavar="N")] = None,
+    head: Annotated[int | None, Option(min=0, metavar="N")] = None,
+    step: Annotated[int | None, Option(min=0, help="The rows of one generation step.")] = None,
+    rows: Annotated[str | None, Option(metavar="A:B", help="From A up to, not including, B.")] = None,
+    columns: Annotated[str | None, Option(metavar="A:B", help="The same.")] = None,
+    out: Annotated[Path | None, Option(metavar="FILE", help="Save it as .npy, for numpy.load.")] = None,
     as_json: Json = False,
 ) -> int:
     """A tensor of a trace, or a part of it.

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from daemon import trace_names
 from daemon.command_options import TRACES, Daemon, Json, Trace, command, misused
+from daemon.declarations import Option
 from daemon.terminal_output import Column, notice, output, print_facts, print_json, print_rows, styled
 from nanochat.text import human_size, one_line, share, short_number
 
@@ -26,19 +25,17 @@ SCREEN = 20  # traces that `list` shows in a terminal
 def list_traces(
     daemon: Daemon,
     *,
-    category: Annotated[str | None, typer.Option(help="Those of one category.", show_default=False)] = None,
-    text: Annotated[
-        str | None, typer.Option(help="Those with a text in prompt, response or id.", show_default=False)
-    ] = None,
+    category: Annotated[str | None, Option(metavar="NAME", help="Those of one category.")] = None,
+    text: Annotated[str | None, Option(help="Those with a text in prompt, response or id.")] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--limit",
             "-n",
             min=0,
             metavar="N",
             help="At most so many; 0: all.",
-            show_default=f"{SCREEN}, all in a pipe",
+            default=f"{SCREEN}, all in a pipe",
         ),
     ] = None,
     as_json: Json = False,
@@ -137,9 +134,9 @@ def show(
     trace: Trace = "latest",
     *,
     head: Annotated[
-        str | None, typer.Option(metavar="LAYER.HEAD", help="The head to draw.", show_default="the most telling")
+        str | None, Option(metavar="LAYER.HEAD", help="The head to draw.", default="the most telling")
     ] = None,
-    rows: Annotated[int, typer.Option(min=0, metavar="N", help="Tokens in the logits table; 0: all.")] = 20,
+    rows: Annotated[int, Option(min=0, metavar="N", help="Tokens in the logits table; 0: all.")] = 20,
     as_json: Json = False,
 ) -> int:
     """A trace as a whole: its text, its tables, and one head as a heat map."""

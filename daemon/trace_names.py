@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from protocol.errors import RpcError
 
@@ -88,7 +86,7 @@ def _not_found(message: str) -> RpcError:
     return RpcError("TRACE_NOT_FOUND", message)
 
 
-def complete(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+def complete(options: dict[str, Any], incomplete: str) -> list[tuple[str, str]]:
     """For the shell: ids, and what they are, from the daemon if one runs; none is started for this."""
     from daemon.connecting import ask, connect
     from daemon.run_folder import RunFolder
@@ -96,7 +94,7 @@ def complete(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     from nanochat.text import one_line
 
     try:
-        flags = {name: context.params.get(name) for name in ("runtime_dir", "traces_dir")}
+        flags = {name: options.get(name) for name in ("runtime_dir", "traces_dir")}
         settings, origins = load_settings(flags)
         with connect(RunFolder(settings.runtime_dir)) as connection:
             if origins["traces_dir"] != "default":
