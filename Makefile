@@ -6,9 +6,9 @@ REQUIREMENTS := pyproject.toml constraints.txt
 DEMO := $(BIN)/python -m scripts.interpretability_demo
 export PROMPT ?= The capital of France is
 TEST_FLAGS ?= -n 2
-PACKAGES := vscode-client/node_modules/.package-lock.json
+PACKAGES := vscode-client/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json
 
-.PHONY: help demo picture protocol test check format clean
+.PHONY: help demo picture protocol test stress check format clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ protocol: $(VENV)/dev.stamp $(PACKAGES)  ## write what is generated from protoco
 test: $(VENV)/dev.stamp $(PACKAGES)  ## run the tests
 	$(BIN)/python -m pytest $(TEST_FLAGS)
 
+stress: $(VENV)/dev.stamp  ## run the stress tests in full, which takes an hour (STRESS="kills --kills 20" for a part)
+	$(BIN)/python -m scripts.stress_daemon $(STRESS)
+	$(if $(STRESS),,$(BIN)/python -m scripts.stress_storage)
+
 check: $(VENV)/dev.stamp $(PACKAGES)  ## lint, format check, types, import rules, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,7 +42,7 @@ format: $(VENV)/dev.stamp  ## format the code and sort the imports
 	$(BIN)/ruff format .
 
 clean:  ## remove the environment and what tools left; traces stay
-	rm -rf $(VENV) vscode-client/node_modules build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) vscode-client/node_modules tests/clients/node_modules build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find daemon nanochat protocol scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python.stamp:
@@ -55,7 +59,7 @@ $(VENV)/dev.stamp: $(VENV)/runtime.stamp $(REQUIREMENTS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-$(PACKAGES): vscode-client/package.json vscode-client/package-lock.json
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer, which brings it." >&2; exit 1; }
-	npm --prefix vscode-client ci --no-audit --no-fund
+	npm --prefix $* ci --no-audit --no-fund
 	@touch $@
