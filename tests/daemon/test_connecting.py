@@ -68,7 +68,7 @@ def test_a_crowded_socket_is_waited_for(folder, listening):
         connect_unix(folder).close()
         connected.set()
 
-    thread = threading.Thread(target=connect_at_last)
+    thread = threading.Thread(target=connect_at_last, daemon=True)
     try:
         while not waiting or waiting[-1].connect_ex(str(folder.socket)) == 0:  # until its backlog is full
             waiting.append(socket.socket(socket.AF_UNIX))
@@ -162,7 +162,7 @@ def answer_with(listener: socket.socket, *lines: bytes) -> threading.Thread:
                 accepted.sendall(line)
         listener.close()
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     return thread
 
@@ -183,7 +183,7 @@ def test_a_daemon_that_ends_while_we_ask_is_replaced(daemon_process, lines):
 
 def test_what_a_daemon_says_instead_of_serving_is_told(folder, listening):
     answer = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -31011, "message": "too many clients"}}\n'
-    thread = threading.Thread(target=answer_one, args=(listening, answer))
+    thread = threading.Thread(target=answer_one, args=(listening, answer), daemon=True)
     with private_settings() as (settings, environment), environment_set_to(environment):
         thread.start()
         with pytest.raises(RpcError, match="too many clients") as caught:
@@ -194,7 +194,7 @@ def test_what_a_daemon_says_instead_of_serving_is_told(folder, listening):
 
 def test_a_daemon_that_does_not_know_hello_is_reported(folder, listening):
     answer = b'{"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no such method"}}\n'
-    thread = threading.Thread(target=answer_one, args=(listening, answer))
+    thread = threading.Thread(target=answer_one, args=(listening, answer), daemon=True)
     with private_settings() as (settings, environment), environment_set_to(environment):
         thread.start()
         with pytest.raises(RpcError, match="no such method") as caught:

@@ -46,7 +46,9 @@ def test_many_cold_starts_at_once_give_one_daemon():
         pids = {json.loads(answer)["result"]["pid"] for answer, _ in said}
         assert len(pids) == 1
         assert [process.pid for process in daemons_in(settings.runtime_dir)] == list(pids)
-        assert settings.log_file.read_text().count("ready in") == 1
+        log = settings.log_file.read_text()
+        assert log.count("ready in") == 1
+        assert "already runs" not in log  # nor was a second one tried
 
 
 def test_it_belongs_to_no_terminal_and_no_folder(prepared):
@@ -108,7 +110,7 @@ def test_the_start_lock_is_waited_for_and_the_socket_looked_at_meanwhile(prepare
     folder = private_folder(prepared.runtime_dir)
     results = []
     with FileLock(folder.start_lock, is_singleton=False, thread_local=False):
-        thread = threading.Thread(target=lambda: results.append(spawning.start(prepared, folder)))
+        thread = threading.Thread(target=lambda: results.append(spawning.start(prepared, folder)), daemon=True)
         thread.start()
         assert not answers(folder)
         assert spawning._spawn(prepared, folder)  # what the holder of the lock does
@@ -118,6 +120,12 @@ def test_the_start_lock_is_waited_for_and_the_socket_looked_at_meanwhile(prepare
         monkeypatch.setattr(spawning, "answers", lambda folder: False)
         with pytest.raises(RpcError, match="has held"):
             spawning.start(prepared, folder)
+
+
+def test_with_the_lock_taken_the_socket_is_looked_at_once_more(daemon_process):
+    with environment_set_to(daemon_process.environment):
+        assert not spawning.start(daemon_process.settings, daemon_process.folder)
+    assert "already runs" not in daemon_process.settings.log_file.read_text()  # as a second one would say
 
 
 def test_the_daemon_finds_our_files_though_its_folder_is_another(tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ class Pumped:
             os.close(target)
 
         self._opened = [self.stdin, self.stdout]
-        self.thread = threading.Thread(target=run)
+        self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
 
     def close(self, descriptor: int) -> None:
@@ -84,8 +84,8 @@ def test_megabytes_go_both_ways_at_once_unchanged(blocking):
     data, back = secrets.token_bytes(3_000_000), secrets.token_bytes(3_000_000)
     with Pumped(blocking=blocking) as pumped:
         writers = [
-            threading.Thread(target=write_all, args=(pumped.stdin, data)),
-            threading.Thread(target=pumped.daemon.sendall, args=(back,)),
+            threading.Thread(target=write_all, args=(pumped.stdin, data), daemon=True),
+            threading.Thread(target=pumped.daemon.sendall, args=(back,), daemon=True),
         ]
         for writer in writers:
             writer.start()
