@@ -20,11 +20,12 @@ from nanochat.recorder import Recorder, Tap
 from nanochat.sampling import sample_next_token
 
 SMEAR_CHANNELS = 24
+NORM_EPSILON = torch.finfo(torch.float32).eps  # torch's own default since 2.7; before, bfloat16 had a coarser one
 
 
 def norm(x: Tensor) -> Tensor:
     """RMSNorm without a gain."""
-    return F.rms_norm(x, (x.size(-1),))
+    return F.rms_norm(x, (x.size(-1),), eps=NORM_EPSILON)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
