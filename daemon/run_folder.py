@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import stat
 import sys
 import tempfile
@@ -115,7 +114,7 @@ def _unsafe(fault: str, path: Path) -> RpcError:
 
 def write_token(folder: RunFolder, port: int, token: str) -> None:
     """Write the TCP door's port and token for this user's eyes alone, whole or not at all."""
-    temporary = folder.path / f".tcp.{secrets.token_hex(6)}.tmp"
+    temporary = folder.path / f".tcp.{os.urandom(6).hex()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "w", encoding="utf-8") as file:

@@ -53,7 +53,8 @@ def main(words: list[str]) -> int:
         with _lifetime_lock(folder):
             asyncio.run(_serve(settings, origins, folder, report))
     except RpcError as error:
-        log.error("%s", _words(error))
+        if ready_fd is not None:  # else it is read where it was started
+            log.error("%s", _words(error))
         report(_words(error))
         return 1
     except Exception as error:
