@@ -11,12 +11,10 @@ import msgspec
 
 from daemon.command_options import INTERRUPTED, TRACES, Daemon, Json, command, misused
 from daemon.declarations import Argument, Option
-from daemon.terminal_output import notice, notices, output, print_json
+from daemon.terminal_output import Waiting, notice, output, print_json
 from protocol.types import Capture, GenerateAndCaptureParams, GenerateAndCaptureResult, Message
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from protocol.types import GenerationProgress, RequestProgress
 
 STDIN = "-"
@@ -27,14 +25,13 @@ Formats = Literal["json", "safetensors"]
 class LiveText:
     """The text as it comes: the prompt first, then every token in the colour of its surprisal."""
 
-    def __init__(self, prompt: str, chat: bool, status: Status | None):
-        self._prompt, self._chat, self._status = prompt, chat, status
+    def __init__(self, prompt: str, chat: bool, waiting: Waiting):
+        self._prompt, self._chat, self._waiting = prompt, chat, waiting
         self.begun = False
 
     def progress(self, event: RequestProgress) -> None:
         """Say what is awaited."""
-        if self._status is not None:
-            self._status.update(event.message or event.state)
+        self._waiting.update(event.message or event.state)
 
     def token(self, event: GenerationProgress) -> None:
         """One more token."""
@@ -54,8 +51,7 @@ class LiveText:
         if self.begun:
             return
         self.begun = True
-        if self._status is not None:
-            self._status.stop()
+        self._waiting.end()
         from nanochat.text import printable
 
         output().print(printable(self._prompt), style="dim", end="\n" if self._chat else "", soft_wrap=True)
@@ -125,8 +121,8 @@ def _run(daemon: Daemon, params: GenerateAndCaptureParams, prompt: str, shape: s
 
     with ExitStack() as stack:
         client = stack.enter_context(daemon.client(model=True))
-        status = stack.enter_context(notices().status("waiting for the model")) if sys.stderr.isatty() else None
-        live = LiveText(prompt, params.messages is not None, status)
+        waiting = stack.enter_context(Waiting("waiting for the model"))
+        live = LiveText(prompt, params.messages is not None, waiting)
         try:
             result: GenerateAndCaptureResult = client.call(
                 GENERATE_AND_CAPTURE, params, on_token=live.token, on_progress=live.progress

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from daemon.command_options import ALL_FLAGS, DAEMON, FAILED, Daemon, Json, command
 from daemon.declarations import Option
-from daemon.terminal_output import Column, duration, notice, output, print_facts, print_json, print_rows, waiting
+from daemon.terminal_output import Column, Waiting, duration, notice, output, print_facts, print_json, print_rows
 from nanochat.text import human_size
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
-    from protocol.types import GetStatusResult
+    from protocol.types import GetStatusResult, Setting
 
 NONE_RUNS = "No daemon runs; the next command that needs one starts it."
 
@@ -43,7 +43,7 @@ def stop(
     """End the daemon, unless somebody else uses it."""
     from daemon.stopping import stop_daemon
 
-    with waiting("waiting for the daemon to end"):
+    with Waiting("waiting for the daemon to end"):
         ended = stop_daemon(daemon.settings.runtime_dir, force=force)
     notice("The daemon has ended." if ended else "No daemon runs.")
     return 0
@@ -69,12 +69,12 @@ def status(
     print_facts(_facts(result))
     if result.settings is not None:
         output().print()
-        _print_settings([(row.name, row.value, row.origin) for row in result.settings])
+        _print_settings([(row.name, row.value, _origin(daemon, row)) for row in result.settings])
     return 0
 
 
 def _status(daemon: Daemon, settings: bool = False) -> GetStatusResult | None:
-    """Asked without starting a daemon, and without asking whether its version fits; None where there is none."""
+    """Asked without starting a daemon, and whatever its version; this command's own session is left out."""
     import msgspec
 
     from daemon.connecting import ask, connect
@@ -83,17 +83,21 @@ def _status(daemon: Daemon, settings: bool = False) -> GetStatusResult | None:
 
     try:
         with connect(private_folder(daemon.settings.runtime_dir)) as connection:
+            greeting = ask(connection, "hello", {"client_name": "nanoscope", "notifications": False})
             response = ask(connection, "get_status", {"settings": settings})
     except (FileNotFoundError, ConnectionError):
         return None
     if "error" in response:
         raise RpcError.from_json(response["error"])
     try:
-        return msgspec.convert(response["result"], GetStatusResult)
+        status = msgspec.convert(response["result"], GetStatusResult)
     except msgspec.ValidationError as error:
         raise RpcError(
             "VERSION_MISMATCH", f"The daemon is of another version ({error}): run `nanoscope stop --force`."
         ) from error
+    own = greeting.get("result", {}).get("session")
+    status.sessions = [session for session in status.sessions if session.session != own]
+    return status
 
 
 def _facts(result: GetStatusResult) -> Iterator[tuple[str, Any]]:
@@ -106,7 +110,7 @@ def _facts(result: GetStatusResult) -> Iterator[tuple[str, Any]]:
     yield "", result.model.note
     busy = "one generation runs" if queue.running else "nothing runs"
     yield "queue", f"{busy}, {queue.waiting} of at most {queue.limit} wait"
-    yield "sessions", f"{max(0, len(result.sessions) - 1)} besides this command's"
+    yield "sessions", str(len(result.sessions)) if result.sessions else "none"
     for watcher in result.watchers:
         health = "" if watcher.healthy else ", UNHEALTHY"
         note = f": {watcher.note}" if watcher.note else ""
@@ -124,6 +128,14 @@ def _print_settings(rows: list[tuple[str, Any, str]]) -> None:
     )
 
 
+def _origin(daemon: Daemon, row: Setting) -> str:
+    """Where a setting came from: a daemon that a client started has them all from its environment."""
+    settings, origins = daemon.loaded
+    own = getattr(settings, row.name, None)
+    same = (None if own is None else str(own)) == row.value
+    return origins.get(row.name, row.origin) if same else f"the client that started the daemon, or {row.origin}"
+
+
 @command("sessions", panel=DAEMON, flags=("runtime_dir",))
 def sessions(daemon: Daemon, *, as_json: Json = False) -> int:
     """Who is connected. Exit status 1 if no daemon runs.
@@ -138,6 +150,9 @@ def sessions(daemon: Daemon, *, as_json: Json = False) -> int:
         return FAILED
     if as_json:
         print_json(result.sessions)
+        return 0
+    if not result.sessions:
+        notice("Nobody but this command is connected.", "dim")
         return 0
     columns = (Column("session", "right"), Column("name"), Column("door"), Column("since", "right"))
     columns += (Column("requests", "right"), Column("traces folder", gives_way=True))

@@ -14,7 +14,7 @@ from daemon import trace_names
 from daemon.command_options import FAILED, TRACES, Daemon, Trace, command, misused
 from daemon.declarations import Argument, Option
 from daemon.terminal_output import error, notice, output, say
-from nanochat.text import human_size, one_line
+from nanochat.text import human_size, on_one_line
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _rows(client: Client, ids: list[str]) -> dict[str, Any]:
 def _text(row: Any) -> str:
     if row is None:
         return ""
-    return one_line(row.prompt + row.response) if row.readable else f"unreadable: {one_line(row.reason)}"
+    return on_one_line(row.prompt + row.response) if row.readable else f"unreadable: {on_one_line(row.reason)}"
 
 
 @command("watch", panel=TRACES)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from daemon.command_options import MODELS, PLACE_FLAGS, Daemon, Json, command
 from daemon.declarations import Argument
 from daemon.settings import SOURCES
-from daemon.terminal_output import Column, output, print_facts, print_json, print_rows, waiting
+from daemon.terminal_output import Column, Waiting, output, print_facts, print_json, print_rows
 
 PARAMS = {"model_tag": "tag", "step": "step", "era": "era", "device": "device", "dtype": "dtype"}
 STEPS = 4  # shown of a model's steps, the last ones
@@ -74,7 +74,7 @@ def load(
     ):
         if daemon.flags.get(flag) is not None:
             params[name] = getattr(settings, flag)
-    with daemon.client() as client, waiting(f"loading {source}"):
+    with daemon.client() as client, Waiting(f"loading {source}"):
         result = client.call("load_model", params)
     if as_json:
         print_json(result)

@@ -15,7 +15,7 @@ import click
 from daemon import trace_names
 from daemon.declarations import Argument, Command, Option, make_command, parameters_of
 from daemon.settings import MODEL_SETTINGS, TABLE, Row, Settings, load_settings
-from daemon.terminal_output import error, notice, waiting
+from daemon.terminal_output import Waiting, error, notice
 from nanochat.errors import NanoscopeError
 from protocol.errors import RpcError
 
@@ -67,7 +67,7 @@ class Daemon:
         from daemon.connecting import connect_or_start
 
         def connect() -> Any:
-            with waiting("reaching the daemon"):
+            with Waiting("reaching the daemon"):
                 return connect_or_start(self.settings if model else self._any_model(), "nanoscope")
 
         return Client(self.settings, name="nanoscope", traces_dir=self.own_folder(), connect=connect)

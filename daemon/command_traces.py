@@ -11,13 +11,14 @@ from daemon import trace_names
 from daemon.command_options import TRACES, Daemon, Json, Trace, command, misused
 from daemon.declarations import Option
 from daemon.terminal_output import Column, notice, output, print_facts, print_json, print_rows, styled
-from nanochat.text import human_size, one_line, share, short_number
+from nanochat.text import human_size, on_one_line, one_line, share, short_number
 
 if TYPE_CHECKING:
     from daemon.client import Client
     from protocol.types import ListTracesResult, TraceRow
 
 PAGE = 1000
+USUAL = (None, "general")  # categories that are not worth a column
 SCREEN = 20  # traces that `list` shows in a terminal
 
 
@@ -87,16 +88,16 @@ def _fields(row: TraceRow) -> tuple[str, ...]:
         f"{row.prompt_tokens}+{row.response_tokens}",
         str(row.size),
         row.format,
-        one_line(row.prompt),
-        one_line(row.response),
-        one_line(row.reason),
+        on_one_line(row.prompt),
+        on_one_line(row.response),
+        on_one_line(row.reason),
     )
 
 
 def _print_table(result: ListTracesResult, numbered: bool) -> None:
     """One line a trace, as wide as the terminal; the text gives way."""
     rows = result.traces
-    categories = any(row.category for row in rows)
+    categories = any(row.category not in USUAL for row in rows)
     columns = [
         *([Column("@", "right")] if numbered else []),
         Column("trace"),
@@ -124,8 +125,8 @@ def _text_of(row: TraceRow) -> Any:
     from rich.text import Text
 
     if not row.readable:
-        return Text(f"unreadable: {one_line(row.reason)}", "red")
-    return Text.assemble((one_line(row.prompt), "dim"), one_line(row.response))
+        return Text(f"unreadable: {on_one_line(row.reason)}", "red")
+    return Text.assemble((on_one_line(row.prompt), "dim"), on_one_line(row.response))
 
 
 @command("show", panel=TRACES)
@@ -210,7 +211,7 @@ def analyze(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
     columns = [Column("layer", "right"), Column("head", "right"), Column("entropy", "right"), Column("norm", "right")]
     columns += [Column(title, "right") for title in ("sparse", "previous", "duplicate", "induction", "sink")]
     if sys.stdout.isatty():
-        output().print(styled(f"{result.trace_id}\n", "bold"), styled("Attention heads", "bold"))
+        output().print(styled(f"{result.trace_id}\n\nAttention heads", "bold"))
     print_rows(
         columns,
         _heads(analysis.get("attention")),
@@ -224,17 +225,22 @@ def analyze(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
     return 0
 
 
+def _exact(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
 def _heads(attention: dict[str, Any] | None) -> Iterator[list[str]]:
+    number_of, share_of = (short_number, share) if sys.stdout.isatty() else (_exact, _exact)
     layers = sorted(attention["layer_stats"].items(), key=lambda item: int(item[0])) if attention else []
     for layer, stats in layers:
         for number, head in enumerate(stats.get("heads", ())):
             yield [
                 layer,
                 str(number),
-                short_number(head.get("attention_entropy")),
-                share(head.get("attention_entropy_normalised")),
-                share(head.get("head_sparsity")),
-                *(short_number(head.get(role)) for role in ("previous_token", "duplicate_token", "induction", "sink")),
+                number_of(head.get("attention_entropy")),
+                share_of(head.get("attention_entropy_normalised")),
+                share_of(head.get("head_sparsity")),
+                *(number_of(head.get(role)) for role in ("previous_token", "duplicate_token", "induction", "sink")),
             ]
 
 
@@ -251,8 +257,8 @@ def summary(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
         ("trace", result.trace_id),
         ("time", result.timestamp),
         ("category", result.category),
-        ("prompt", one_line(result.prompt)),
-        ("response", one_line(result.response)),
+        ("prompt", on_one_line(result.prompt)),
+        ("response", on_one_line(result.response)),
         *_facts("model", result.model),
         *_facts("generation", result.generation),
         *_facts("metadata", result.metadata),
@@ -272,7 +278,7 @@ def summary(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
 def _facts(name: str, value: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     """A nested record as one line of `key value` pairs; records in it as further lines."""
     plain = [f"{key} {item}" for key, item in (value or {}).items() if not isinstance(item, dict) and item is not None]
-    yield name, one_line(", ".join(plain))
+    yield name, on_one_line(", ".join(plain))
     for key, item in (value or {}).items():
         if isinstance(item, dict):
             yield from _facts(f"{name} {key}", item)
@@ -299,9 +305,9 @@ def _token(row: Any) -> list[Any]:
 
     flags = "g" * row.generated + "f" * row.forced
     likely = "  ".join(f"{one_line(entry.text)} {short_probability(entry.probability or 0.0)}" for entry in row.top)
-    bits = short_number(row.surprisal)
     if not sys.stdout.isatty():
-        return [str(row.position), str(row.id), one_line(row.text), flags, bits, likely]
+        return [str(row.position), str(row.id), one_line(row.text), flags, _exact(row.surprisal), likely]
+    bits = short_number(row.surprisal)
     from rich.text import Text
 
     from nanochat.terminal import surprisal_style

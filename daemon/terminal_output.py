@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PIPE_COLUMNS = 100_000  # nothing is cut or wrapped where nobody can widen the window
 INDENT = 2
+GAP, LEAST = 2, 6  # columns between two cells; of a cell that gives way, at least
+SPINNER_SECONDS = 0.3  # what is there sooner was not waited for
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,33 @@ def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, capt
         for row in rows:
             say("\t".join(map(str, row)))
         return
-    table = new_table()
-    for column in columns:
-        table.add_column(
-            column.title, justify=column.justify, no_wrap=True, overflow="ellipsis" if column.gives_way else "ignore"
-        )
-    for row in rows:
+    from rich.cells import cell_len
+
+    table, cells = new_table(), [list(row) for row in rows]
+    natural = [
+        max(map(cell_len, (column.title, *(str(row[index]) for row in cells)))) for index, column in enumerate(columns)
+    ]
+    for column, width in zip(columns, _fitted(columns, natural), strict=True):
+        table.add_column(column.title, justify=column.justify, no_wrap=True, overflow="ellipsis", width=width)
+    for row in cells:
         table.add_row(*row)
     output().print(table)
     if caption:
         output().print(styled(caption, "dim"), soft_wrap=True)
+
+
+def _fitted(columns: Sequence[Column], natural: list[int]) -> list[int]:
+    """The columns' widths: of those that give way the widest does so first."""
+    widths = list(natural)
+    yielding = [index for index, column in enumerate(columns) if column.gives_way]
+    missing = sum(widths) + GAP * (len(widths) - 1) - output().width
+    while missing > 0 and yielding:
+        widest = max(yielding, key=lambda index: widths[index])
+        if widths[widest] <= LEAST:
+            break
+        widths[widest] -= 1
+        missing -= 1
+    return widths
 
 
 def new_table() -> Table:
@@ -97,7 +116,7 @@ def new_table() -> Table:
     from rich import box
     from rich.table import Table
 
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
 
 
 def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
@@ -145,9 +164,45 @@ def error(message: str) -> None:
     notices().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
 
-def waiting(message: str) -> AbstractContextManager[Status | None]:
-    """Shows that something is awaited, on stderr and only if that is a terminal."""
-    return notices().status(message, spinner="dots") if sys.stderr.isatty() else nullcontext()
+class Waiting:
+    """Shows what is awaited, on stderr and only if that is a terminal, and only if it takes a moment."""
+
+    def __init__(self, message: str):
+        self.message = message
+        self._status: Status | None = None
+        self._timer = threading.Timer(SPINNER_SECONDS, self._show)
+        self._lock = threading.Lock()
+        self._ended = not sys.stderr.isatty()
+
+    def __enter__(self) -> Waiting:
+        if not self._ended:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
+
+    def update(self, message: str) -> None:
+        """It is something else now."""
+        with self._lock:
+            self.message = message
+            if self._status is not None:
+                self._status.update(message)
+
+    def end(self) -> None:
+        """It has come. Harmless when repeated."""
+        self._timer.cancel()
+        with self._lock:
+            self._ended, status, self._status = True, self._status, None
+        if status is not None:
+            status.stop()
+
+    def _show(self) -> None:
+        with self._lock:
+            if not self._ended:
+                self._status = notices().status(self.message)
+                self._status.start()
 
 
 def duration(seconds: float) -> str:

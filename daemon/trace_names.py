@@ -91,7 +91,7 @@ def complete(options: dict[str, Any], incomplete: str) -> list[tuple[str, str]]:
     from daemon.connecting import ask, connect
     from daemon.run_folder import RunFolder
     from daemon.settings import load_settings
-    from nanochat.text import one_line
+    from nanochat.text import on_one_line
 
     try:
         flags = {name: options.get(name) for name in ("runtime_dir", "traces_dir")}
@@ -104,5 +104,5 @@ def complete(options: dict[str, Any], incomplete: str) -> list[tuple[str, str]]:
         return []
     starts = incomplete if incomplete.startswith("t") or not incomplete else f"trace_{incomplete}"
     fitting = [row for row in rows if row["trace_id"].startswith(starts)]
-    named = [(row["trace_id"], one_line(row["prompt"] + row["response"])[:40]) for row in fitting[:COMPLETIONS]]
+    named = [(row["trace_id"], on_one_line(row["prompt"] + row["response"])[:40]) for row in fitting[:COMPLETIONS]]
     return named + [("latest", "the newest")] * ("latest".startswith(incomplete) and bool(rows))

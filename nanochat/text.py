@@ -12,6 +12,11 @@ def printable(text: str) -> str:
     return "".join(character if character in "\n\t" else _spelled(character) for character in text)
 
 
+def on_one_line(text: str) -> str:
+    """A text for a line of a list: line break ⏎, tab ⇥."""
+    return "".join(map(_spelled, text.replace("\n", "⏎").replace("\t", "⇥")))
+
+
 def one_line(text: str) -> str:
     """A token for a table or an axis: leading and trailing space as ·, line break ⏎, tab ⇥."""
     marked = text.replace("\n", "⏎").replace("\t", "⇥")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanochat.text import human_size, one_line, printable, short_number, short_probability
+from nanochat.text import human_size, on_one_line, one_line, printable, short_number, short_probability
 
 
 def test_tokens_cannot_steer_the_terminal() -> None:
@@ -10,6 +10,10 @@ def test_tokens_cannot_steer_the_terminal() -> None:
     assert one_line("  a b \n") == "··a·b·⏎".replace("a·b", "a b").replace("b·⏎", "b ⏎")
     assert one_line("   ") == "···"
     assert one_line("") == ""
+
+
+def test_a_longer_text_keeps_its_spaces() -> None:
+    assert on_one_line(" a\tb\n\x1b ") == " a⇥b⏎\\x1b "
 
 
 @pytest.mark.parametrize(
