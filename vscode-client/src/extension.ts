@@ -1,0 +1,7 @@
+// The extension: wiring only.
+
+import type { ExtensionContext } from "vscode";
+
+export function activate(context: ExtensionContext): void {
+  context.subscriptions.push();
+}
