@@ -141,4 +141,4 @@ async def shutdown(context: Context, params: ShutdownParams) -> None:
 @handles(DISCOVER)
 async def discover(context: Context, params: NoParams) -> dict[str, Any]:
     """The protocol as an OpenRPC document."""
-    return openrpc()
+    return await in_thread(context, openrpc)
