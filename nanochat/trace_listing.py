@@ -1,10 +1,12 @@
 """The traces of a folder as they stand now: what listings show, kept in memory and checked against the folder."""
 
+import contextlib
 import math
 import os
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from nanochat.trace_rows import read_row, unreadable, valid_trace_id
 TRUST_SECONDS = 2.0
 _RACY_NS = 50_000_000  # two changes within one tick of the file system's clock look like one
 _BATCH = 500
+_MANY = 16  # files: more are read by several threads, which mostly wait for the disk
+_READERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +195,22 @@ class Listing:
     def _read(self, names: list[str], deadline: float) -> Iterable[_Read]:
         """Read files from the end of a list, taking them off it; settled ones are put into the catalogue as well."""
         batch: list[Row] = []
-        while names:  # at least one, so that every scan gets on
-            read = self._read_one(names.pop())
-            if read is not None:
-                yield read
-                if read.settled:
-                    batch.append(read.row)
-            if len(batch) >= _BATCH:
-                self.catalogue.put(self._identity, batch)
-                batch = []
-            if time.monotonic() >= deadline:
-                break
-        self.catalogue.put(self._identity, batch)
+        with contextlib.ExitStack() as stack:
+            read, at_once = map, 1
+            if len(names) > _MANY:
+                read, at_once = stack.enter_context(ThreadPoolExecutor(_READERS)).map, _MANY
+            while names:  # at least once, so that every scan gets on
+                chunk = [names.pop() for _ in names[-at_once:]]
+                for found in filter(None, read(self._read_one, chunk)):
+                    yield found
+                    if found.settled:
+                        batch.append(found.row)
+                if len(batch) >= _BATCH:
+                    self.catalogue.put(self._identity, batch)
+                    batch = []
+                if time.monotonic() >= deadline:
+                    break
+            self.catalogue.put(self._identity, batch)
 
     def _read_one(self, name: str) -> _Read | None:
         """The row of a file; None if it has gone meanwhile."""

@@ -77,11 +77,12 @@ def test_files_of_others_are_read_once_and_again_after_a_change(storage, read):
     assert read == ["old.json"] * 2
 
 
-def test_a_file_that_changes_within_one_tick_of_the_clock_is_looked_at_again(storage):
+def test_a_file_that_changes_within_one_tick_of_the_clock_is_looked_at_again(storage, monkeypatch):
     storage.directory.mkdir()
     path = storage.directory / "old.json"
     write_json(path, older_document(prompt="aaa"))
     status = path.stat()
+    monkeypatch.setattr("nanochat.trace_listing.time.time_ns", lambda: status.st_mtime_ns + 10_000_000)
     assert storage.list_entries()[0].prompt == "aaa"
     with path.open("r+b") as file:  # as long as before, and with the same time
         file.write(path.read_bytes().replace(b"aaa", b"bbb"))
@@ -315,3 +316,18 @@ def test_files_from_a_clock_that_is_ahead_are_read_once(storage, read):
     for _ in range(3):
         assert storage.scan()[0][0].readable
     assert read == ["old.json"]
+
+
+def test_many_files_are_read_by_several_threads(storage, monkeypatch):
+    storage.directory.mkdir()
+    for number in range(100):
+        write_json(storage.directory / f"t{number}.json", older_document(prompt=str(number)))
+    original, together, first_four = trace_listing.read_row, threading.Barrier(4), iter(range(4))
+
+    def read_row(file):
+        if next(first_four, None) is not None:
+            together.wait(10)
+        return original(file)
+
+    monkeypatch.setattr(trace_listing, "read_row", read_row)
+    assert sorted(int(entry.prompt) for entry in storage.list_entries()) == list(range(100))
