@@ -74,6 +74,7 @@ def test_it_is_what_the_library_gives(tmp_path: Path, params: dict[str, Any]) ->
         for key in ("prompt", "response", "prompt_tokens", "response_tokens", "metadata"):
             assert result[key] == expected[key]
         assert result["path"] == str(storage(tmp_path).path_of(result["trace_id"]))
+        assert Path(result["path"]).suffix == Path(expected["path"]).suffix
         assert result["summary"].keys() == expected["summary"].keys()
         assert result["summary"]["data_info"] == expected["summary"]["data_info"]
         assert result["timings"].keys() == expected["timings"].keys()
@@ -176,8 +177,7 @@ def test_a_running_generation_is_cancelled_and_leaves_nothing(tmp_path: Path) ->
 def test_a_waiting_generation_is_cancelled_at_once(tmp_path: Path) -> None:
     async def test(hub: Hub) -> None:
         client = HubClient(hub)
-        gate = threading.Event()
-        hub.worker.submit("busy", lambda _: gate.wait(), threading.Event())
+        gate = await busy(hub)
         call = client.begin(GENERATE, prompt=PROMPT)
         await asyncio.sleep(0)
         assert hub.worker.queued() == 2  # and the load
@@ -231,6 +231,14 @@ def test_a_vanished_clients_work_ends_and_the_others_is_done(tmp_path: Path) -> 
     with_hub(tmp_path, test)
 
 
+async def busy(hub: Hub) -> threading.Event:
+    """Occupy the model thread until the event is set."""
+    gate, started = threading.Event(), threading.Event()
+    hub.worker.submit("busy", lambda _: (started.set(), gate.wait()), threading.Event())
+    await asyncio.to_thread(started.wait)
+    return gate
+
+
 async def assert_free(hub: Hub) -> None:
     """The model holds no capture, and nothing runs or waits."""
     job = hub.worker.submit("test", lambda _: hub.model.held().model.tap, threading.Event())
@@ -252,8 +260,7 @@ def test_captures_are_let_go_of_after_each_generation(tmp_path: Path) -> None:
 def test_more_than_may_wait_are_refused(tmp_path: Path) -> None:
     async def test(hub: Hub) -> None:
         clients = [HubClient(hub) for _ in range(4)]
-        gate = threading.Event()
-        hub.worker.submit("busy", lambda _: gate.wait(), threading.Event())
+        gate = await busy(hub)
         calls = [client.begin(GENERATE, prompt=PROMPT, max_tokens=1) for client in clients]
         error = await clients[-1].refusal(calls[-1])
         assert error.name == "QUEUE_FULL" and error.data["limit"] == 3

@@ -1,7 +1,6 @@
 """The model thread and its queue: fair, bounded, with positions, and cancelled at once."""
 
 import asyncio
-import gc
 import queue
 import threading
 import weakref
@@ -217,6 +216,7 @@ def test_a_session_that_ends_takes_its_jobs_along_and_no_others(worker: Worker) 
 def test_cancelling_a_session_leaves_another_ones_running_job(worker: Worker) -> None:
     first, running = busy(worker, "here")
     worker.cancel_all("gone")
+    assert not running.event.is_set()
     first.release.set()
     assert running.result(SOON) == "done"
 
@@ -253,10 +253,11 @@ def test_closing_gives_up_on_a_job_that_does_not_look(monkeypatch: pytest.Monkey
     assert worker.close(SOON)
 
 
-def test_neither_results_nor_failures_keep_memory(worker: Worker) -> None:
-    class Buffer:
-        pass
+class Buffer:
+    """Something that may be referred to weakly."""
 
+
+def test_a_failure_keeps_its_lines_and_no_memory(worker: Worker) -> None:
     kept: list[weakref.ref[Buffer]] = []
 
     def fails(_: threading.Event) -> None:
@@ -264,19 +265,22 @@ def test_neither_results_nor_failures_keep_memory(worker: Worker) -> None:
         kept.append(weakref.ref(buffer))
         raise ValueError("after the buffers were made")
 
+    error = worker.submit(1, fails, threading.Event()).exception(SOON)
+    assert error is not None and error.__traceback__ is not None  # the log can still say where
+    assert kept[0]() is None
+
+
+def test_a_result_belongs_to_who_asked_alone(worker: Worker) -> None:
+    freed = threading.Event()
+    watching: list[weakref.finalize[..., Any]] = []
+
     def gives(_: threading.Event) -> Buffer:
         buffer = Buffer()
-        kept.append(weakref.ref(buffer))
+        watching.append(weakref.finalize(buffer, freed.set))
         return buffer
 
-    failed = worker.submit(1, fails, threading.Event())
-    error = failed.exception(SOON)
-    assert error is not None and error.__traceback__ is not None  # the log can still say where
     worker.submit(1, gives, threading.Event()).result(SOON)
-    done = threading.Event()  # the thread has let go of a job when it takes the next
-    worker.submit(1, lambda _: done.set(), threading.Event()).result(SOON)
-    gc.collect()
-    assert [reference() for reference in kept] == [None, None]
+    assert freed.wait(SOON)
 
 
 SUBMIT_OR_FINISH = st.lists(st.one_of(st.integers(0, 4), st.none()), max_size=60)

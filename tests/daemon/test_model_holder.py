@@ -43,6 +43,13 @@ class Ground:
         self.told.append(info)
         self.while_telling(info)
 
+    def busy(self) -> threading.Event:
+        """Occupy the model thread until the event is set."""
+        gate, started = threading.Event(), threading.Event()
+        self.worker.submit("busy", lambda _: (started.set(), gate.wait(SOON)), threading.Event())
+        assert started.wait(SOON)
+        return gate
+
     def on_worker(self, work: Callable[[], Any]) -> Any:
         """Do it on the model thread, after what waits there."""
         return self.worker.submit("test", lambda _: work(), threading.Event()).result(SOON)
@@ -67,11 +74,12 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     assert ground.worker.close(SOON)
 
 
-def run(program: str) -> None:
-    finished = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
-    )
-    assert (finished.returncode, finished.stderr) == (0, "")
+def run(program: str, *arguments: str) -> str:
+    """A program in a process of its own, which must not fail; what it says on stderr."""
+    command = [sys.executable, "-W", "error", "-c", program, *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stdout) == (0, ""), finished.stderr
+    return finished.stderr
 
 
 def test_nothing_is_loaded_before_it_is_asked_for(ground: Ground) -> None:
@@ -126,10 +134,10 @@ def test_a_wish_for_one_checkpoint_is_not_met_by_another(ground: Ground) -> None
 
 
 def test_many_wishes_load_it_once(ground: Ground) -> None:
-    gate = threading.Event()
-    ground.worker.submit("busy", lambda _: gate.wait(SOON), threading.Event())
+    gate = ground.busy()
     for _ in range(5):
         ground.holder.load_soon()
+    assert ground.worker.queued() == 1
     gate.set()
     ground.load_first()
     ground.load_first()
@@ -137,8 +145,7 @@ def test_many_wishes_load_it_once(ground: Ground) -> None:
 
 
 def test_loading_goes_before_what_waits_already(ground: Ground) -> None:
-    gate, seen = threading.Event(), []
-    ground.worker.submit("busy", lambda _: gate.wait(SOON), threading.Event())
+    gate, seen = ground.busy(), []
     ground.worker.submit("a", lambda _: seen.append(ground.holder.describe().state), threading.Event())
     ground.holder.load_soon()
     gate.set()
@@ -269,8 +276,10 @@ def test_a_model_whose_client_gave_up_is_not_taken(ground: Ground) -> None:
 
 def test_a_client_may_choose_the_first_model(ground: Ground) -> None:
     weights = write_flat(ground.folder / "mine")
+    ground.while_telling = lambda info: ground.holder.load_soon()
     ground.load(str(weights.parent))
     assert ground.load_first().source == "folder"
+    assert ground.states() == ["loading", "ready"]
 
 
 def test_small_models_compute_on_one_thread(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,19 +292,33 @@ def test_small_models_compute_on_one_thread(ground: Ground, monkeypatch: pytest.
     assert ground.on_worker(torch.get_num_threads) == own == 2
 
 
-def test_importing_torch_holds_up_nobody() -> None:
-    run(
-        "import gc, pathlib, sys\n"
-        "from daemon.model_holder import _load_torch_libraries, _no_garbage_collection\n"
-        "passes = []\n"
-        "gc.callbacks.append(lambda phase, info: passes.append((phase, info['generation'])))\n"
-        "with _no_garbage_collection():\n"
-        "    del passes[:]\n"
-        "    _load_torch_libraries()\n"
-        "    if sys.platform == 'linux':\n"
-        "        assert 'libtorch_python.so' in pathlib.Path('/proc/self/maps').read_text()\n"
-        "    assert 'torch' not in sys.modules\n"
-        "    import torch\n"
-        "    assert not passes\n"
-        "assert gc.isenabled() and gc.get_freeze_count() > 50_000\n"
-    )
+COLD_START = """
+import gc, sys, threading
+from pathlib import Path
+import daemon.model_holder as holders
+from daemon.jobs import Worker
+from daemon.settings import Settings
+
+calls, passes = [], []
+load_libraries = holders._load_torch_libraries
+
+def noted():
+    assert "torch" not in sys.modules
+    load_libraries()
+    calls.append(Path("/proc/self/maps").read_text().count("libtorch_python.so") if sys.platform == "linux" else 1)
+    assert "torch" not in sys.modules
+
+holders._load_torch_libraries = noted
+gc.callbacks.append(lambda *_: passes.append("torch" in sys.modules and gc.get_freeze_count() == 0))
+worker, folder = Worker(4), Path(sys.argv[1])
+holder = holders.ModelHolder(Settings(folder, folder, folder / "log", source="demo"), worker, lambda info: None)
+worker.submit(1, lambda _: holder.held(), threading.Event()).result()
+assert len(calls) == 1 and calls[0] > 0, calls
+assert passes and not any(passes), passes
+assert gc.isenabled() and gc.get_freeze_count() > 50_000
+"""
+
+
+def test_importing_torch_holds_up_nobody(tmp_path: Path) -> None:
+    """Libraries are loaded without the interpreter lock, and the collector does not pass over torch's objects."""
+    assert run(COLD_START, str(tmp_path)).startswith("Loaded demo model")
