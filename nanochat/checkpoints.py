@@ -1,6 +1,7 @@
 """Where checkpoints lie: every folder layout nanochat has had, and which one is meant."""
 
 import contextlib
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -54,7 +55,17 @@ class Checkpoint:
 def demo_checkpoint(folder: Path | None = None) -> Checkpoint:
     """The built-in model, or one trained anew by the same script in another folder."""
     tag, folder = ("demo", DEMO_FOLDER) if folder is None else (folder.name, folder)
-    return Checkpoint("demo", tag, 0, folder / DEMO_WEIGHTS, folder / "model.json")
+    meta = folder / "model.json"
+    return Checkpoint("demo", tag, _recorded_step(meta), folder / DEMO_WEIGHTS, meta)
+
+
+def _recorded_step(meta: Path) -> int:
+    """The step that metadata tells; 0 where they do not, which loading reports."""
+    try:
+        step = json.loads(meta.read_text(encoding="utf-8"))["step"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
+    return step if type(step) is int else 0
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,10 @@ def cancel(bench: Bench) -> Iterator[Row]:
     with daemon_side(bench.work) as side:
         client = side.client()
         side.ready(client)
-        while len(taken) < 10 * bench.repeats:
-            number = client.send("generate_and_capture", LONG | {"seed": len(taken), "stream": True})
+        for seed in range(1000):
+            if len(taken) == 10 * bench.repeats:
+                break
+            number = client.send("generate_and_capture", LONG | {"seed": seed, "stream": True})
             times: list[float] = []
             for message in client.messages():
                 if message.get("method") == "generation_progress":
@@ -156,7 +158,7 @@ def cancel(bench: Bench) -> Iterator[Row]:
                 elif message.get("id") == number:
                     break
             if len(times) < 20:
-                continue
+                continue  # it ended by itself
             started = time.perf_counter()
             client.send("cancel", {"id": number})
             error = client.answer(number)["error"]

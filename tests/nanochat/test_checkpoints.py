@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shutil
@@ -345,6 +346,7 @@ def test_a_model_trained_as_the_built_in_one_is_loaded_by_its_folder(tmp_path):
 
 
 def test_models_are_listed_as_they_are_to_be_named(tmp_path):
+    demo_step = json.loads((DEMO_FOLDER / "model.json").read_text())["step"]
     put(tmp_path / "base_checkpoints" / "d4", 5, 20, 10)
     put(tmp_path / "base_checkpoints" / "d12")
     put(tmp_path / "chatsft_checkpoints" / "d4")
@@ -357,7 +359,7 @@ def test_models_are_listed_as_they_are_to_be_named(tmp_path):
         ("base", "d12", (10,)),
         ("base", "d4", (5, 10, 20)),
         (str(loose), "loose", (7,)),
-        ("demo", "demo", (0,)),
+        ("demo", "demo", (demo_step,)),
     ]
     for model in list_models(tmp_path):
         chosen = choose_checkpoint(model.source, tmp_path, model.tag, model.steps[0])
