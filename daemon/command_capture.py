@@ -67,7 +67,7 @@ def capture(
     metadata: Annotated[
         list[str] | None, Option(metavar="NAME=VALUE", help="Kept with the trace; may be repeated.")
     ] = None,
-    max_tokens: Annotated[int, Option(min=0, metavar="N", help="Write at most so many.")] = DEFAULTS["max_tokens"],
+    max_tokens: Annotated[int, Option("--max-tokens", "-n", min=0, metavar="N", help="Write at most so many.")] = DEFAULTS["max_tokens"],
     temperature: Annotated[
         float, Option("--temperature", "-t", min=0, metavar="T", help="0 always takes the likeliest.")
     ] = DEFAULTS["temperature"],
@@ -95,7 +95,7 @@ def capture(
 
     The text comes token by token, in a terminal coloured by how surprising each token was.
     """
-    text = sys.stdin.read() if prompt == STDIN else prompt
+    text = sys.stdin.read().removesuffix("\n") if prompt == STDIN else prompt
     narrowed = _narrowed(layers, sites, logits)
     params = GenerateAndCaptureParams(
         prompt=None if chat else text,

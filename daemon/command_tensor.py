@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 FLAGS = tuple(flag for flag in (*PLACE_FLAGS, *MODEL_FLAGS) if flag != "step")  # here it is a step of generation
 DIGITS = 9  # of a float32, which give it back exactly
-EDGE = 3  # rows and columns shown at each end of a large tensor
+CELL = 8  # columns of the terminal for a number
+EDGE = 3  # rows and columns shown at each end of a large tensor, at least
+WHOLE = 4000  # numbers of a tensor that is shown whole where its rows fit
 
 
 @command("tensor", panel=TRACES, flags=FLAGS)
@@ -87,7 +89,16 @@ def _show(array: np.ndarray, dtype: str) -> None:
     import numpy as np
 
     output().print(styled(f"{_shape(array)} of {dtype}", "bold"))
-    shown = np.array2string(array, max_line_width=output().width, precision=4, suppress_small=True, edgeitems=EDGE)
+    room = output().width // CELL - 1
+    fits = array.size <= WHOLE and (array.ndim == 0 or array.shape[-1] <= room)
+    shown = np.array2string(
+        array,
+        max_line_width=output().width,
+        precision=4,
+        suppress_small=True,
+        edgeitems=max(EDGE, (room - 1) // 2),
+        threshold=WHOLE if fits else 0,
+    )
     output().print(shown, soft_wrap=True)
     if array.size:
         finite = array[np.isfinite(array)]
