@@ -15,6 +15,7 @@ Result = TypeVar("Result")
 
 _VERSION = 1
 _BUSY_SECONDS = 5.0
+_AT_ONCE = 1000  # rows changed in one transaction
 _BUSY, _LOCKED = 5, 6
 _SCHEMA = """
 CREATE TABLE files (
@@ -101,13 +102,14 @@ class Catalogue:
         self._change("DELETE FROM files WHERE folder = ? AND name = ?", values)
 
     def _change(self, statement: str, values: list[tuple]) -> None:
-        def change(db: sqlite3.Connection) -> None:
+        def change(db: sqlite3.Connection, part: list[tuple]) -> None:
             with db:
                 db.execute("BEGIN IMMEDIATE")
-                db.executemany(statement, values)
+                db.executemany(statement, part)
 
-        if values:
-            self._run(change, None)
+        for first in range(0, len(values), _AT_ONCE):  # others have their turn in between
+            part = values[first : first + _AT_ONCE]
+            self._run(lambda db, part=part: change(db, part), None)
 
     def _run(self, work: Callable[[sqlite3.Connection], Result], otherwise: Result) -> Result:
         """Do some work in the database; `otherwise` if another process keeps it busy."""

@@ -191,3 +191,15 @@ def test_it_lies_in_the_cache_folder_of_the_user(monkeypatch, tmp_path):
     if sys.platform == "linux":
         assert default_path() == tmp_path / "nanoscope" / "catalogue.sqlite3"
     assert not default_path().exists()  # nothing is made before it is used
+
+
+def test_many_rows_are_changed_without_keeping_others_out(catalogue, folder, monkeypatch):
+    monkeypatch.setattr("nanochat.catalogue._AT_ONCE", 3)
+    transactions = []
+    original = catalogue._run
+    monkeypatch.setattr(catalogue, "_run", lambda work, otherwise: transactions.append(1) or original(work, otherwise))
+    catalogue.put(folder, [row(str(number)) for number in range(7)])
+    assert len(transactions) == 3
+    catalogue.remove(folder, [str(number) for number in range(6)])
+    assert len(transactions) == 5
+    assert [found.name for found in catalogue.rows(folder)] == ["6"]
