@@ -57,7 +57,8 @@ class Session:
     """
 
     def __init__(self, number: int, door: Door, outbox: Outbox, frame: Callable[[dict[str, Any]], bytes]):
-        self.number, self.door, self.name = number, door, door
+        self.number, self.name = number, str(door)
+        self.door: Door = door
         self.outbox, self._frame = outbox, frame
         self.opened = time.monotonic()
         self.notified = False  # nothing is pushed before the client has said who it is
