@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import cattrs
 from lsprotocol import types as lsp
+from pygls.exceptions import FeatureNotificationError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import lsp_method
 
-from daemon.dispatch import Context, dispatch, in_thread
+from daemon.dispatch import Context, dispatch
+from daemon.editor_params import COMMAND, member, unwrap
 from daemon.editor_protocol import OURS, PlainProtocol, shared_converter
 from daemon.framing import EditorFrames, FramingError, decode, editor_frame
 from daemon.incoming import hung_up, incoming
@@ -31,19 +33,28 @@ from daemon.messages import (
 )
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
-from daemon.work_done import take_token, work_done
-from nanochat.errors import NanoscopeError, StorageError
+from daemon.work_done import work_done
 from protocol.errors import RpcError
-from protocol.methods import METHODS
+from protocol.methods import HELLO, METHODS
 
 if TYPE_CHECKING:
     from daemon.hub import Hub
+    from daemon.listener import Door
 
-COMMAND = "nanoscope."  # and a method's name: the same as a command
 IN_FLIGHT_LIMIT = 256  # requests of one client; beyond it the client is not read
 LOOK_SECONDS = 0.2  # between looks whether a client that is not read is still there
 FEATURES: tuple[Callable[[EditorServer], None], ...] = ()  # such as daemon.documents.register: each adds to a server
 INITIALIZE_LEAST = {"processId": None, "rootUri": None, "capabilities": {}}
+
+log = logging.getLogger("nanoscope.door")
+
+
+def load() -> Door:
+    """What serves a client at this door, with all that it needs: the first `initialize` alone would take 40 ms."""
+    message = {"jsonrpc": "2.0", "id": 0, "method": lsp.INITIALIZE, "params": INITIALIZE_LEAST}
+    shared_converter().structure(message, lsp.InitializeRequest)
+    shared_converter().unstructure(lsp.InitializeResult(lsp.ServerCapabilities()))
+    return serve_editor
 
 
 async def serve_editor(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
@@ -86,7 +97,9 @@ class EditorServer(LanguageServer):
             register(self)
 
     def report_server_error(self, error: Exception, source: object) -> None:
-        """Not to the editor's user: pygls has logged it."""
+        """To the log alone: where it happened, not what was said."""
+        if source is FeatureNotificationError and isinstance(error, JsonRpcException):  # pygls has logged the others
+            log.error("A notification failed:\n%s", "".join((error.data or {}).get("traceback", ())))
 
 
 def _announced() -> None:
@@ -106,7 +119,7 @@ class EditorProtocol(PlainProtocol):
         )
         self._initialized = False
         self._tokens: dict[object, Call] = {}  # by work-done token
-        self._folder_opening: asyncio.Task[None] | None = None
+        self._introduction: asyncio.Task[None] | None = None
 
     # What comes in
 
@@ -171,7 +184,7 @@ class EditorProtocol(PlainProtocol):
 
     def _handle_notification(self, method_name: str, params: Any) -> None:
         if method_name == lsp.CANCEL_REQUEST:
-            self._handle_cancel_notification(_member(params, "id"))
+            self._handle_cancel_notification(member(params, "id"))
         elif method_name in OURS:
             self._begin(Call(None, method_name), params)
         elif self._has(method_name):
@@ -208,13 +221,9 @@ class EditorProtocol(PlainProtocol):
         self.session.end(call)
 
     async def _answer(self, call: Call, params: object) -> object:
-        params, token = take_token(params)
-        if call.method == lsp.WORKSPACE_EXECUTE_COMMAND:
-            call.method, params = _command(params)
-            params, inner = take_token(params)
-            token = inner if token is None else token
-        if self._folder_opening is not None:
-            await asyncio.shield(self._folder_opening)
+        call.method, params, token = unwrap(call.method, params)
+        if self._introduction is not None and not self._introduction.done():
+            await asyncio.shield(self._introduction)
         with self._cancellable(token, call), work_done(self.tell, token, call.method.replace("_", " ")) as report:
             context = Context(self._hub, self.session, call.request_id, call.cancel, report)
             return await dispatch(context, call.method, params)
@@ -234,22 +243,18 @@ class EditorProtocol(PlainProtocol):
 
     @lsp_method(lsp.INITIALIZE)
     def lsp_initialize(self, params: lsp.InitializeParams) -> Iterator[Any]:
-        """Answer at once; the traces folder opens meanwhile."""
+        """Answer at once; who the editor is and its traces folder are seen to meanwhile, before its first request."""
         self._initialized = True
-        if params.client_info is not None:
-            words = (params.client_info.name, params.client_info.version)
-            self.session.name = " ".join(filter(None, words))[:80] or self.session.name
-        traces_dir = _member(params.initialization_options, "traces_dir")
-        if traces_dir is not None:
-            self._folder_opening = asyncio.ensure_future(self._open_folder(traces_dir))
+        info = params.client_info
+        hello = {"client_name": info.name, "client_version": info.version or ""} if info else {}
+        hello |= {"traces_dir": member(params.initialization_options, "traces_dir"), "notifications": False}
+        self._introduction = asyncio.ensure_future(self._introduce(hello))
         return (yield from super().lsp_initialize(params))
 
-    async def _open_folder(self, traces_dir: object) -> None:
+    async def _introduce(self, hello: dict[str, Any]) -> None:
         try:
-            if not isinstance(traces_dir, str):
-                raise StorageError("initializationOptions.traces_dir must be a string, an absolute path.")
-            await in_thread(Context(self._hub, self.session), self._hub.use_folder, self.session, traces_dir)
-        except NanoscopeError as error:
+            await dispatch(Context(self._hub, self.session), HELLO.name, hello)
+        except RpcError as error:
             message = f"The daemon's own traces folder is used: {error}"
             self._server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Error, message))
 
@@ -274,7 +279,7 @@ class EditorProtocol(PlainProtocol):
     @lsp_method(lsp.WINDOW_WORK_DONE_PROGRESS_CANCEL)
     def lsp_work_done_progress_cancel(self, params: object) -> None:
         """Cancel the request that has this token."""
-        token = _member(params, "token")
+        token = member(params, "token")
         call = self._tokens.get(token) if is_id(token) else None
         if call is not None:
             call.stop()
@@ -290,20 +295,5 @@ class EditorProtocol(PlainProtocol):
         """The editor is gone: nothing of its work goes on."""
         self._shutdown = True
         self._cancel_all()
-        if self._folder_opening is not None:
-            await asyncio.wait([self._folder_opening])  # else it would be opened for nobody, and never closed
-
-
-def _member(value: object, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _command(params: object) -> tuple[str, object]:
-    """The method that a command stands for, and its params. Raises RpcError: INVALID_PARAMS."""
-    command, arguments = _member(params, "command"), _member(params, "arguments") or []
-    method = command.removeprefix(COMMAND) if isinstance(command, str) else ""
-    if command != COMMAND + method or method not in METHODS:
-        raise RpcError("INVALID_PARAMS", f"There is no command {str(command)[:80]!r}; `initialize` lists them.")
-    if not isinstance(arguments, list) or len(arguments) > 1:
-        raise RpcError("INVALID_PARAMS", f"{command} takes one argument, an object with the method's params.")
-    return method, arguments[0] if arguments else None
+        if self._introduction is not None and not self._introduction.done():
+            await asyncio.wait([self._introduction])  # else its folder would be opened for nobody, and never closed

@@ -13,7 +13,7 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol, default_converter
 
-from daemon.framing import editor_frame, encode
+from daemon.framing import editor_frame
 from daemon.messages import encode_response, failure, framed_notification, id_of, success
 from daemon.outbox import StreamOutbox
 from protocol.errors import BY_CODE, ERRORS, RpcError
@@ -96,7 +96,7 @@ class PlainProtocol(LanguageServerProtocol):
         self._outbox.send(editor_frame(encode_response(response)))
 
     def tell(self, notification: dict[str, Any]) -> None:
-        """Send a notification; threads may call it."""
+        """Send a notification, or a request of ours; threads may call it."""
         self._outbox.send(framed_notification(editor_frame, notification))
 
     def _send_response(self, msg_id: int | str, result: Any = None, error: lsp.ResponseError | None = None) -> None:
@@ -110,4 +110,4 @@ class PlainProtocol(LanguageServerProtocol):
 
     def _send_data(self, data: Any) -> None:
         """pygls's way to send notifications and requests of its own."""
-        self._outbox.send(editor_frame(encode(self._converter.unstructure(data))))
+        self.tell(self._converter.unstructure(data))

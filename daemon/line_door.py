@@ -30,6 +30,7 @@ from protocol.methods import CANCEL
 
 if TYPE_CHECKING:
     from daemon.hub import Hub
+    from daemon.listener import Door
 
 RUNNING_LIMIT = 64  # requests of one client that run at once
 ADMITTED_LIMIT = 128  # that run or wait; beyond it the client is not read
@@ -37,6 +38,11 @@ BATCH_LIMIT = 1000  # requests in one batch
 LOOK_SECONDS = 0.2  # between looks whether a client that is not read is still there
 
 Response = dict[str, Any]
+
+
+def load() -> Door:
+    """What serves a client at this door, with all that it needs."""
+    return serve_line
 
 
 async def serve_line(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import hmac
 import importlib
 import logging
@@ -132,15 +133,24 @@ async def _show_in(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.Strea
         if not data:
             return
         first = data.lstrip(WHITE)
-    module, function = ("line_door", "serve_line") if first[:1] in (b"{", b"[") else ("editor_door", "serve_editor")
-    await (await _door(module, function))(hub, reader, writer, first)
+    door = await _door("line_door" if first[:1] in (b"{", b"[") else "editor_door")
+    await door(hub, reader, writer, first)
 
 
 _doors: dict[str, Door] = {}
 
 
-async def _door(module: str, function: str) -> Door:
-    """A door's function; its module is imported at the first client, in a thread (pygls alone: a third of a second)."""
+async def _door(module: str) -> Door:
+    """What serves a client; loaded at the first one, in a thread: pygls alone takes a third of a second."""
     if module not in _doors:
-        _doors[module] = getattr(await asyncio.to_thread(importlib.import_module, f"daemon.{module}"), function)
+        _doors[module] = await asyncio.to_thread(_load, module)
     return _doors[module]
+
+
+def _load(module: str) -> Door:
+    gc.disable()  # no garbage comes of importing, and looking for it takes a quarter of the time
+    try:
+        return importlib.import_module(f"daemon.{module}").load()
+    finally:
+        gc.enable()
+        gc.freeze()  # what is there now, stays: collections need not look at it ever again

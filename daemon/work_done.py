@@ -7,20 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from protocol.errors import RpcError
+from daemon.editor_params import Token
 
-Token = int | str
 Report = Callable[[str, float | None], None]
-
-
-def take_token(params: object) -> tuple[object, Token | None]:
-    """Params without their `workDoneToken`, and the token. Raises RpcError: INVALID_PARAMS."""
-    if not isinstance(params, dict) or "workDoneToken" not in params:
-        return params, None
-    token = params["workDoneToken"]
-    if token is not None and (not isinstance(token, int | str) or isinstance(token, bool)):
-        raise RpcError("INVALID_PARAMS", "A workDoneToken is a string or an integer.")
-    return {name: value for name, value in params.items() if name != "workDoneToken"}, token
 
 
 @contextlib.contextmanager

@@ -6,22 +6,43 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import msgspec
 
 from daemon.dispatch import HANDLERS
+from daemon.handlers_daemon import hello
 from daemon.listener import listen_unix
 from daemon.session import Session
 
 SECONDS = 8.0  # no test waits longer for anything
+TRACE = {"trace_id": "a"}
+REQUEST = b'{"jsonrpc":"2.0","method":"get_summary","params":{"trace_id":"a"},"id":%b}'
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """An async test, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(3 * SECONDS):
+            await test()
+
+    asyncio.run(bounded())
+
+
+def error_of(response: Any) -> tuple[object, int, str]:
+    """The id, number and name of an error."""
+    assert set(response) == {"jsonrpc", "id", "error"}
+    return response["id"], response["error"]["code"], response["error"]["data"]["name"]
 
 
 class FakeHub:
     """Sessions come and go; nothing else."""
 
-    version = "0.1.0"
+    version, pid = "0.1.0", 1
+    settings = SimpleNamespace(fingerprint=lambda: "")
 
     def __init__(self) -> None:
         self.sessions: dict[int, Session] = {}
@@ -38,6 +59,9 @@ class FakeHub:
     def leave(self, session: Session) -> None:
         if self.sessions.pop(session.number, None):
             session.cancel_all()
+
+    def folder_of(self, session: Session) -> Any:
+        return SimpleNamespace(path="/traces")
 
     def use_folder(self, session: Session, path: object) -> None:
         self.folders.append(path)
@@ -135,7 +159,7 @@ Handlers = dict[str, Callable[..., Coroutine[Any, Any, Any]]]
 async def daemon(handlers: Handlers) -> AsyncIterator[Daemon]:
     """A listening socket, with these handlers in place of the real ones."""
     hub, clients = FakeHub(), []
-    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(HANDLERS, handlers, clear=True):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(HANDLERS, {"hello": hello} | handlers, clear=True):
         path = Path(folder) / "s"
         server = await listen_unix(hub, path)  # pyright: ignore[reportArgumentType]
         running = Daemon(hub, path, clients)
@@ -152,6 +176,17 @@ async def daemon(handlers: Handlers) -> AsyncIterator[Daemon]:
 async def echo(context: Any, params: Any) -> object:
     """Gives back the trace's id."""
     return {"trace_id": params.trace_id}
+
+
+async def cancel(context: Any, params: Any) -> object:
+    """Cancels a request of the same session."""
+    return {"cancelled": context.session.cancel(params.id)}
+
+
+def session_of(running: Daemon) -> Session:
+    """The only one."""
+    (session,) = running.hub.sessions.values()
+    return session
 
 
 class Gate:
