@@ -17,7 +17,8 @@ from nanochat.errors import NanoscopeError, StorageError
 from nanochat.trace_storage import TraceEntry, TraceStorage
 from protocol.types import TracesChanged, WatchInfo
 
-SCAN_SECONDS = 1.0  # of reading new files, before what was found is shown
+SCAN_SECONDS = 1.0  # of reading new files, before what was found is shown; twice as long each time that some are left
+LONGEST_SCAN_SECONDS = 4.0  # looking at, sorting and comparing very many takes its time too
 AGAIN_SECONDS = 1.0  # after a failure
 END_SECONDS = 5.0  # for the threads at the end
 
@@ -65,6 +66,7 @@ class TraceFolder:
         self._told: dict[str, TraceEntry] = {}  # what listeners know of
         self._meanwhile: dict[str, TraceEntry | None] = {}  # saved or deleted here (None) while a scan runs
         self._half_written = HalfWritten()
+        self._parts = 0  # scans in a row that left files to the next
 
     @property
     def storage(self) -> TraceStorage:
@@ -113,9 +115,10 @@ class TraceFolder:
         with self._lock:
             self._meanwhile.clear()
         try:
-            found, left = self.storage.scan(SCAN_SECONDS)
+            found, left = self.storage.scan(min(SCAN_SECONDS * 2**self._parts, LONGEST_SCAN_SECONDS))
         except StorageError as error:
             return self._fail(error)
+        self._parts = self._parts + 1 if left else 0
         if left and not self.first_scan.done():  # half a listing would look like a whole one
             return 0.0
         with self._lock:

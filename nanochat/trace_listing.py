@@ -94,7 +94,7 @@ class Listing:
     def scan(self, seconds: float = math.inf) -> int:
         """Look at all files now, but read new and changed ones for some seconds only; how many are left to read."""
         with self._scanning:
-            return self._scan(time.monotonic() + seconds)
+            return self._scan(seconds)
 
     def known(self) -> list[TraceEntry]:
         """All traces as the last scan found them, with what was kept and forgotten since, newest first."""
@@ -136,12 +136,12 @@ class Listing:
         except OSError:
             return False
 
-    def _scan(self, deadline: float) -> int:
+    def _scan(self, seconds: float) -> int:
         with self._lock:
             known, self._meanwhile = self._files, {}
         try:
             now, mtime = time.time_ns(), self._mtime()
-            files, left = self._look(known, deadline, there=mtime is not None)
+            files, left = self._look(known, seconds, there=mtime is not None)
             with self._lock:
                 files = _changed(files, self._meanwhile)
                 if files != self._files:
@@ -152,7 +152,7 @@ class Listing:
         self._folder_mtime = -1 if mtime is None or left or abs(now - mtime) <= _RACY_NS else mtime
         return left
 
-    def _look(self, known: dict[str, _File] | None, deadline: float, *, there: bool) -> tuple[dict[str, _File], int]:
+    def _look(self, known: dict[str, _File] | None, seconds: float, *, there: bool) -> tuple[dict[str, _File], int]:
         """The files as they are now, and how many are left to read, which are listed as they were known."""
         present = self._present() if there else {}
         if known is None:
@@ -160,7 +160,7 @@ class Listing:
         files = {name: known[name] for name, key in present.items() if name in known and known[name].key == key}
         unread = [name for name in present if name not in files]
         unread.sort(key=lambda name: present[name].mtime_ns)  # the newest is read first: somebody waits for it
-        for read in self._read(unread, deadline):
+        for read in self._read(unread, seconds):
             files[read.row.name] = self._file(read.row, settled=read.settled)
         files |= {name: known[name] for name in unread if name in known}
         self.catalogue.remove(self._identity, known.keys() - present.keys())
@@ -192,9 +192,10 @@ class Listing:
             raise _folder_error(self.folder, error) from error
         return present
 
-    def _read(self, names: list[str], deadline: float) -> Iterable[_Read]:
+    def _read(self, names: list[str], seconds: float) -> Iterable[_Read]:
         """Read files from the end of a list, taking them off it; settled ones are put into the catalogue as well."""
         batch: list[Row] = []
+        deadline = time.monotonic() + seconds
         with contextlib.ExitStack() as stack:
             read, at_once = map, 1
             if len(names) > _MANY:

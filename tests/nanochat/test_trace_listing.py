@@ -259,6 +259,24 @@ def test_a_scan_out_of_time_reads_the_newest_and_keeps_what_was_known(storage, m
     assert [entry.prompt for entry in storage.list_entries()].count("after") == 2
 
 
+def test_the_time_of_a_scan_is_for_reading(storage, monkeypatch):
+    """However long looking at what is there takes: many files would else be read one by one."""
+    now = [1000.0]
+    monkeypatch.setattr("nanochat.trace_listing.time.monotonic", lambda: now[0])
+    storage.directory.mkdir()
+    for number in range(3):
+        write_json(storage.directory / f"t{number}.json", older_document())
+    original = os.scandir
+
+    def scandir(path):
+        now[0] += 10
+        return original(path)
+
+    monkeypatch.setattr("nanochat.trace_listing.os.scandir", scandir)
+    entries, left = storage.scan(1)
+    assert (len(entries), left) == (3, 0)
+
+
 def test_saving_and_deleting_do_not_wait_for_a_scan(storage, monkeypatch):
     first = storage.create_trace({}, {})
     write_json(storage.directory / "old.json", older_document())
