@@ -8,6 +8,7 @@ import binascii
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from itertools import accumulate, takewhile
 from threading import Event
 from typing import Any, cast
 
@@ -37,6 +38,8 @@ from protocol.types import (
 )
 
 ROW_FIELDS = TraceRow.__struct_fields__
+PAGE_CHARACTERS = 3 << 20  # of one page, at most 6 bytes each, so that it fits into a message and is soon encoded
+ROW_CHARACTERS = 500  # of a row without its texts
 LOOK_EVERY = 256  # entries searched between two looks at the cancel event
 
 TokenText = Callable[[int], str]
@@ -60,7 +63,7 @@ def page_of(folder: TraceFolder, params: ListTracesParams, cancel: Event) -> Lis
         entries = _search(entries, params.text.casefold(), cancel)
     # newest first: those that follow the cursor are the ones of a lower place
     start = 0 if before is None else bisect_left(entries, True, key=lambda entry: entry.place < before)
-    page = entries[start : start + params.limit]
+    page = _fitting(entries[start : start + params.limit])
     more = start + len(page) < len(entries)
     return ListTracesResult(
         traces=[_row(entry) for entry in page], total=len(entries), cursor=make_cursor(page[-1]) if more else None
@@ -75,6 +78,13 @@ def _search(entries: Sequence[TraceEntry], text: str, cancel: Event) -> list[Tra
         if text in entry.prompt.casefold() or text in entry.response.casefold() or text in entry.trace_id.casefold():
             found.append(entry)
     return found
+
+
+def _fitting(entries: Sequence[TraceEntry]) -> Sequence[TraceEntry]:
+    """The first entries, at least one, whose texts fit into one message."""
+    sizes = accumulate(ROW_CHARACTERS + len(entry.prompt) + len(entry.response) for entry in entries)
+    count = sum(1 for _ in takewhile(lambda size: size <= PAGE_CHARACTERS, sizes))
+    return entries[: max(1, count)]
 
 
 def _row(entry: TraceEntry) -> TraceRow:

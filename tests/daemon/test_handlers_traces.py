@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from daemon import handlers_tensors  # noqa: F401  registers
+from daemon import handlers_tensors, handlers_traces  # noqa: F401  registers
 from daemon.dispatch import Context, dispatch
 from daemon.handlers_traces import make_cursor, read_cursor
 from daemon.trace_folders import TraceFolders
@@ -128,6 +128,19 @@ def test_a_page_that_ends_with_the_last_trace_has_no_cursor(ground):
     save(ground, 3)
     assert ground.call("list_traces", limit=3)["cursor"] is None
     assert ground.call("list_traces", limit=2)["cursor"] is not None
+
+
+def test_a_page_is_never_too_large_for_one_message(ground, monkeypatch):
+    monkeypatch.setattr(handlers_traces, "PAGE_CHARACTERS", 5000)
+    ids = save(ground, 3, prompt="p" * 1500, response="r" * 300)[::-1]
+    (large,) = save(ground, prompt="p" * 3900, response="r" * 3900)
+    pages, cursor = [], {}
+    while cursor is not None:
+        page = ground.call("list_traces", **cursor)
+        pages.append([row["trace_id"] for row in page["traces"]])
+        assert page["total"] == 4
+        cursor = {"cursor": page["cursor"]} if page["cursor"] else None
+    assert pages == [[large], ids[:2], ids[2:]]
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "é", "AAAA", "W10", "WzEsMl0", "=" * 9])
