@@ -105,7 +105,7 @@ def test_too_long_a_name_is_passed_over(places, monkeypatch):
     assert default_folder() == Path("/tmp") / short.name
 
 
-def test_the_token_is_for_this_user_alone(tmp_path):
+def test_the_token_is_for_this_user_alone(tmp_path, monkeypatch):
     folder = private_folder(tmp_path / "run")
     with pytest.raises(FileNotFoundError):
         read_token(folder)
@@ -115,6 +115,10 @@ def test_the_token_is_for_this_user_alone(tmp_path):
     assert os.listdir(folder.path) == [folder.token.name]
     assert stat.S_IMODE(os.stat(folder.token).st_mode) == 0o600
     folder.token.chmod(0o640)
+    with pytest.raises(PermissionError, match="open to others"):
+        read_token(folder)
+    folder.token.chmod(0o600)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(PermissionError, match="open to others"):
         read_token(folder)
 

@@ -141,17 +141,19 @@ def test_a_conversation_by_the_command(daemon_process):
     assert answer["result"]["pid"] == daemon_process.pid
 
 
-def test_a_signal_ends_it_at_once(daemon_process):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once_and_quietly(daemon_process, number):
     with subprocess.Popen(
-        STDIO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=daemon_process.environment, cwd=ROOT
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        STDIO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=daemon_process.environment,
+        cwd=ROOT,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout and process.stderr
         process.stdin.write(STATUS)
         process.stdin.flush()
         assert b'"result"' in process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == -signal.SIGTERM
+        process.send_signal(number)
+        assert process.wait(10) == -number
+        assert process.stderr.read() == b""
 
 
 def test_where_there_can_be_no_daemon_it_says_so_in_one_line():
