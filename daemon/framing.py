@@ -74,7 +74,7 @@ class LineFrames:
         while (end := self._buffer.find(b"\n", self._searched)) >= 0:
             line = _take(self._buffer, end + 1)
             skipped, self._skipping, self._searched = self._skipping, False, 0
-            if len(line) > self._limit + 2 and not skipped:
+            if len(line.removesuffix(b"\n").removesuffix(b"\r")) > self._limit and not skipped:
                 return self._too_long()
             if not skipped and line.strip(b" \t\r\n"):
                 return line

@@ -14,6 +14,7 @@ from daemon.dispatch import Context, dispatch
 from daemon.framing import FramingError, LineFrames, decode, line_frame
 from daemon.incoming import hung_up, incoming
 from daemon.messages import (
+    ANSWER_LIMIT,
     Request,
     cancelled,
     duplicate,
@@ -179,7 +180,10 @@ class _Client:
     async def _batch(self, parts: list[asyncio.Task[Response | None] | Response]) -> None:
         """Answer in one array; by nothing where all were notifications."""
         responses = [await part if isinstance(part, asyncio.Task) else part for part in parts]
-        bodies = [encode_response(response) for response in responses if response is not None]
+        bodies: list[bytes] = []
+        for response in responses:
+            if response is not None:
+                bodies.append(encode_response(response, ANSWER_LIMIT - sum(map(len, bodies))))
         if bodies:
             await self._outbox.room()
             self._send(b"[" + b",".join(bodies) + b"]")

@@ -80,16 +80,16 @@ def failure(identifier: Id, error: RpcError) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": identifier, "error": error.as_json()}
 
 
-def encode_response(response: dict[str, Any]) -> bytes:
-    """A response as JSON: an error in its place where it cannot be written, or is too large."""
+def encode_response(response: dict[str, Any], limit: int = ANSWER_LIMIT) -> bytes:
+    """A response as JSON: an error in its place where it cannot be written, or has more than `limit` bytes."""
     try:
         body = encode(response)
     except Exception:
         log.exception("An answer could not be written as JSON")
         message = "The answer could not be written as JSON; `nanoscope logs` has the reason."
         return encode(failure(response["id"], RpcError("INTERNAL_ERROR", message)))
-    if len(body) > ANSWER_LIMIT:
-        message = f"The answer has {len(body):,} bytes, and one may have {ANSWER_LIMIT:,}: ask for a part of it."
+    if len(body) > limit:
+        message = f"The answer has {len(body):,} bytes, and the message has room for {max(limit, 0):,}: ask for less."
         return encode(failure(response["id"], RpcError("TOO_LARGE", message)))
     return body
 

@@ -45,7 +45,7 @@ def test_lines_blank_lines_and_a_last_line_without_end() -> None:
 
 def test_a_line_over_the_limit_is_told_once_and_skipped_and_the_next_one_counts() -> None:
     frames = LineFrames(limit=10)
-    assert parse(frames, b"x" * 10 + b"\n", b"x" * 10 + b"\r\n", b"x" * 13 + b"\n1\n") == [
+    assert parse(frames, b"x" * 10 + b"\n", b"x" * 10 + b"\r\n", b"x" * 11 + b"\n1\n") == [
         b"x" * 10 + b"\n", b"x" * 10 + b"\r\n", ("TOO_LARGE", False), b"1\n",
     ]  # fmt: skip
     assert parse(frames, b"x" * 12) == [("TOO_LARGE", False)]

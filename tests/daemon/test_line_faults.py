@@ -47,6 +47,17 @@ def test_answers_that_cannot_be_written_or_are_too_large_are_errors_of_their_own
     run(test)
 
 
+def test_a_batch_whose_answers_are_too_large_together_has_as_many_as_fit() -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": lambda c, p: asyncio.sleep(0, "x" * (ANSWER_LIMIT // 3))}) as running:
+            client = await running.line()
+            client.write(b"[" + b",".join([REQUEST % b"%d" % number for number in range(5)]) + b"]\n")
+            names = [entry.get("error", {}).get("data", {}).get("name") for entry in await client.receive()]
+            assert names == [None, None, "TOO_LARGE", "TOO_LARGE", "TOO_LARGE"]
+
+    run(test)
+
+
 def test_a_handler_that_fails_shows_nothing_of_its_inside() -> None:
     async def test() -> None:
         async def failing(context: Any, params: Any) -> None:
