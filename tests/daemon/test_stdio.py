@@ -8,10 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from daemon.stdio import pump
@@ -222,11 +222,18 @@ def test_nothing_slow_is_imported_on_the_way(daemon_process):
     assert not {name for name in imported if name.startswith("nanochat")}
 
 
-def test_the_first_answer_comes_within_a_fifth_of_a_second(daemon_process):
+def test_its_start_and_first_answer_cost_little(daemon_process):
+    """Processor time, which other work on the machine does not change; `scripts.benchmark daemon` measures the rest."""
     daemon_process.call("get_status")  # its door is open
-    times = []
-    while not times or (min(times) > 0.2 and len(times) < 20):
-        begun = time.monotonic()
-        subprocess.run(STDIO, input=STATUS, env=daemon_process.environment, cwd=ROOT, capture_output=True, check=True)
-        times.append(time.monotonic() - begun)
-    assert min(times) < 0.2
+    spent = []
+    for _ in range(3):
+        with subprocess.Popen(
+            STDIO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=daemon_process.environment, cwd=ROOT
+        ) as process:
+            assert process.stdin and process.stdout
+            process.stdin.write(STATUS)
+            process.stdin.flush()
+            assert b'"result"' in process.stdout.readline()
+            used = psutil.Process(process.pid).cpu_times()
+        spent.append(used.user + used.system)
+    assert min(spent) < 0.15
