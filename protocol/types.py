@@ -122,7 +122,7 @@ class ListTracesParams(Params):
 
     category: str | None = None
     text: Annotated[str, Meta(description="Part of a prompt, response or id; case does not matter.")] | None = None
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="At most; fewer where their texts are long.")] = 100
     cursor: Annotated[str, Meta(description="From the page before.")] | None = None
 
 
@@ -231,14 +231,22 @@ class AnalyzeTraceResult(Result):
 
 
 class GetTensorParams(Params):
-    """`name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0."""
+    """`name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0.
+
+    One answer holds 1,048,576 values as lists, or 16 MiB before base64; more is an error that says so.
+    """
 
     trace_id: str
     name: str
     layer: Count | None = None
-    head: Count | None = None
+    head: (
+        Annotated[int, Meta(ge=0, description="Of weights, q, k, v, head_output; its axis and the first are left out.")]
+        | None
+    ) = None
     step: Annotated[int, Meta(ge=0, description="The rows of one generation step.")] | None = None
-    rows: Annotated[Span, Meta(description="[start, stop) on the last axis but one.")] | None = None
+    rows: (
+        Annotated[Span, Meta(description="[start, stop) on the last axis but one; past the end is nothing.")] | None
+    ) = None
     columns: Annotated[Span, Meta(description="[start, stop) on the last axis.")] | None = None
     encoding: Annotated[Literal["json", "base64"], Meta(description="Nested lists, or bytes, little endian.")] = "json"
     dtype: Annotated[Literal["float32", "float16", "uint8"], Meta(description="Of base64 data.")] = "float32"

@@ -257,7 +257,7 @@ export interface ListTracesParams {
   category?: string | null;
   /** Part of a prompt, response or id; case does not matter. */
   text?: string | null;
-  /** Rows of one page. */
+  /** At most; fewer where their texts are long. */
   limit?: number;
   /** From the page before. */
   cursor?: string | null;
@@ -405,7 +405,11 @@ export interface SiteStatistics {
   sparsity: number | null;
 }
 
-/** `name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0. */
+/**
+ * `name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0.
+ *
+ * One answer holds 1,048,576 values as lists, or 16 MiB before base64; more is an error that says so.
+ */
 export interface GetTensorParams {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
@@ -413,11 +417,11 @@ export interface GetTensorParams {
   name: string;
   /** The layer, where `name` has none. */
   layer?: number | null;
-  /** One head alone, of tensors that have heads. */
+  /** Of weights, q, k, v, head_output; its axis and the first are left out. */
   head?: number | null;
   /** The rows of one generation step. */
   step?: number | null;
-  /** [start, stop) on the last axis but one. */
+  /** [start, stop) on the last axis but one; past the end is nothing. */
   rows?: [number, number] | null;
   /** [start, stop) on the last axis. */
   columns?: [number, number] | null;
