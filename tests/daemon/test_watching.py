@@ -134,6 +134,18 @@ def test_another_folder_of_the_same_name_is_watched_instead(start, folder, chang
     notes.wait(sees("b.json", 2))
 
 
+def test_a_watch_whose_thread_has_died_is_made_anew(start, folder):
+    (folder / "a.json").write_text("1")
+    watch, notes = start()
+    until(lambda: watch._events.alive(folder), "the watch is there")
+    (emitter,) = watch._events._observer.emitters
+    emitter.stop()
+    emitter.join(10)
+    until(lambda: watch._events.alive(folder), "the watch is there again")
+    (folder / "a.json").write_text("12")
+    notes.wait(sees("a.json", 2))
+
+
 def test_names_that_changed_without_an_event_are_found_soon(start, folder, monkeypatch):
     watch, notes = start()
     notes.wait(lambda notes: len(notes) >= 1)
