@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def frames(options: argparse.Namespace) -> Report:
         "well_behaved_clients": len(waits),
         "served_ms_median": percentile(waits, 50),
         "served_ms_slowest": percentile(waits, 100),
-        "memory_mib": [memory[0] >> 20, max(memory) >> 20, memory[-1] >> 20],
+        "memory_mib": [value >> 20 for value in memory[:: max(1, len(memory) // 20)]],
     }
     return report
 
@@ -162,8 +163,10 @@ def _converse(
     count.connections += 1
     with here.connect() as connection:
         client = WireClient(connection, door)
-        if chance.random() < 0.8:  # the others never say who they are
+        if chance.random() < 0.8:
             client.introduce("malformed")
+        else:  # it never says who it is, and only opens its door
+            client.write(frame(door, {}))
         for batch in range(BATCHES):
             taken = count.take(BATCH)
             last = f"sentinel {batch}"
@@ -176,13 +179,13 @@ def _converse(
             count.done(taken)
             if not answered or not taken:
                 break
-        with contextlib.suppress(ConnectionError):
-            if door == "editor":
-                taken = count.take(1)
-                connection.sendall(wrong_framing(next(texts), chance))
-                count.done(taken)
-            connection.shutdown(1)  # nothing more will be sent
-            _drain(client)
+        if door == "editor":
+            taken = count.take(1)
+            _send(client, wrong_framing(next(texts), chance))
+            count.done(taken)
+        with contextlib.suppress(OSError):  # it has hung up
+            connection.shutdown(socket.SHUT_WR)
+        _drain(client)
         client.close()
 
 
@@ -192,12 +195,13 @@ def _send(client: WireClient, data: bytes) -> None:
 
 
 def _await(client: WireClient, last: str, report: Report) -> bool:
-    """Read until the sentinel is answered; False where the daemon hung up, as `exit` among the messages makes it do."""
+    """Read until the sentinel is answered; False, and a failure, where it is not: no such message ends a connection."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
         try:
             message = client.receive(ANSWER_SECONDS)
         except ConnectionError:
+            report.failures.append(f"{client.door}: the daemon hung up")
             return False
         except (ValueError, msgspec.DecodeError) as error:
             report.failures.append(f"{client.door}: what the daemon sent is not JSON: {error}")
