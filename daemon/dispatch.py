@@ -87,6 +87,8 @@ async def dispatch(context: Context, method: str, params: object = None) -> Any:
         raise RpcError(
             "INTERNAL_ERROR", f"{method} failed for a reason of the daemon's own; `nanoscope logs` has it."
         ) from error
+    finally:
+        context.hub.answered()
 
 
 def _checked(row: Method, params: object) -> Any:

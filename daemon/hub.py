@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +20,16 @@ from daemon.model_holder import ModelHolder
 from daemon.session import Session
 from daemon.settings import Settings
 from daemon.trace_folders import TraceFolder, TraceFolders
+from daemon.version import PACKAGE_VERSION
 from protocol.methods import MODEL_CHANGED, STATUS_CHANGED, TRACES_CHANGED, Notification
 from protocol.types import ModelChanged, ModelInfo, Params, QueueInfo, StatusChanged, TracesChanged
 
 READERS = 4  # threads for reads of traces
 STATUS_SECONDS = 0.2  # between two status_changed
-MODEL_SECONDS = 0.5  # from the start to loading the model, if nobody asks for it sooner
+MODEL_SECONDS = 2.0  # from the start to loading the model, if nobody asks for anything sooner
+AFTER_ANSWER_SECONDS = 0.02  # from the first answer to loading it: importing torch would hold the answer up
 SWITCH_SECONDS = 0.001  # between threads: the event loop must not wait for the model's Python
 log = logging.getLogger("nanoscope.hub")
-
-
-def package_version() -> str:
-    """The version of nanoscope that is installed; "0" in a checkout that is not."""
-    try:
-        return version("nanoscope")
-    except PackageNotFoundError:
-        return "0"
 
 
 class Hub:
@@ -49,7 +42,7 @@ class Hub:
 
     def __init__(self, settings: Settings, origins: Mapping[str, str] | None = None):
         self.settings, self.origins = settings, dict(origins or {})
-        self.version, self.pid, self.started = package_version(), os.getpid(), time.monotonic()
+        self.version, self.pid, self.started = PACKAGE_VERSION, os.getpid(), time.monotonic()
         self.sessions: dict[int, Session] = {}
         self.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self.worker = Worker(settings.queue_limit)
@@ -57,8 +50,11 @@ class Hub:
         self.folders = TraceFolders(settings.traces_dir, settings.format, settings.polling, self.traces_changed)
         self.stopping = asyncio.Event()
         self.lag = LoopLag()
+        self.connections = 0  # accepted, be they sessions already or not
+        self._answered = False
         self._last_number, self._idle_since = 0, time.monotonic()
         self._status_due: asyncio.TimerHandle | None = None
+        self._load_due: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
@@ -66,7 +62,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         sys.setswitchinterval(SWITCH_SECONDS)
         self.lag.start()
-        self._loop.call_later(MODEL_SECONDS, self.model.load_soon)
+        self._load_due = self._loop.call_later(MODEL_SECONDS, self.model.load_soon)
 
     async def stop(self, deadline: float = 10.0) -> None:
         """Cancel what waits and runs, close every session, and end the threads within some seconds."""
@@ -77,10 +73,18 @@ class Hub:
         for session in list(self.sessions.values()):
             session.outbox.close()
         self.lag.stop()
-        if self._status_due is not None:
-            self._status_due.cancel()
+        for due in (self._status_due, self._load_due):
+            if due is not None:
+                due.cancel()
         await asyncio.to_thread(self.folders.close)
         self.readers.shutdown(wait=False, cancel_futures=True)
+
+    def answered(self) -> None:
+        """A request was answered. After the first, the model is loaded."""
+        if not self._answered and self._load_due is not None and self._loop is not None:
+            self._answered = True
+            self._load_due.cancel()
+            self._load_due = self._loop.call_later(AFTER_ANSWER_SECONDS, self.model.load_soon)
 
     def join(self, session: Session) -> None:
         """A client came."""
@@ -119,7 +123,7 @@ class Hub:
 
     def idle_seconds(self) -> float:
         """How long nobody has been connected and nothing has run; 0 while somebody is."""
-        if self.sessions or self.worker.running() or self.worker.queued():
+        if self.connections or self.sessions or self.worker.running() or self.worker.queued():
             self._idle_since = time.monotonic()
         return time.monotonic() - self._idle_since
 

@@ -80,6 +80,7 @@ async def _accept(
         writer.close()
         return
     clients.add(writer)
+    hub.connections += 1
     try:
         if await check(reader, writer):
             await _show_in(hub, reader, writer)
@@ -89,6 +90,7 @@ async def _accept(
         log.exception("A connection ended by a fault of the daemon's own")
     finally:
         clients.discard(writer)
+        hub.connections -= 1
         writer.close()
 
 

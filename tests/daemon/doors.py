@@ -48,6 +48,10 @@ class FakeHub:
         self.sessions: dict[int, Session] = {}
         self.number, self.left, self.readers = 0, asyncio.Condition(), ThreadPoolExecutor(1)
         self.folders: list[object] = []
+        self.connections = 0
+
+    def answered(self) -> None:
+        """The hub would load its model."""
 
     def next_number(self) -> int:
         self.number += 1
