@@ -101,9 +101,9 @@ def _print_table(result: ListTracesResult, numbered: bool) -> None:
     columns = [
         *([Column("@", "right")] if numbered else []),
         Column("trace"),
-        *([Column("category", gives_way=True)] if categories else []),
-        Column("tokens", "right"),
-        Column("size", "right"),
+        *([Column("category", gives_way=True, spare=True)] if categories else []),
+        Column("tokens", "right", spare=True),
+        Column("size", "right", spare=True),
         Column("prompt and response", gives_way=True),
     ]
     cells = [
@@ -295,8 +295,14 @@ def tokens(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) ->
     if as_json:
         print_json(result)
         return 0
-    columns = [Column("#", "right"), Column("id", "right"), Column("token"), Column(""), Column("bits", "right")]
-    print_rows([*columns, Column("likely there", gives_way=True)], map(_token, result.tokens))
+    columns = [
+        Column("#", "right"),
+        Column("id", "right", spare=True),
+        Column("token"),
+        Column("", spare=True),
+        Column("bits", "right"),
+    ]
+    print_rows([*columns, Column("bits", "right"), Column("likely there", gives_way=True)], map(_token, result.tokens))
     return 0
 
 

@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 
 PIPE_COLUMNS = 100_000  # nothing is cut or wrapped where nobody can widen the window
 INDENT = 2
-GAP, LEAST = 2, 6  # columns between two cells; of a cell that gives way, at least
+GAP, LEAST = 2, 16  # columns between two cells; of a cell that gives way, at least
 SPINNER_SECONDS = 0.3  # what is there sooner was not waited for
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a listing. One that gives way is cut with … where the terminal is narrow; the others never are."""
+    """One column of a listing. Where the terminal is narrow, one that gives way is cut with …, a spare one left out."""
 
     title: str
     justify: Literal["left", "right"] = "left"
     gives_way: bool = False
+    spare: bool = False
 
 
 def prepare_streams() -> None:
@@ -88,25 +89,29 @@ def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, capt
     natural = [
         max(map(cell_len, (column.title, *(str(row[index]) for row in cells)))) for index, column in enumerate(columns)
     ]
-    for column, width in zip(columns, _fitted(columns, natural), strict=True):
+    widths = _fitted(columns, natural)
+    for index, width in widths.items():
+        column = columns[index]
         table.add_column(column.title, justify=column.justify, no_wrap=True, overflow="ellipsis", width=width)
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*(row[index] for index in widths))
     output().print(table)
     if caption:
         output().print(styled(caption, "dim"), soft_wrap=True)
 
 
-def _fitted(columns: Sequence[Column], natural: list[int]) -> list[int]:
-    """The columns' widths: of those that give way the widest does so first."""
-    widths = list(natural)
-    yielding = [index for index, column in enumerate(columns) if column.gives_way]
-    missing = sum(widths) + GAP * (len(widths) - 1) - output().width
-    while missing > 0 and yielding:
-        widest = max(yielding, key=lambda index: widths[index])
-        if widths[widest] <= LEAST:
-            break
-        widths[widest] -= 1
+def _fitted(columns: Sequence[Column], natural: Sequence[int]) -> dict[int, int]:
+    """The widths of the columns that are shown: spare ones go, from the right; then the widest gives way first."""
+    shown = list(range(len(columns)))
+    least = [min(width, LEAST) if column.gives_way else width for column, width in zip(columns, natural, strict=True)]
+    spare = [index for index in shown if columns[index].spare]
+    while spare and sum(least[index] + GAP for index in shown) - GAP > output().width:
+        shown.remove(spare.pop())
+    widths = {index: natural[index] for index in shown}
+    missing = sum(width + GAP for width in widths.values()) - GAP - output().width
+    yielding = [index for index in shown if columns[index].gives_way]
+    while missing > 0 and any(widths[index] > LEAST for index in yielding):
+        widths[max(yielding, key=lambda index: widths[index])] -= 1
         missing -= 1
     return widths
 
