@@ -190,7 +190,7 @@ def decode(body: bytes) -> Any:
         if body.count(b"[") + body.count(b"{") > NESTING_LIMIT and _nesting(body) > NESTING_LIMIT:
             raise FramingError("PARSE_ERROR", f"Arrays and objects may be nested {NESTING_LIMIT} deep, not deeper.")
         return _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FramingError("PARSE_ERROR", f"This is not JSON: {error}.") from error
 
 

@@ -171,6 +171,7 @@ async def daemon(handlers: Handlers) -> AsyncIterator[Daemon]:
             yield running
         finally:
             for client in clients:
+                client.writer.transport.abort()  # whatever it has not sent or read
                 await client.close()
             server.close()
             await running.sessions(0)

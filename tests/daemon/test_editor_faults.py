@@ -189,7 +189,7 @@ def _without_surrogates(value: object) -> object:
     return value
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(some.lists(BODIES, min_size=30, max_size=60), some.booleans(), some.binary(max_size=30), some.randoms())
 def test_whatever_is_said_the_next_editor_is_served(
     bodies: list[bytes], vanishes: bool, tail: bytes, chance: random.Random

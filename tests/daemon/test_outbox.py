@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from daemon.outbox import HIGH_WATER, StreamOutbox
 from tests.daemon.doors import SECONDS
 
@@ -67,6 +69,21 @@ def test_one_order_for_the_loop_and_a_thread() -> None:
                 to.outbox.send(b"%d\n" % (number + 1))
             expected = b"".join(b"%d\n" % number for number in range(2000))
             assert await to.read(len(expected)) == expected
+
+    run(test)
+
+
+def test_the_transport_belongs_to_the_loops_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with pair() as to:
+            writers: set[int] = set()
+            write = to.outbox._transport.write
+            monkeypatch.setattr(
+                to.outbox._transport, "write", lambda data: (writers.add(threading.get_ident()), write(data))
+            )
+            await asyncio.to_thread(to.outbox.send, b"x")
+            await to.read(1)
+            assert writers == {threading.get_ident()}
 
     run(test)
 
@@ -155,6 +172,18 @@ def test_room_comes_when_the_client_reads_and_when_it_is_gone() -> None:
             to.client.close()
             await asyncio.gather(*waiting)
             await to.outbox.sent()
+
+    run(test)
+
+
+def test_sent_is_when_the_client_has_all_but_what_the_system_holds() -> None:
+    async def test() -> None:
+        async with pair() as to:
+            to.outbox.send(b"x" * HIGH_WATER)
+            sent = asyncio.ensure_future(to.outbox.sent())
+            await to.read(HIGH_WATER // 4)
+            assert not sent.done()
+            await asyncio.gather(to.read(3 * HIGH_WATER // 4), sent)
 
     run(test)
 
