@@ -175,7 +175,7 @@ def logs(
     daemon: Daemon,
     *,
     follow: Annotated[bool, Option("--follow", "-f", help="Go on as lines come, until Ctrl-C.")] = False,
-    lines: Annotated[int, Option("--lines", "-n", min=0, metavar="N", help="The last so many; 0: all.")] = 50,
+    lines: Annotated[int, Option("--lines", "-n", min=0, metavar="N", help="The last so many.")] = 50,
 ) -> int:
     """The daemon's log. What clients say is never in it."""
     from pathlib import Path

@@ -13,16 +13,16 @@ LOOK_SECONDS = 0.25
 
 
 def last_lines(path: Path, count: int) -> Iterator[str]:
-    """The last lines, each with its line break; 0: all. Raises OSError."""
+    """The last lines, each with its line break. Raises OSError."""
     with _open(path) as file:
-        yield from deque(file, maxlen=count or None)
+        yield from deque(file, maxlen=count)
 
 
 def following(path: Path, count: int) -> Iterator[str]:
     """The same, then every line as it comes, without an end; a log that is begun anew is taken up. Raises OSError."""
     file = _open(path)
     try:
-        yield from deque(file, maxlen=count or None)
+        yield from deque(file, maxlen=count)
         while True:
             line = file.readline()
             if line:

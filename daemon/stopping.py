@@ -31,8 +31,9 @@ def stop_daemon(runtime_dir: Path, *, force: bool = False) -> bool:
         RpcError: IN_USE; DAEMON_NOT_STARTED where it neither answers nor ends; RUN_FOLDER_UNSAFE.
     """
     folder = private_folder(runtime_dir)
-    asked = _ask(folder, force)
+    asked, pid = _ask(folder, force)
     if asked and _ended(folder, END_SECONDS):
+        _await(pid)
         return True
     if not asked and _ended(folder, 0):
         return False
@@ -51,18 +52,27 @@ def stop_daemon(runtime_dir: Path, *, force: bool = False) -> bool:
     return True
 
 
-def _ask(folder: RunFolder, force: bool) -> bool:
-    """Whether the daemon took the request. Raises RpcError IN_USE."""
+def _ask(folder: RunFolder, force: bool) -> tuple[bool, int | None]:
+    """Whether the daemon took the request, and its process, if it says. Raises RpcError IN_USE."""
+    pid = None
     try:
         with connect(folder) as connection:
+            pid = ask(connection, "hello", {"notifications": False}, ANSWER_SECONDS).get("result", {}).get("pid")
             response = ask(connection, "shutdown", {"force": force}, ANSWER_SECONDS)
     except OSError:
-        return False
+        return False, pid
     if "error" in response:
         error = RpcError.from_json(response["error"])
         if error.name == "IN_USE":
             raise error
-    return True
+    return True, pid
+
+
+def _await(pid: int | None) -> None:
+    """The lock is free, and the process has nothing left to do but to end."""
+    if pid is not None:
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(pid).wait(KILL_SECONDS)
 
 
 def _ended(folder: RunFolder, seconds: float) -> bool:
