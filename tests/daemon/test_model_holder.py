@@ -287,13 +287,13 @@ def test_small_models_compute_on_one_thread(ground: Ground, monkeypatch: pytest.
     own = ground.on_worker(lambda: (torch.set_num_threads(2), torch.get_num_threads())[1])
     ground.load_first()
     assert ground.on_worker(torch.get_num_threads) == 1
-    monkeypatch.setattr("daemon.model_holder.SMALL_MODEL", 1000)
+    monkeypatch.setattr("daemon.model_holder.SMALL_WIDTH", 32)
     ground.load(str(ground.folder / "mine"))
     assert ground.on_worker(torch.get_num_threads) == own == 2
 
 
 COLD_START = """
-import gc, sys, threading
+import gc, os, sys, threading
 from pathlib import Path
 import daemon.model_holder as holders
 from daemon.jobs import Worker
@@ -303,7 +303,7 @@ calls, passes = [], []
 load_libraries = holders._load_torch_libraries
 
 def noted():
-    assert "torch" not in sys.modules
+    assert "torch" not in sys.modules and os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
     load_libraries()
     calls.append(Path("/proc/self/maps").read_text().count("libtorch_python.so") if sys.platform == "linux" else 1)
     assert "torch" not in sys.modules
