@@ -1,0 +1,223 @@
+// The chosen head's weights: tiles for the picture, exact rows for the numbers, asked for when shown.
+
+import { BoundedCache } from "../common/bounded_cache";
+import type { TensorParams, TensorRequests } from "../common/tensor_requests";
+import { codesOf, codeValue, valuesOf, type Codes, type CodeType } from "../common/tensor_values";
+import type { Span } from "./matrix_layout";
+import type { RowValues } from "./row_values";
+import { tileName, tilesOf, windowOf, type Tile } from "./tiles";
+import type { HeadPlace } from "./trace_heads";
+
+const TILE_BYTES = 24 << 20;
+const ROW_BYTES = 2 << 20;
+const URGENCY = { window: 3, row: 2, tile: 1 };
+
+export interface HeadDataEvents {
+  /** Tiles came. */
+  arrived: () => void;
+  row: (row: RowValues) => void;
+  failed: (message: string) => void;
+}
+
+interface Wanted {
+  name: string;
+  takeBack: () => void;
+}
+
+export class HeadData {
+  private readonly tiles = new BoundedCache<Codes>(TILE_BYTES, (codes) => codes.byteLength);
+  private readonly rows = new BoundedCache<Float32Array>(ROW_BYTES, (values) => values.byteLength);
+  private readonly windows = new Map<number, number>();
+  private place: HeadPlace | null = null;
+  private positions = 0;
+  private wantedTiles: Wanted[] = [];
+  private wantedRow: Wanted | null = null;
+
+  constructor(
+    private readonly requests: TensorRequests,
+    private readonly events: HeadDataEvents,
+  ) {}
+
+  /** Another trace: nothing that was read holds. */
+  open(positions: number): void {
+    this.positions = positions;
+    this.tiles.clear();
+    this.rows.clear();
+    this.windows.clear();
+    this.wantedTiles = [];
+    this.wantedRow = null;
+    this.place = null;
+  }
+
+  /** Another head: what was asked for of the one before is taken back. */
+  choose(place: HeadPlace | null): void {
+    this.takeBack();
+    this.place = place;
+    if (place !== null && !this.windows.has(place.layer) && this.positions > 0) {
+      this.askWindow(place);
+    }
+  }
+
+  takeBack(): void {
+    for (const wanted of [...this.wantedTiles, ...(this.wantedRow === null ? [] : [this.wantedRow])]) {
+      wanted.takeBack();
+    }
+    this.wantedTiles = [];
+    this.wantedRow = null;
+  }
+
+  /** How far back the layer's queries see; everything, until it is known. */
+  get window(): number {
+    return (this.place === null ? undefined : this.windows.get(this.place.layer)) ?? this.positions;
+  }
+
+  /** Ask for what is not there of a part of the matrix; true where all of it is. */
+  want(rows: Span, columns: Span, type: CodeType): boolean {
+    const { place } = this;
+    if (place === null) {
+      return false;
+    }
+    const missing = this.tilesIn(rows, columns).filter((tile) => !this.tiles.has(this.key(place, tile, type)));
+    const names = new Set(missing.map((tile) => this.key(place, tile, type)));
+    this.wantedTiles = this.wantedTiles.filter((wanted) => {
+      if (!names.has(wanted.name)) {
+        wanted.takeBack();
+      }
+      return names.has(wanted.name);
+    });
+    const asked = new Set(this.wantedTiles.map((wanted) => wanted.name));
+    for (const tile of missing.filter((one) => !asked.has(this.key(place, one, type)))) {
+      this.askTile(place, tile, type);
+    }
+    return missing.length === 0;
+  }
+
+  /** Tiles that are there of a part of the matrix. */
+  *loaded(rows: Span, columns: Span, type: CodeType): Generator<[Tile, Codes]> {
+    if (this.place === null) {
+      return;
+    }
+    for (const tile of this.tilesIn(rows, columns)) {
+      const codes = this.tiles.get(this.key(this.place, tile, type));
+      if (codes !== undefined) {
+        yield [tile, codes];
+      }
+    }
+  }
+
+  /** A row: exact where it was read before, else from the tiles and asked for, else asked for; null: nothing yet. */
+  row(query: number, type: CodeType): RowValues | null {
+    const { place } = this;
+    if (place === null || query < 0 || query >= this.positions) {
+      return null;
+    }
+    const exact = this.rows.get(rowKey(place, query));
+    if (exact !== undefined) {
+      this.forgetRow("");
+      return { ...place, query, values: exact, exact: true };
+    }
+    this.askRow(place, query);
+    return this.roughRow(place, query, type);
+  }
+
+  private roughRow(place: HeadPlace, query: number, type: CodeType): RowValues | null {
+    const values = new Float32Array(this.positions);
+    let covered = 0;
+    for (const [tile, codes] of this.loaded([query, query + 1], [0, query + 1], type)) {
+      const [first, stop] = tile.columns;
+      const from = (query - tile.rows[0]) * (stop - first);
+      for (let key = first; key < stop; key++) {
+        values[key] = codeValue(codes[from + key - first] ?? 0, type);
+      }
+      covered += stop - first;
+    }
+    return covered === 0 ? null : { ...place, query, values, exact: false };
+  }
+
+  private tilesIn(rows: Span, columns: Span): Tile[] {
+    return tilesOf(rows, columns, this.positions, this.window);
+  }
+
+  private key(place: HeadPlace, tile: Tile, type: CodeType): string {
+    return `${place.layer}.${place.head}.${type}.${tileName(tile)}`;
+  }
+
+  private askTile(place: HeadPlace, tile: Tile, type: CodeType): void {
+    const name = this.key(place, tile, type);
+    const settled = (): void => {
+      this.wantedTiles = this.wantedTiles.filter((wanted) => wanted.name !== name);
+    };
+    const takeBack = this.requests.ask({
+      params: { ...ofHead(place), rows: [...tile.rows], columns: [...tile.columns], encoding: "base64", dtype: type },
+      urgency: URGENCY.tile,
+      done: (result) => {
+        settled();
+        this.tiles.set(name, codesOf(result));
+        this.events.arrived();
+      },
+      failed: (message) => {
+        settled();
+        this.events.failed(message);
+      },
+    });
+    this.wantedTiles.push({ name, takeBack });
+  }
+
+  private forgetRow(name: string): void {
+    if (this.wantedRow !== null && this.wantedRow.name !== name) {
+      this.wantedRow.takeBack();
+      this.wantedRow = null;
+    }
+  }
+
+  private askRow(place: HeadPlace, query: number): void {
+    const name = rowKey(place, query);
+    this.forgetRow(name);
+    if (this.wantedRow !== null) {
+      return;
+    }
+    const takeBack = this.requests.ask({
+      params: exactRow(place, query),
+      urgency: URGENCY.row,
+      done: (result) => {
+        const values = valuesOf(result);
+        this.rows.set(name, values);
+        this.wantedRow = null;
+        this.events.row({ ...place, query, values, exact: true });
+      },
+      failed: (message) => {
+        this.wantedRow = null;
+        this.events.failed(message);
+      },
+    });
+    this.wantedRow = { name, takeBack };
+  }
+
+  /** The last row tells how far back the layer sees. */
+  private askWindow(place: HeadPlace): void {
+    const last = this.positions - 1;
+    this.requests.ask({
+      params: exactRow(place, last),
+      urgency: URGENCY.window,
+      done: (result) => {
+        const values = valuesOf(result);
+        this.rows.set(rowKey(place, last), values);
+        this.windows.set(place.layer, windowOf(values));
+        this.events.arrived();
+      },
+      failed: () => undefined,
+    });
+  }
+}
+
+function ofHead(place: HeadPlace): TensorParams {
+  return { name: "attention_weights", layer: place.layer, head: place.head };
+}
+
+function exactRow(place: HeadPlace, query: number): TensorParams {
+  return { ...ofHead(place), rows: [query, query + 1], encoding: "base64", dtype: "float32" };
+}
+
+function rowKey(place: HeadPlace, query: number): string {
+  return `${place.layer}.${place.head}.${query}`;
+}

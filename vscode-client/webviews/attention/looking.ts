@@ -1,0 +1,147 @@
+// What the attention view looks at beside the shared selection: the row pointed at, its values, how it is drawn.
+
+import type { TraceData } from "../../src/shared/messages";
+import { traceOf, type Page, type PageState } from "../common/page";
+import { createStore, type Store } from "../common/store";
+import { bestRole, headStatistics } from "../common/statistics";
+import { HeadData } from "./head_data";
+import type { RowValues } from "./row_values";
+import { litRow, rowsAfter, shownHead, type HeadPlace } from "./trace_heads";
+import { codeTypeFor } from "./value_scale";
+
+export interface Pointed {
+  query: number;
+  key: number | null;
+  by: "mouse" | "keyboard";
+}
+
+export interface LookingState {
+  pointed: Pointed | null;
+  /** The head under the mouse or focused in the overview. */
+  pointedHead: HeadPlace | null;
+  /** Faint weights are lifted. */
+  faint: boolean;
+  /** The lit row's values, roughly until the exact ones came. */
+  row: RowValues | null;
+  failure: string | null;
+  /** Counts arrivals of tiles. */
+  arrivals: number;
+}
+
+export interface Looking {
+  page: Page;
+  store: Store<LookingState>;
+  data: HeadData;
+  trace: () => TraceData | null;
+  place: () => HeadPlace | null;
+  /** Rows computed up to the shown step. */
+  rows: () => number;
+  lit: () => number | null;
+  /** After a failure. */
+  retry: () => void;
+}
+
+const FAINT_KEY = "faint";
+
+export function createLooking(page: Page): Looking {
+  const store = createStore<LookingState>({
+    pointed: null,
+    pointedHead: null,
+    faint: page.host.recall(FAINT_KEY) === true,
+    row: null,
+    failure: null,
+    arrivals: 0,
+  });
+  const data = new HeadData(page.tensors, {
+    arrived: () => {
+      store.set({ arrivals: store.state.arrivals + 1 });
+    },
+    row: (row) => {
+      if (row.query === looking.lit()) {
+        store.set({ row });
+      }
+    },
+    failed: (failure) => {
+      store.set({ failure });
+    },
+  });
+  const looking: Looking = {
+    page,
+    store,
+    data,
+    trace: () => traceOf(page.store.state),
+    place: () => {
+      const trace = looking.trace();
+      return trace === null ? null : shownHead(trace, page.store.state.selection);
+    },
+    rows: () => {
+      const trace = looking.trace();
+      return trace === null ? 0 : rowsAfter(trace, page.store.state.selection.step);
+    },
+    lit: () => litRow(store.state.pointed?.query ?? null, page.store.state.selection, looking.rows()),
+    retry: () => {
+      store.set({ failure: null });
+      readRow(looking);
+    },
+  };
+  page.store.subscribe((state, before) => {
+    follow(looking, state, before);
+  });
+  store.subscribe((state, before) => {
+    if (state.pointed !== before.pointed || state.faint !== before.faint || state.arrivals !== before.arrivals) {
+      readRow(looking);
+    }
+    if (state.faint !== before.faint) {
+      page.host.keep(FAINT_KEY, state.faint);
+    }
+  });
+  return looking;
+}
+
+function follow(looking: Looking, state: PageState, before: PageState): void {
+  const trace = traceOf(state);
+  const opened = state.view !== before.view;
+  if (opened) {
+    looking.data.open(trace?.positions ?? 0);
+    looking.store.set({ pointed: null, pointedHead: null, row: null, failure: null });
+  }
+  if (trace === null) {
+    return;
+  }
+  const { layer, head } = state.selection;
+  if (opened || layer !== before.selection.layer || head !== before.selection.head) {
+    const place = shownHead(trace, state.selection);
+    performance.mark("nanoscope:head-chosen");
+    looking.data.choose(place);
+    looking.store.set({ row: null, failure: null });
+    if (place !== null && !opened) {
+      looking.page.announce(headSentence(trace, place));
+    }
+  }
+  if (opened || state.selection !== before.selection) {
+    readRow(looking);
+  }
+}
+
+export function headSentence(trace: TraceData, place: HeadPlace): string {
+  const role = bestRole(headStatistics(trace.analysis, place.layer, place.head));
+  const words = role?.clear === true ? (role.statistic.role ?? "") : "no clear role";
+  return `Layer ${place.layer}, head ${place.head}: ${words}`;
+}
+
+function readRow({ store, data, trace, lit }: Looking): void {
+  const query = lit();
+  const shown = trace();
+  if (query === null || shown === null || store.state.failure !== null) {
+    if (store.state.row !== null && query === null) {
+      store.set({ row: null });
+    }
+    return;
+  }
+  const row = data.row(query, codeTypeFor(shown.positions, store.state.faint));
+  const { row: before } = store.state;
+  const known = before !== null && row !== null && before.query === row.query && before.exact && row.exact;
+  if (!known || before.values !== row.values) {
+    store.set({ row });
+  }
+}

@@ -1,0 +1,299 @@
+// The chosen head's matrix: a canvas to look at, under a window that scrolls, is pointed at and listens to keys.
+
+import { element, iconButton, ICONS } from "../common/dom";
+import { spokenWeight, largestWeights } from "./row_values";
+import type { Looking } from "./looking";
+import { drawMatrix, type Scene } from "./matrix_drawing";
+import { fittedCell, positionAt, scrollKeeping, scrollTo, visibleSpan, zoomedCell } from "./matrix_layout";
+import { onMatrixKeys } from "./matrix_keys";
+import { Raster } from "./raster";
+import { promptLength } from "./trace_heads";
+import { codeTypeFor, paletteOf, pixelOf } from "./value_scale";
+import type { CodeType } from "../common/tensor_values";
+import type { ColourMap } from "../common/colour_map";
+
+const ZOOM = 1.25;
+const WIDE = 560; // CSS pixels from which labels have more room
+const NAMED_KEYS = 3;
+
+export interface Matrix {
+  element: HTMLElement;
+  tools: HTMLElement;
+}
+
+export function matrixPart(looking: Looking): Matrix {
+  const { page, store, data } = looking;
+  const canvas = element("canvas", { class: "matrix-canvas", "aria-hidden": "true" });
+  const spacer = element("div", { class: "matrix-spacer" });
+  const scroller = element(
+    "div",
+    {
+      class: "matrix-window",
+      tabindex: 0,
+      role: "application",
+      "aria-roledescription": "attention matrix",
+    },
+    spacer,
+  );
+  const frame = element("div", { class: "matrix" }, canvas, scroller);
+  const context = canvas.getContext("2d");
+  const raster = new Raster();
+  const size = { left: 0, top: 0, width: 0, height: 0, ratio: 1, cell: 1, fit: 1, slanted: false, zoomed: false };
+  let palette: { map: ColourMap; type: CodeType; faint: boolean; pixels: Uint32Array } | null = null;
+  let scheduled = false;
+  let timed = false;
+
+  function layout(): void {
+    const trace = looking.trace();
+    const width = frame.clientWidth;
+    if (trace === null || width === 0) {
+      return;
+    }
+    const wide = width >= WIDE;
+    size.ratio = window.devicePixelRatio || 1;
+    size.left = wide ? 92 : 60;
+    size.top = wide ? 76 : 56;
+    size.slanted = wide;
+    const right = wide ? 36 : 2;
+    const most = Math.max(220, window.innerHeight - (wide ? 190 : 120));
+    const available = Math.min(width - size.left - right, most - size.top);
+    size.fit = fittedCell(available * size.ratio, trace.positions, size.ratio);
+    size.cell = size.zoomed ? Math.max(size.cell, size.fit) : size.fit;
+    const whole = (trace.positions * size.cell) / size.ratio;
+    size.width = size.zoomed ? Math.min(whole, width - size.left - right) : Math.min(whole, available);
+    size.height = Math.min(whole, available);
+    frame.style.height = `${size.top + size.height + 2}px`;
+    Object.assign(scroller.style, {
+      left: `${size.left}px`,
+      top: `${size.top}px`,
+      width: `${size.width}px`,
+      height: `${size.height}px`,
+      overflow: size.zoomed ? "auto" : "hidden",
+    });
+    Object.assign(spacer.style, { width: `${whole}px`, height: `${whole}px` });
+    const pixels = [width * size.ratio, (size.top + size.height + 2) * size.ratio].map(Math.round);
+    [canvas.width, canvas.height] = [pixels[0] ?? 0, pixels[1] ?? 0];
+    Object.assign(canvas.style, { width: `${width}px`, height: `${size.top + size.height + 2}px` });
+    schedule();
+  }
+
+  function schedule(): void {
+    if (!scheduled) {
+      scheduled = true;
+      requestAnimationFrame(draw);
+    }
+  }
+
+  function pixelsOf(map: ColourMap, type: CodeType, faint: boolean): Uint32Array {
+    if (palette?.map !== map || palette.type !== type || palette.faint !== faint) {
+      palette = { map, type, faint, pixels: paletteOf(map, type, faint) };
+    }
+    return palette.pixels;
+  }
+
+  function draw(): void {
+    scheduled = false;
+    const trace = looking.trace();
+    const place = looking.place();
+    if (context === null || trace === null || place === null || canvas.width === 0) {
+      return;
+    }
+    const { theme, map, selection } = page.store.state;
+    const { faint, pointed, row, failure, arrivals } = store.state;
+    const { ratio, cell } = size;
+    const type = codeTypeFor(trace.positions, faint);
+    const [scrollX, scrollY] = [Math.round(scroller.scrollLeft * ratio), Math.round(scroller.scrollTop * ratio)];
+    const rows = visibleSpan(scrollY, size.height * ratio, cell, trace.positions);
+    const columns = visibleSpan(scrollX, size.width * ratio, cell, trace.positions);
+    const complete = failure === null && data.want(rows, columns, type);
+    const rowStop = looking.rows();
+    const paint = { palette: pixelsOf(map, type, faint), blank: pixelOf(theme.surface), rowStop, window: data.window };
+    raster.update(data, rows, columns, cell, type, paint, [arrivals, place.layer, place.head, trace]);
+    const lit = looking.lit();
+    const scene: Scene = {
+      theme,
+      map,
+      raster,
+      type,
+      faint,
+      cell,
+      scrollX,
+      scrollY,
+      rows,
+      columns,
+      rowStop,
+      lit,
+      tokens: trace.tokens,
+      pixelRatio: ratio,
+      left: size.left * ratio,
+      top: size.top * ratio,
+      width: size.width * ratio,
+      height: size.height * ratio,
+      positions: trace.positions,
+      window: data.window,
+      promptLength: promptLength(trace),
+      key: pointed?.key ?? null,
+      fixed: selection.token,
+      named: row !== null && row.query === lit ? largestWeights(row, NAMED_KEYS).map(({ key }) => key) : [],
+      slanted: size.slanted,
+    };
+    drawMatrix(context, scene);
+    frame.dataset.head = `${place.layer}.${place.head}`;
+    frame.dataset.complete = String(complete);
+    frame.setAttribute("aria-busy", String(!complete && failure === null));
+    measure(complete);
+  }
+
+  /** How long it took from the choice of a head to all of it on the screen: for tests and the profiler. */
+  function measure(complete: boolean): void {
+    if (complete && timed) {
+      timed = false;
+      performance.clearMeasures("nanoscope:head");
+      performance.measure("nanoscope:head", "nanoscope:head-chosen");
+      performance.clearMarks("nanoscope:head-chosen");
+    }
+  }
+
+  function zoom(factor: number | null, at?: { x: number; y: number }): void {
+    const trace = looking.trace();
+    if (trace === null) {
+      return;
+    }
+    const before = size.cell;
+    const next = factor === null ? size.fit : zoomedCell(before, factor, size.fit, size.ratio);
+    const [x, y] = at === undefined ? [size.width / 2, size.height / 2] : [at.x, at.y];
+    const [scrollX, scrollY] = [scroller.scrollLeft, scroller.scrollTop];
+    size.cell = next;
+    size.zoomed = next > size.fit;
+    layout();
+    scroller.scrollLeft = scrollKeeping(x, scrollX, before / size.ratio, next / size.ratio);
+    scroller.scrollTop = scrollKeeping(y, scrollY, before / size.ratio, next / size.ratio);
+  }
+
+  function reveal(query: number, key: number): void {
+    const cell = size.cell / size.ratio;
+    scroller.scrollTop = scrollTo(query, scroller.scrollTop, scroller.clientHeight, cell);
+    scroller.scrollLeft = scrollTo(key, scroller.scrollLeft, scroller.clientWidth, cell);
+  }
+
+  function cellUnder(event: MouseEvent): { query: number; key: number } | null {
+    const box = scroller.getBoundingClientRect();
+    const cell = size.cell / size.ratio;
+    const query = positionAt(event.clientY - box.top, scroller.scrollTop, cell, looking.rows());
+    const key = positionAt(event.clientX - box.left, scroller.scrollLeft, cell, looking.trace()?.positions ?? 0);
+    return query === null || key === null ? null : { query, key };
+  }
+
+  function pointAt(event: MouseEvent): void {
+    const under = cellUnder(event);
+    const { pointed } = store.state;
+    if (under?.query !== pointed?.query || under?.key !== pointed?.key) {
+      store.set({ pointed: under === null ? null : { ...under, by: "mouse" } });
+    }
+  }
+
+  let dragged: { x: number; y: number; left: number; top: number; moved: boolean } | null = null;
+  scroller.addEventListener("pointerdown", (event) => {
+    if (event.button === 0 && event.pointerType === "mouse" && event.offsetX < spacer.clientWidth) {
+      dragged = {
+        x: event.clientX,
+        y: event.clientY,
+        left: scroller.scrollLeft,
+        top: scroller.scrollTop,
+        moved: false,
+      };
+    }
+  });
+  scroller.addEventListener("pointermove", (event) => {
+    if (dragged !== null && event.buttons === 1 && size.zoomed) {
+      const [dx, dy] = [event.clientX - dragged.x, event.clientY - dragged.y];
+      dragged.moved ||= Math.hypot(dx, dy) > 4;
+      if (dragged.moved) {
+        scroller.scrollTo(dragged.left - dx, dragged.top - dy);
+        return;
+      }
+    }
+    pointAt(event);
+  });
+  scroller.addEventListener("pointerleave", () => {
+    dragged = null;
+    if (store.state.pointed?.by === "mouse") {
+      store.set({ pointed: null });
+    }
+  });
+  scroller.addEventListener("click", (event) => {
+    const under = cellUnder(event);
+    if (under !== null && dragged?.moved !== true) {
+      page.select({ token: under.query === page.store.state.selection.token ? null : under.query });
+    }
+    dragged = null;
+  });
+  scroller.addEventListener("scroll", schedule, { passive: true });
+  scroller.addEventListener(
+    "wheel",
+    (event) => {
+      if (event.ctrlKey || event.metaKey) {
+        event.preventDefault();
+        const box = scroller.getBoundingClientRect();
+        zoom(event.deltaY < 0 ? ZOOM : 1 / ZOOM, { x: event.clientX - box.left, y: event.clientY - box.top });
+      }
+    },
+    { passive: false },
+  );
+  onMatrixKeys(scroller, looking, { reveal, zoom });
+  new ResizeObserver(layout).observe(frame);
+  window.addEventListener("resize", layout);
+
+  page.store.subscribe((state, before) => {
+    if (state.view !== before.view) {
+      size.zoomed = false;
+      raster.forget();
+      scroller.scrollTo(0, 0);
+      layout();
+    }
+    const { layer, head } = state.selection;
+    if (state.view !== before.view || layer !== before.selection.layer || head !== before.selection.head) {
+      timed = true;
+      const place = looking.place();
+      const name = place === null ? "" : `, layer ${place.layer}, head ${place.head}`;
+      scroller.setAttribute(
+        "aria-label",
+        `Attention matrix${name}. Arrow keys move, Enter keeps the row, plus and minus zoom.`,
+      );
+    }
+    schedule();
+  });
+  store.subscribe((state, before) => {
+    if (state.pointed?.by === "keyboard" && (state.row !== before.row || state.pointed !== before.pointed)) {
+      sayCell(looking);
+    }
+    schedule();
+  });
+
+  const tools = element(
+    "div",
+    { class: "tools", role: "group", "aria-label": "Zoom" },
+    iconButton("Zoom out", ICONS.minus, () => {
+      zoom(1 / ZOOM);
+    }),
+    iconButton("Zoom in", ICONS.plus, () => {
+      zoom(ZOOM);
+    }),
+    iconButton("Fit", ICONS.fit, () => {
+      zoom(null);
+    }),
+  );
+  return { element: frame, tools };
+}
+
+function sayCell({ page, store, trace }: Looking): void {
+  const { pointed, row } = store.state;
+  const shown = trace();
+  if (pointed?.key == null || shown === null) {
+    return;
+  }
+  const weight = row?.query === pointed.query && row.exact ? (row.values[pointed.key] ?? null) : null;
+  if (weight !== null) {
+    page.announce(spokenWeight(shown.tokens, pointed.query, pointed.key, weight));
+  }
+}

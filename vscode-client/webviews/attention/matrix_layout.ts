@@ -1,0 +1,82 @@
+// Where things are in a matrix of tokens: cells, what is visible, which labels have room.
+
+/** [first, stop) */
+export type Span = readonly [number, number];
+
+export const LARGEST_CELL = 64;
+const LARGEST_FITTED = 36;
+
+/** The cell size, in device pixels, at which all positions fit; whole from 1 on, so that cells are equal. */
+export function fittedCell(available: number, positions: number, pixelRatio: number): number {
+  const exact = available / Math.max(1, positions);
+  return exact >= 1 ? Math.min(Math.floor(exact), Math.round(LARGEST_FITTED * pixelRatio)) : exact;
+}
+
+/** One step in (or out, for a factor under 1): a whole number of device pixels, never smaller than what fits. */
+export function zoomedCell(cell: number, factor: number, fitted: number, pixelRatio: number): number {
+  const wanted = cell * factor;
+  const whole = wanted < 1 ? wanted : factor > 1 ? Math.ceil(wanted) : Math.floor(wanted);
+  const largest = Math.max(fitted, LARGEST_CELL * pixelRatio);
+  return Math.min(largest, Math.max(fitted, whole));
+}
+
+/** Positions of which some part is seen. */
+export function visibleSpan(scroll: number, length: number, cell: number, positions: number): Span {
+  const first = Math.max(0, Math.min(positions, Math.floor(scroll / cell)));
+  const stop = Math.max(first, Math.min(positions, Math.ceil((scroll + length) / cell)));
+  return [first, stop];
+}
+
+/** The position at a distance from the edge of the window; null outside the matrix. */
+export function positionAt(offset: number, scroll: number, cell: number, positions: number): number | null {
+  const position = Math.floor((offset + scroll) / cell);
+  return offset >= 0 && position >= 0 && position < positions ? position : null;
+}
+
+/** Where to scroll so that a position is seen, with a little around it. */
+export function scrollTo(position: number, scroll: number, length: number, cell: number): number {
+  const margin = Math.min(cell * 2, length / 4);
+  const start = position * cell;
+  if (start - margin < scroll) {
+    return Math.max(0, start - margin);
+  }
+  return start + cell + margin > scroll + length ? start + cell + margin - length : scroll;
+}
+
+/** After zooming, the point under the mouse stays there. */
+export function scrollKeeping(offset: number, scroll: number, cell: number, zoomed: number): number {
+  return Math.max(0, ((offset + scroll) / cell) * zoomed - offset);
+}
+
+/** What a query sees: keys from `query - window` to itself. */
+export function isMasked(query: number, key: number, window: number): boolean {
+  return key > query || key < query - window;
+}
+
+/** Every how many positions a label has room: 1, 2, 5, 10, 20, ... */
+export function labelStride(cell: number, room: number): number {
+  for (let size = 1; ; size *= 10) {
+    for (const factor of [1, 2, 5]) {
+      if (cell * size * factor >= room) {
+        return size * factor;
+      }
+    }
+  }
+}
+
+/** Positions whose labels are drawn: those that must be, then every nth where none of them is in the way. */
+export function placedLabels(span: Span, cell: number, room: number, wanted: readonly number[]): number[] {
+  const placed: number[] = [];
+  const hasRoom = (position: number): boolean => placed.every((other) => Math.abs(other - position) * cell >= room);
+  const stride = labelStride(cell, room);
+  const regular: number[] = [];
+  for (let position = Math.ceil(span[0] / stride) * stride; position < span[1]; position += stride) {
+    regular.push(position);
+  }
+  for (const position of [...wanted, ...regular]) {
+    if (position >= span[0] && position < span[1] && hasRoom(position)) {
+      placed.push(position);
+    }
+  }
+  return placed.sort((a, b) => a - b);
+}

@@ -1,0 +1,213 @@
+// All heads at once: a small cell each, coloured by a statistic. The chosen one is outlined, arrow keys move.
+
+import type { TraceData } from "../../src/shared/messages";
+import { css } from "../common/colour";
+import { colourAt, gradient, type ColourMap } from "../common/colour_map";
+import { element } from "../common/dom";
+import { headName, threeDigits } from "../common/number_text";
+import { traceOf } from "../common/page";
+import { bestRole, domainOf, headStatistics, statisticNamed, STATISTICS, type Statistic } from "../common/statistics";
+import type { Looking } from "./looking";
+import { capturedLayers, type HeadPlace } from "./trace_heads";
+
+export function overviewPart(looking: Looking): HTMLElement {
+  const { page, store } = looking;
+  const select = element("select", { "aria-label": "Colour heads by" });
+  select.append(
+    group(
+      "Roles",
+      STATISTICS.filter(({ role }) => role !== undefined),
+    ),
+    group(
+      "Statistics",
+      STATISTICS.filter(({ role }) => role === undefined),
+    ),
+  );
+  const ramp = element("div", { class: "ramp" });
+  const [least, most] = [element("span"), element("span")];
+  const legend = element("div", { class: "legend", "aria-hidden": "true" }, least, ramp, most);
+  const grid = element("div", { class: "heads sheet", role: "grid", "aria-label": "Heads, a row a layer" });
+  const words = element("p", { class: "head-words" });
+  let cells: HTMLElement[][] = [];
+  let layers: number[] = [];
+
+  function fill(trace: TraceData): void {
+    layers = capturedLayers(trace);
+    cells = layers.map((layer) => Array.from({ length: trace.heads }, (_, head) => cellOf({ layer, head })));
+    grid.style.setProperty("--heads", String(trace.heads));
+    grid.replaceChildren(
+      ...layers.map((layer, row) =>
+        element(
+          "div",
+          { class: "heads-row", role: "row" },
+          element("span", { class: "heads-layer", role: "rowheader" }, String(layer)),
+          ...(cells[row] ?? []),
+        ),
+      ),
+    );
+  }
+
+  function paint(trace: TraceData, statistic: Statistic, map: ColourMap): void {
+    const values = layers.map((layer) =>
+      Array.from(
+        { length: trace.heads },
+        (_, head) => headStatistics(trace.analysis, layer, head)?.[statistic.name] ?? null,
+      ),
+    );
+    const [low, high] = domainOf(statistic, values.flat());
+    values.forEach((row, index) => {
+      row.forEach((value, head) => {
+        const cell = cells[index]?.[head];
+        if (cell !== undefined) {
+          cell.classList.toggle("unknown", value === null);
+          cell.style.backgroundColor = value === null ? "" : css(colourAt(map, (value - low) / (high - low)));
+          cell.setAttribute(
+            "aria-label",
+            `Layer ${layers[index] ?? 0}, head ${head}, ${statistic.label} ${threeDigits(value)}`,
+          );
+        }
+      });
+    });
+    ramp.style.backgroundImage = gradient(map);
+    least.textContent = threeDigits(low);
+    most.textContent = `${threeDigits(high).replace(/\.?0+$/, "")}${statistic.unit === "" ? "" : ` ${statistic.unit}`}`;
+  }
+
+  function mark(): void {
+    const place = looking.place();
+    for (const [row, line] of cells.entries()) {
+      for (const [head, cell] of line.entries()) {
+        const chosen = layers[row] === place?.layer && head === place?.head;
+        cell.setAttribute("aria-selected", String(chosen));
+        cell.setAttribute("tabindex", chosen ? "0" : "-1");
+      }
+    }
+  }
+
+  function describe(): void {
+    const trace = looking.trace();
+    const place = store.state.pointedHead ?? looking.place();
+    if (trace !== null && place !== null) {
+      words.replaceChildren(...headWords(trace, place, statisticNamed(page.store.state.statistic)));
+    }
+  }
+
+  function point(target: EventTarget | null): void {
+    store.set({ pointedHead: placeOf(target) });
+  }
+
+  select.addEventListener("change", () => {
+    page.store.set({ statistic: select.value });
+    page.host.post({ type: "setStatistic", statistic: select.value });
+  });
+  grid.addEventListener("pointerover", (event) => {
+    point(event.target);
+  });
+  grid.addEventListener("pointerleave", () => {
+    point(null);
+  });
+  grid.addEventListener("click", (event) => {
+    const place = placeOf(event.target);
+    if (place !== null) {
+      page.select({ ...place });
+    }
+  });
+  grid.addEventListener("keydown", (event) => {
+    const place = looking.place();
+    const next = place === null ? null : moved(event.key, place, layers, cells[0]?.length ?? 0);
+    if (next !== null) {
+      event.preventDefault();
+      page.select({ ...next });
+      cells[layers.indexOf(next.layer)]?.[next.head]?.focus();
+    }
+  });
+
+  page.store.subscribe((state, before) => {
+    const trace = traceOf(state);
+    if (trace === null) {
+      return;
+    }
+    const opened = state.view !== before.view;
+    if (opened) {
+      fill(trace);
+    }
+    if (opened || state.statistic !== before.statistic || state.map !== before.map) {
+      const statistic = statisticNamed(state.statistic);
+      select.value = statistic.name;
+      select.title = statistic.meaning;
+      paint(trace, statistic, state.map);
+    }
+    mark();
+    describe();
+  });
+  store.subscribe((state, before) => {
+    if (state.pointedHead !== before.pointedHead) {
+      describe();
+    }
+  });
+  const bar = element("div", { class: "bar" }, element("h2", {}, "Heads"), element("div", { class: "push" }, select));
+  return element("section", { class: "overview", "aria-label": "Heads" }, bar, legend, grid, words);
+}
+
+function group(label: string, statistics: readonly Statistic[]): HTMLOptGroupElement {
+  const options = statistics.map(({ name, label: text }) => element("option", { value: name }, text));
+  return element("optgroup", { label }, ...options);
+}
+
+function cellOf(place: HeadPlace): HTMLElement {
+  return element("span", {
+    class: "head",
+    role: "gridcell",
+    tabindex: -1,
+    "data-layer": place.layer,
+    "data-head": place.head,
+  });
+}
+
+function placeOf(target: EventTarget | null): HeadPlace | null {
+  const cell = target instanceof Element ? target.closest<HTMLElement>(".head") : null;
+  return cell === null ? null : { layer: Number(cell.dataset.layer), head: Number(cell.dataset.head) };
+}
+
+export function moved(key: string, place: HeadPlace, layers: readonly number[], heads: number): HeadPlace | null {
+  const row = layers.indexOf(place.layer);
+  const to = (newRow: number, head: number): HeadPlace => ({
+    layer: layers[Math.max(0, Math.min(layers.length - 1, newRow))] ?? place.layer,
+    head: Math.max(0, Math.min(heads - 1, head)),
+  });
+  switch (key) {
+    case "ArrowUp":
+      return to(row - 1, place.head);
+    case "ArrowDown":
+      return to(row + 1, place.head);
+    case "ArrowLeft":
+      return to(row, place.head - 1);
+    case "ArrowRight":
+      return to(row, place.head + 1);
+    case "Home":
+      return to(row, 0);
+    case "End":
+      return to(row, heads - 1);
+    default:
+      return null;
+  }
+}
+
+/** L3 H2 · Entropy 1.23 nats, and what the head does. */
+function headWords(trace: TraceData, place: HeadPlace, statistic: Statistic): Node[] {
+  const statistics = headStatistics(trace.analysis, place.layer, place.head);
+  const role = bestRole(statistics);
+  const unit = statistic.unit === "" ? "" : ` ${statistic.unit}`;
+  const value = `${statistic.label} ${threeDigits(statistics?.[statistic.name])}${unit}`;
+  const does =
+    role === null
+      ? ""
+      : role.clear
+        ? `${role.statistic.label} ${threeDigits(role.value)}: ${role.statistic.role ?? ""}`
+        : `no clear role; most ${role.statistic.label.toLowerCase()}, ${threeDigits(role.value)}`;
+  const parts = role?.statistic === statistic ? [does] : [value, does];
+  return [
+    element("strong", {}, headName(place.layer, place.head)),
+    element("span", { class: "muted" }, ` ${parts.filter((part) => part !== "").join(" · ")}`),
+  ];
+}

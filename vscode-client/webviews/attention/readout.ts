@@ -1,0 +1,62 @@
+// One line: which query looks at which key, and with how much weight.
+
+import { element } from "../common/dom";
+import { threeDigits } from "../common/number_text";
+import { visibleText } from "../common/token_text";
+import type { TokenRow } from "../../src/protocol";
+import type { Looking } from "./looking";
+
+export function readoutPart(looking: Looking): HTMLElement {
+  const { page, store } = looking;
+  const line = element("p", { class: "readout", "aria-hidden": "true" });
+
+  function show(): void {
+    const trace = looking.trace();
+    const lit = looking.lit();
+    const { pointed, row } = store.state;
+    delete line.dataset.value;
+    if (trace === null || lit === null) {
+      line.replaceChildren(element("span", { class: "muted" }, "Point at a cell, or at a token of the text."));
+      return;
+    }
+    const key = pointed?.key ?? null;
+    if (key === null) {
+      const next = trace.tokens[lit + 1];
+      line.replaceChildren(
+        chip(trace.tokens, lit),
+        element("span", { class: "muted" }, next === undefined ? "" : " then "),
+        ...(next === undefined ? [] : [chip(trace.tokens, lit + 1)]),
+      );
+      return;
+    }
+    line.replaceChildren(chip(trace.tokens, lit), " → ", chip(trace.tokens, key), weight(lit, key, row?.query === lit));
+  }
+
+  function weight(query: number, key: number, ready: boolean): HTMLElement {
+    const { row } = store.state;
+    if (key > query || key < query - looking.data.window) {
+      return element("span", { class: "weight muted" }, key > query ? "later" : "outside the window");
+    }
+    const value = ready ? row?.values[key] : undefined;
+    if (value === undefined || row === null) {
+      return element("span", { class: "weight muted" }, "…");
+    }
+    if (row.exact) {
+      line.dataset.value = String(value);
+    }
+    return element("span", { class: "weight" }, row.exact ? threeDigits(value) : `≈ ${value.toFixed(2)}`);
+  }
+
+  page.store.subscribe(show);
+  store.subscribe(show);
+  return line;
+}
+
+function chip(tokens: readonly TokenRow[], position: number): HTMLElement {
+  return element(
+    "span",
+    { class: "chip" },
+    element("span", { class: "mono" }, visibleText(tokens[position]?.text ?? "")),
+    element("small", { class: "muted" }, ` ${position}`),
+  );
+}

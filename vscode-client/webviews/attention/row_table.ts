@@ -1,0 +1,65 @@
+// The lit row as a table: where most of its weight goes, and that it sums to one.
+
+import { css } from "../common/colour";
+import { colourAt } from "../common/colour_map";
+import { element } from "../common/dom";
+import { threeDigits } from "../common/number_text";
+import { visibleText } from "../common/token_text";
+import type { Looking } from "./looking";
+import { largestWeights, sumOf } from "./row_values";
+
+const SHOWN = 8;
+
+export function rowTablePart(looking: Looking): HTMLElement {
+  const { page, store } = looking;
+  const caption = element("caption");
+  const body = element("tbody");
+  const foot = element("tfoot");
+  const head = element("thead", {}, element("tr", {}, heading("Key"), heading("Position"), heading("Weight")));
+  const table = element("table", { class: "row-table" }, caption, head, body, foot);
+  const section = element("section", { class: "row-section", "aria-label": "Row" }, element("h2", {}, "Row"), table);
+
+  function show(): void {
+    const trace = looking.trace();
+    const { row } = store.state;
+    const lit = looking.lit();
+    section.hidden = trace === null || lit === null;
+    if (trace === null || lit === null || row?.query !== lit || !row.exact) {
+      return;
+    }
+    const text = (position: number): string => visibleText(trace.tokens[position]?.text ?? "");
+    caption.replaceChildren(element("span", { class: "mono" }, text(lit)), ` ${lit} looks at`);
+    const largest = largestWeights(row, SHOWN);
+    const others = row.query + 1 - largest.length;
+    const sum = sumOf(row.values);
+    const rest = sum - largest.reduce((total, { weight }) => total + weight, 0);
+    body.replaceChildren(
+      ...largest.map(({ key, weight }) => line(text(key), String(key), weight)),
+      ...(others > 0 ? [line(`${others} more`, "", Math.max(0, rest))] : []),
+    );
+    foot.replaceChildren(
+      element("tr", {}, element("th", { scope: "row" }, "Sum"), element("td"), element("td", {}, threeDigits(sum))),
+    );
+  }
+
+  function line(text: string, position: string, weight: number): HTMLElement {
+    const bar = element("span", { class: "weight-bar", "aria-hidden": "true" });
+    bar.style.width = `${Math.max(1, weight * 100)}%`;
+    bar.style.backgroundColor = css(colourAt(page.store.state.map, 0.35 + weight * 0.5));
+    const shown = element("td", { class: "weight-cell" }, bar, element("span", {}, threeDigits(weight)));
+    const name = element("th", { scope: "row", class: position === "" ? "muted" : "mono" }, text);
+    return element("tr", {}, name, element("td", { class: "muted" }, position), shown);
+  }
+
+  page.store.subscribe(show);
+  store.subscribe((state, before) => {
+    if (state.row !== before.row || state.pointed?.query !== before.pointed?.query) {
+      show();
+    }
+  });
+  return section;
+}
+
+function heading(text: string): HTMLElement {
+  return element("th", { scope: "col" }, text);
+}

@@ -1,0 +1,52 @@
+// Which heads, positions and steps a trace has.
+
+import type { Selection, TraceData } from "../../src/shared/messages";
+
+const WEIGHTS = /^attention_weights\.layer_(\d+)$/;
+
+/** Layers whose attention was captured, from the first on. */
+export function capturedLayers(trace: TraceData): number[] {
+  return Object.keys(trace.summary.data_info.tensors)
+    .flatMap((name) => WEIGHTS.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+export interface HeadPlace {
+  layer: number;
+  head: number;
+}
+
+/** The head that is selected, or the nearest there is; null where no attention was captured. */
+export function shownHead(trace: TraceData, selection: Selection): HeadPlace | null {
+  const layers = capturedLayers(trace);
+  const [first] = layers;
+  if (first === undefined || trace.heads === 0) {
+    return null;
+  }
+  const distance = (layer: number): number => Math.abs(layer - selection.layer);
+  const layer = layers.reduce((best, other) => (distance(other) < distance(best) ? other : best), first);
+  return { layer, head: Math.min(selection.head, trace.heads - 1) };
+}
+
+export function promptLength(trace: TraceData): number {
+  const first = trace.tokens.findIndex((token) => token.generated);
+  return first === -1 ? trace.tokens.length : first;
+}
+
+/** Forward passes: the prompt's, then one a token. */
+export function stepCount(trace: TraceData): number {
+  return Math.max(1, trace.summary.data_info.num_steps);
+}
+
+/** Rows that were there after a step; all of them for null. */
+export function rowsAfter(trace: TraceData, step: number | null): number {
+  const rows = step === null ? trace.positions : promptLength(trace) + step;
+  return Math.max(0, Math.min(trace.positions, rows));
+}
+
+/** The row that is lit: under the mouse or the keyboard, else chosen, else the one that the shown step computed last. */
+export function litRow(pointed: number | null, selection: Selection, rows: number): number | null {
+  const row = pointed ?? selection.token ?? (selection.step === null ? null : rows - 1);
+  return row !== null && row >= 0 && row < rows ? row : null;
+}

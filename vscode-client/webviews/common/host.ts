@@ -1,0 +1,43 @@
+// The other side of the webview: what is posted to it, what it says, what it keeps for a hidden view.
+
+import type { FromView, ToView } from "../../src/shared/messages";
+
+interface VsCodeApi {
+  postMessage: (message: FromView) => void;
+  getState: () => unknown;
+  setState: (state: Record<string, unknown>) => void;
+}
+
+declare function acquireVsCodeApi(): VsCodeApi;
+
+export interface Host {
+  post: (message: FromView) => void;
+  listen: (listener: (message: ToView) => void) => void;
+  /** What a part kept of itself when the view was last open. */
+  recall: (key: string) => unknown;
+  keep: (key: string, value: unknown) => void;
+}
+
+/** May be made once a page. */
+export function connectHost(): Host {
+  const api = acquireVsCodeApi();
+  return {
+    post: (message) => {
+      api.postMessage(message);
+    },
+    listen: (listener) => {
+      window.addEventListener("message", (event: MessageEvent<ToView>) => {
+        listener(event.data);
+      });
+    },
+    recall: (key) => kept(api)[key],
+    keep: (key, value) => {
+      api.setState({ ...kept(api), [key]: value });
+    },
+  };
+}
+
+function kept(api: VsCodeApi): Record<string, unknown> {
+  const state = api.getState();
+  return typeof state === "object" && state !== null ? { ...state } : {};
+}

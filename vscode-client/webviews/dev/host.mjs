@@ -1,0 +1,91 @@
+// Plays the extension host for one webview in a frame, as src/views do; `window.harness` is for tests.
+
+const query = new URLSearchParams(location.search);
+const frame = document.createElement("iframe");
+const selection = { traceId: null, layer: 0, head: 0, token: null, step: null };
+const settings = { statistic: query.get("statistic") ?? "induction", colourMap: query.get("map") ?? "" };
+const cancelled = new Set();
+const log = [];
+
+async function rpc(method, params) {
+  const answer = await fetch("/rpc", { method: "POST", body: JSON.stringify({ method, params }) });
+  const { result, error } = await answer.json();
+  if (error !== undefined) throw new Error(error.message);
+  return result;
+}
+
+function say(message) {
+  frame.contentWindow.postMessage(message, "*");
+}
+
+function saySelection() {
+  say({ type: "selection", selection: { ...selection } });
+}
+
+async function show(traceId) {
+  Object.assign(selection, { traceId, token: null, step: null });
+  say({ type: "state", state: { kind: "loading", title: traceId } });
+  const params = { trace_id: traceId };
+  try {
+    const [summary, tokens, analysis] = await Promise.all([
+      rpc("get_summary", params),
+      rpc("get_tokens", params),
+      rpc("analyze_trace", params),
+    ]);
+    const weights = Object.entries(summary.data_info.tensors).filter(([name]) => name.startsWith("attention_weights."));
+    const shape = weights[0]?.[1].shape ?? [1, 0, 0, 0];
+    const trace = { summary, tokens: tokens.tokens, analysis: analysis.analysis };
+    saySelection();
+    say({
+      type: "state",
+      state: { kind: "trace", trace: { ...trace, layers: weights.length, heads: shape[1], positions: shape[2] } },
+    });
+  } catch (error) {
+    say({
+      type: "state",
+      state: { kind: "failed", message: error.message, action: { label: "Try Again", command: "retry" } },
+    });
+  }
+}
+
+const ANSWERS = {
+  async ready() {
+    say({ type: "settings", ...settings });
+    const state = query.get("state");
+    if (state !== null) {
+      say({ type: "state", state: JSON.parse(state) });
+      return;
+    }
+    const { traces } = await rpc("list_traces", {});
+    await show(query.get("trace") ?? traces.find((trace) => trace.readable).trace_id);
+  },
+  select({ change }) {
+    Object.assign(selection, change);
+    saySelection();
+  },
+  async tensor({ request, params }) {
+    try {
+      const result = await rpc("get_tensor", { trace_id: selection.traceId, ...params });
+      if (!cancelled.delete(request)) say({ type: "tensor", request, result });
+    } catch (error) {
+      say({ type: "tensorFailed", request, message: error.message });
+    }
+  },
+  cancelTensor({ request }) {
+    cancelled.add(request);
+  },
+  setStatistic({ statistic }) {
+    settings.statistic = statistic;
+    say({ type: "settings", ...settings });
+  },
+  command() {},
+};
+
+window.addEventListener("message", (event) => {
+  log.push(event.data);
+  log.splice(0, log.length - 50);
+  void ANSWERS[event.data.type](event.data);
+});
+window.harness = { show, select: (change) => ANSWERS.select({ change }), say, rpc, selection, log };
+frame.src = `/webview?${new URLSearchParams({ view: query.get("view") ?? "attention", theme: query.get("theme") ?? "dark-plus" })}`;
+document.body.append(frame);
