@@ -1,5 +1,5 @@
 // Bundles the extension, one script a webview, and, with --tests, the unit tests.
-import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import * as esbuild from "esbuild";
 
@@ -54,6 +54,12 @@ function testFiles(folder) {
   return readdirSync(path.join(import.meta.dirname, folder), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))
     .map((entry) => path.relative(import.meta.dirname, path.join(entry.parentPath, entry.name)));
+}
+
+if (production) {
+  for (const name of ["LICENSE", "CHANGELOG.md"]) {
+    copyFileSync(path.join(import.meta.dirname, "..", name), path.join(import.meta.dirname, name));
+  }
 }
 
 if (flags.has("--watch")) {

@@ -1,7 +1,115 @@
 // The extension: wiring only.
 
-import type { ExtensionContext } from "vscode";
+import { mkdirSync } from "node:fs";
+import { RelativePattern, window, workspace, type ExtensionContext } from "vscode";
+import { register, tell, type App } from "./app";
+import { capture, captureCommands } from "./commands/capture";
+import { compareCommands } from "./commands/compare";
+import { daemonCommands } from "./commands/daemon";
+import { modelCommands } from "./commands/model";
+import { traceCommands } from "./commands/traces";
+import { followContexts } from "./contexts";
+import { Daemon } from "./daemon";
+import { Folders } from "./folders";
+import type { Command } from "./pump";
+import { candidates, findPython, realWorld } from "./python";
+import { CONNECTION_SETTINGS, daemonFlags, pythonSetting, tracesFolder, workspaceFolders } from "./settings";
+import { Store } from "./store";
+import { Troubles } from "./troubles";
+import { Reports } from "./views/reports";
+import { registerSideViews } from "./views/side_views";
+import { StatusBar } from "./views/status_bar";
+import { registerTraceEditor, TraceEditor } from "./views/trace_editor";
+import { TracesTree } from "./views/traces_tree";
+import { followDocuments } from "./wanted";
+
+let daemon: Daemon | undefined;
 
 export function activate(context: ExtensionContext): void {
-  context.subscriptions.push();
+  const output = window.createOutputChannel("nanoscope", { log: true });
+  const folder = context.globalStorageUri.fsPath;
+  const command = async (): Promise<Command> => {
+    mkdirSync(folder, { recursive: true });
+    const { PATH: searchPath = "" } = process.env;
+    const list = candidates(pythonSetting(), workspaceFolders(), searchPath, process.platform);
+    const { python, origin, version } = await findPython(list, realWorld(folder));
+    output.info(`Python ${version} at ${python}, from ${origin}`);
+    return { python, flags: daemonFlags(), folder };
+  };
+  const troubles = new Troubles();
+  daemon = new Daemon({
+    output,
+    command,
+    tracesDir: tracesFolder,
+    message: (text) => {
+      troubles.message(text);
+    },
+    executeCommand: (name, args, next): unknown =>
+      name === "nanoscope.generate_and_capture" ? capture(app, args[0] ?? {}) : next(name, args),
+  });
+  const { workspaceState, extensionUri, subscriptions } = context;
+  const store = new Store(daemon, workspaceState);
+  const folders = new Folders(daemon, command, (text) => {
+    output.appendLine(text);
+  });
+  const app: App = { context, output, daemon, store, tree: new TracesTree(store), reports: new Reports(), command };
+  const connected = daemon;
+  const editor = new TraceEditor(extensionUri, store, folders, () => connected.request("hello", {}));
+  subscriptions.push(
+    output,
+    daemon,
+    store,
+    folders,
+    app.tree,
+    app.reports,
+    new StatusBar(daemon, store),
+    registerTraceEditor(editor),
+    ...registerSideViews(extensionUri, store, () => {
+      connected.start();
+    }),
+    ...followContexts(daemon, store),
+    ...followDocuments(daemon),
+    ...followSettings(daemon),
+    daemon.onState((state) => {
+      const problem = troubles.worthTelling(state);
+      if (problem !== undefined) {
+        void tell(problem);
+      }
+    }),
+  );
+  for (const table of [captureCommands, compareCommands, daemonCommands, modelCommands, traceCommands]) {
+    register(app, table(app));
+  }
+}
+
+export async function deactivate(): Promise<void> {
+  await daemon?.stop();
+}
+
+/** Another Python, model or traces folder takes another connection. */
+function followSettings(connected: Daemon): { dispose(): unknown }[] {
+  const again = (): void => {
+    if (connected.state.kind !== "idle") {
+      void connected.reconnect();
+    }
+  };
+  const folders = (workspace.workspaceFolders ?? []).map((folder) => {
+    const watcher = workspace.createFileSystemWatcher(new RelativePattern(folder, "traces"), false, true, true);
+    watcher.onDidCreate(() => {
+      const { state } = connected;
+      if (state.kind !== "running" || state.greeting.traces_dir !== tracesFolder()) {
+        again();
+      }
+    });
+    return watcher;
+  });
+  return [
+    ...folders,
+    workspace.onDidChangeWorkspaceFolders(again),
+    workspace.onDidChangeConfiguration((event) => {
+      if (CONNECTION_SETTINGS.some((name) => event.affectsConfiguration(name))) {
+        again();
+      }
+    }),
+  ];
 }

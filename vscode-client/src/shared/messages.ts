@@ -11,7 +11,10 @@ export interface Selection {
   step: number | null;
 }
 
-/** A trace without its tensors. `layers` and `heads` count what was captured, `positions` the rows of a head. */
+/**
+ * A trace without its tensors. `layers`: one more than the highest whose attention was captured; `analysis` and
+ * `summary` tell which were. `heads`: of a layer; `positions`: rows of a head.
+ */
 export interface TraceData {
   summary: TraceSummary;
   tokens: TokenRow[];
@@ -40,7 +43,7 @@ export type ToView =
   | { type: "tensorFailed"; request: number; message: string }
   | { type: "settings"; statistic: string; colourMap: string };
 
-/** The host adds the trace to a tensor's params; a request cancels those before it for the same tensor name. */
+/** The host adds the trace to a tensor's params, and answers every request; one of an earlier trace fails. */
 export type FromView =
   | { type: "ready" }
   | { type: "select"; change: Partial<Selection> }

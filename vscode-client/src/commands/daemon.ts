@@ -1,0 +1,99 @@
+// Commands about the daemon: connect, restart, log, doctor, the menu behind the status bar item, and settings.
+
+import { commands, env, window } from "vscode";
+import type { App, CommandTable } from "../app";
+import { runNanoscope } from "../command_line";
+import { doctorReport, parsedFindings, type Finding } from "../doctor_report";
+import { Problem, problemOf } from "../problems";
+import { installCommand, PackageMissing } from "../python";
+
+const LOG_LINES = "60";
+
+export function daemonCommands(app: App): CommandTable {
+  return {
+    "nanoscope.connect": () => {
+      app.daemon.connect();
+    },
+    "nanoscope.restartDaemon": () => restart(app),
+    "nanoscope.showLog": () => showLog(app),
+    "nanoscope.doctor": async () => {
+      await app.reports.show("nanoscope doctor", doctorReport(await findings(app)));
+    },
+    "nanoscope.menu": () => menu(app),
+    "nanoscope.openPythonSetting": () => openSettings("nanoscope.pythonPath"),
+    "nanoscope.openTracesSetting": () => openSettings("nanoscope.tracesFolder"),
+    "nanoscope.openSettings": () => openSettings("@ext:nanoscope.nanoscope"),
+    "nanoscope.copyInstallCommand": () => copyInstallCommand(app),
+  };
+}
+
+async function restart(app: App): Promise<void> {
+  await app.daemon.reconnect(async () => {
+    const { ok, stderr } = await runNanoscope(await app.command(), ["stop", "--force"]);
+    app.output.info(stderr);
+    if (!ok) {
+      throw new Problem("DAEMON_NOT_STARTED", stderr);
+    }
+  });
+  window.setStatusBarMessage("$(sync) The daemon is being restarted.", 3_000);
+}
+
+/** The extension's own log, with the end of the daemon's. */
+async function showLog(app: App): Promise<void> {
+  app.output.show(true);
+  const { stdout, stderr, ok } = await runNanoscope(await app.command(), ["logs", "--lines", LOG_LINES]);
+  app.output.info(`The last lines of the daemon's log:\n${ok ? stdout : stderr}`);
+}
+
+async function findings(app: App): Promise<Finding[]> {
+  try {
+    const command = await app.command();
+    const { stdout, stderr } = await runNanoscope(command, ["doctor", "--json", ...command.flags]);
+    return parsedFindings(stdout) ?? [{ check: "doctor", state: "fault", found: stderr, remedy: "" }];
+  } catch (error) {
+    const { message } = problemOf(error);
+    return [
+      {
+        check: "python",
+        state: "fault",
+        found: message,
+        remedy: "Set nanoscope.pythonPath, or install nanoscope there.",
+      },
+    ];
+  }
+}
+
+async function menu(app: App): Promise<void> {
+  const { state } = app.daemon;
+  const problem = state.kind === "blocked" || state.kind === "waiting" ? state.problem : undefined;
+  const remedies = (problem?.actions ?? []).map(({ label, command }) => ({
+    label: `$(lightbulb) ${label}`,
+    command,
+    detail: problem?.message ?? "",
+  }));
+  const entries = [
+    { label: "$(record) Capture Trace…", command: "nanoscope.captureTrace" },
+    { label: "$(list-tree) Show Traces", command: "nanoscope.traces.focus" },
+    { label: "$(chip) Choose Model…", command: "nanoscope.chooseModel" },
+    { label: "$(debug-restart) Restart Daemon", command: "nanoscope.restartDaemon" },
+    { label: "$(output) Show Log", command: "nanoscope.showLog" },
+    { label: "$(checklist) Doctor", command: "nanoscope.doctor" },
+  ];
+  const others = entries.filter(({ command }) => !remedies.some((remedy) => remedy.command === command));
+  const chosen = await window.showQuickPick([...remedies, ...others], { title: "nanoscope" });
+  if (chosen !== undefined) {
+    await commands.executeCommand(chosen.command);
+  }
+}
+
+async function openSettings(query: string): Promise<void> {
+  await commands.executeCommand("workbench.action.openSettings", query);
+}
+
+async function copyInstallCommand(app: App): Promise<void> {
+  const { state } = app.daemon;
+  const python = state.kind === "blocked" && state.problem instanceof PackageMissing ? state.problem.python : "python3";
+  const line = installCommand(python);
+  await env.clipboard.writeText(line);
+  void window.showInformationMessage(`Run this in a terminal; the views come by themselves afterwards: ${line}`);
+}

@@ -1,0 +1,154 @@
+// The trace that a view shows: read when it is chosen, again when its file changes, kept while the daemon is away.
+
+import { CancellationTokenSource, EventEmitter, type Disposable, type Event } from "vscode";
+import { disposeAll } from "./disposables";
+import { isCancelled, problemOf } from "./problems";
+import type { AnalyzeTraceResult, GetTokensResult, TraceSummary } from "./protocol";
+import { fitted } from "./selection";
+import type { Selection, TraceData, ViewAction, ViewState } from "./shared/messages";
+import type { TraceSource } from "./trace_source";
+
+const ATTENTION = /^attention_weights\.layer_(\d+)$/;
+const CAPTURE: ViewAction = { label: "Capture Trace", command: "nanoscope.captureTrace" };
+const NOTHING_CHOSEN: ViewState = {
+  kind: "empty",
+  message: "Choose a trace in the list, or capture one.",
+  action: CAPTURE,
+};
+
+export class OpenTrace implements Disposable {
+  private readonly emitter = new EventEmitter<ViewState>();
+  readonly onState: Event<ViewState> = this.emitter.event;
+  private readonly listeners: Disposable[];
+  private reading: CancellationTokenSource | undefined;
+  private current: ViewState = NOTHING_CHOSEN;
+  private id: string | null = null;
+
+  constructor(readonly source: TraceSource) {
+    this.listeners = [
+      source.onReady(() => {
+        void this.read();
+      }),
+      source.onTracesChanged(({ added = [], changed = [], removed = [] }) => {
+        if (this.id === null) {
+          return;
+        }
+        if (removed.includes(this.id)) {
+          this.gone();
+        } else if (changed.includes(this.id) || (added.includes(this.id) && this.current.kind !== "trace")) {
+          void this.read();
+        }
+      }),
+    ];
+  }
+
+  get state(): ViewState {
+    return this.current;
+  }
+
+  get traceId(): string | null {
+    return this.id;
+  }
+
+  get data(): TraceData | undefined {
+    return this.current.kind === "trace" ? this.current.trace : undefined;
+  }
+
+  show(id: string | null): void {
+    if (id === this.id) {
+      return;
+    }
+    this.id = id;
+    if (id === null) {
+      this.reading?.cancel();
+      this.set(NOTHING_CHOSEN);
+      return;
+    }
+    this.set({ kind: "loading", title: id });
+    void this.read();
+  }
+
+  /** Read it again; what is shown stays until that is done. */
+  async read(): Promise<void> {
+    this.reading?.cancel();
+    const id = this.id;
+    if (id === null) {
+      return;
+    }
+    const reading = new CancellationTokenSource();
+    this.reading = reading;
+    const { token } = reading;
+    const params = { trace_id: id };
+    try {
+      const [summary, tokens, analysis] = await Promise.all([
+        this.source.request("get_summary", params, token),
+        this.source.request("get_tokens", { ...params }, token),
+        this.source.request("analyze_trace", { ...params }, token),
+      ]);
+      if (!token.isCancellationRequested) {
+        this.set({ kind: "trace", trace: traceData(summary, tokens, analysis) });
+      }
+    } catch (error) {
+      if (!token.isCancellationRequested && !isCancelled(error)) {
+        this.failed(error);
+      }
+    } finally {
+      reading.dispose();
+    }
+  }
+
+  dispose(): void {
+    this.reading?.cancel();
+    disposeAll(this.emitter, ...this.listeners);
+  }
+
+  private failed(error: unknown): void {
+    const problem = problemOf(error);
+    if (problem.name === "TRACE_NOT_FOUND") {
+      this.gone();
+      return;
+    }
+    if (problem.name === "CONNECTION_LOST" && this.current.kind === "trace") {
+      return; // it is read again once the daemon is back
+    }
+    const [action] = problem.actions;
+    this.set({ kind: "failed", message: problem.message, ...(action === undefined ? {} : { action }) });
+  }
+
+  private gone(): void {
+    this.set({
+      kind: "empty",
+      message: `${this.id ?? "The trace"} was deleted. Choose another, or capture one.`,
+      action: CAPTURE,
+    });
+  }
+
+  private set(state: ViewState): void {
+    this.current = state;
+    this.emitter.fire(state);
+  }
+}
+
+/** `layers` counts up to the highest that was captured; `positions` are those with a row of attention, or all. */
+export function traceData(summary: TraceSummary, tokens: GetTokensResult, analysis: AnalyzeTraceResult): TraceData {
+  const { tensors, num_tokens } = summary.data_info;
+  const shapes = Object.entries(tensors).flatMap(([name, { shape }]) => {
+    const layer = ATTENTION.exec(name)?.[1];
+    return layer === undefined ? [] : [{ layer: Number(layer), shape: shape ?? [] }];
+  });
+  return {
+    summary,
+    tokens: tokens.tokens,
+    analysis: analysis.analysis,
+    layers: Math.max(0, ...shapes.map(({ layer }) => layer + 1)),
+    heads: Math.max(0, ...shapes.map(({ shape }) => shape.at(-3) ?? 0)),
+    positions: Math.max(0, ...shapes.map(({ shape }) => shape.at(-2) ?? 0)) || num_tokens,
+  };
+}
+
+/** The shared selection as far as it fits this trace. */
+export function selectionIn(trace: TraceData, selection: Selection): Selection {
+  const { summary, layers, heads, tokens } = trace;
+  const size = { layers, heads, positions: tokens.length, steps: summary.data_info.num_steps };
+  return fitted({ ...selection, traceId: summary.trace_id }, size);
+}

@@ -1,0 +1,160 @@
+// What all views share: the traces of the session's folder, the model, and the selection, which survives reloads.
+
+import { EventEmitter, type Disposable, type Event, type Memento } from "vscode";
+import type { Daemon } from "./daemon";
+import { disposeAll, type Releasable } from "./disposables";
+import { OpenTrace, selectionIn } from "./open_trace";
+import { isCancelled, problemOf, type Problem } from "./problems";
+import type { ModelInfo, TraceRow } from "./protocol";
+import { changed, NOTHING, parsed, same } from "./selection";
+import type { Selection } from "./shared/messages";
+
+const SELECTION_KEY = "selection";
+const STATISTIC_KEY = "statistic";
+const DEFAULT_STATISTIC = "attention_entropy_normalised"; // every trace has it, roles take a text that repeats
+const PAGE = 1_000;
+
+export class Store implements Disposable {
+  private readonly rowsEmitter = new EventEmitter<void>();
+  private readonly selectionEmitter = new EventEmitter<Selection>();
+  private readonly modelEmitter = new EventEmitter<ModelInfo>();
+  private readonly statisticEmitter = new EventEmitter<string>();
+  readonly onRows: Event<void> = this.rowsEmitter.event;
+  readonly onSelection: Event<Selection> = this.selectionEmitter.event;
+  readonly onModel: Event<ModelInfo> = this.modelEmitter.event;
+  readonly onStatistic: Event<string> = this.statisticEmitter.event;
+  /** The selected trace. */
+  readonly trace: OpenTrace;
+
+  private readonly listeners: Releasable[];
+  private all: readonly TraceRow[] | undefined;
+  private held: ModelInfo | undefined;
+  private chosen: Selection;
+  private listing: Promise<void> | undefined;
+  private listAgain = false;
+  private listingProblem: Problem | undefined;
+
+  constructor(
+    private readonly daemon: Daemon,
+    private readonly memento: Memento,
+  ) {
+    this.chosen = { ...NOTHING, ...parsed(memento.get(SELECTION_KEY)) };
+    this.trace = new OpenTrace(daemon);
+    this.trace.show(this.chosen.traceId);
+    this.listeners = [
+      this.trace,
+      daemon.onReady(() => {
+        void this.refresh();
+        void this.askModel();
+      }),
+      daemon.onTracesChanged(() => void this.refresh()),
+      daemon.onNotified((notification) => {
+        if (notification.name === "model_changed") {
+          this.setModel(notification.params.model);
+        }
+      }),
+    ];
+  }
+
+  /** Newest first; undefined until they have been listed for the first time. */
+  get rows(): readonly TraceRow[] | undefined {
+    return this.all;
+  }
+
+  /** Why the traces could not be listed. */
+  get problem(): Problem | undefined {
+    return this.listingProblem;
+  }
+
+  get model(): ModelInfo | undefined {
+    return this.held;
+  }
+
+  get selection(): Selection {
+    const { data } = this.trace;
+    return data === undefined ? this.chosen : { ...selectionIn(data, this.chosen), traceId: this.chosen.traceId };
+  }
+
+  get statistic(): string {
+    return this.memento.get(STATISTIC_KEY, DEFAULT_STATISTIC);
+  }
+
+  setStatistic(statistic: string): void {
+    void this.memento.update(STATISTIC_KEY, statistic);
+    this.statisticEmitter.fire(statistic);
+  }
+
+  select(change: Partial<Selection>): void {
+    const next = changed(this.chosen, change);
+    if (same(next, this.chosen)) {
+      return;
+    }
+    this.chosen = next;
+    void this.memento.update(SELECTION_KEY, next);
+    this.trace.show(next.traceId);
+    this.selectionEmitter.fire(this.selection);
+  }
+
+  row(traceId: string | null): TraceRow | undefined {
+    return this.all?.find(({ trace_id }) => trace_id === traceId);
+  }
+
+  /** List the traces anew; calls that come meanwhile make one more listing, not many. */
+  refresh(): Promise<void> {
+    if (this.listing !== undefined) {
+      this.listAgain = true;
+      return this.listing;
+    }
+    this.listing = this.list().finally(() => {
+      this.listing = undefined;
+    });
+    return this.listing;
+  }
+
+  dispose(): void {
+    disposeAll(...this.listeners, this.rowsEmitter, this.selectionEmitter, this.modelEmitter, this.statisticEmitter);
+  }
+
+  private async list(): Promise<void> {
+    do {
+      this.listAgain = false;
+      try {
+        const rows: TraceRow[] = [];
+        let cursor: string | null = null;
+        do {
+          const page = await this.page(cursor);
+          rows.push(...page.traces);
+          cursor = page.cursor ?? null;
+        } while (cursor !== null);
+        this.all = rows;
+        this.listingProblem = undefined;
+      } catch (error) {
+        if (!isCancelled(error)) {
+          this.listingProblem = problemOf(error);
+        }
+      }
+      this.rowsEmitter.fire();
+    } while (this.shallListAgain());
+  }
+
+  private page(cursor: string | null) {
+    return this.daemon.request("list_traces", { limit: PAGE, cursor });
+  }
+
+  private shallListAgain(): boolean {
+    return this.listAgain;
+  }
+
+  private async askModel(): Promise<void> {
+    try {
+      this.setModel((await this.daemon.request("get_status", {})).model);
+    } catch {
+      return; // the connection's state says it all
+    }
+  }
+
+  private setModel(model: ModelInfo): void {
+    this.held = model;
+    this.modelEmitter.fire(model);
+  }
+}

@@ -1,0 +1,68 @@
+// The editor of a trace file: both views in full width, of the file's own trace, wherever it lies.
+
+import path from "node:path";
+import {
+  window,
+  type CustomDocument,
+  type CustomReadonlyEditorProvider,
+  type Disposable,
+  type Uri,
+  type WebviewPanel,
+} from "vscode";
+import type { Folders } from "../folders";
+import { OpenTrace } from "../open_trace";
+import type { Store } from "../store";
+import { TracePanel } from "./trace_panel";
+import { page, webviewOptions } from "./webview_page";
+
+export const TRACE_EDITOR = "nanoscope.traceEditor";
+
+/** The id that a trace file's name gives its trace. */
+export function traceIdOf(file: string): string {
+  return path.basename(file, path.extname(file));
+}
+
+export class TraceEditor implements CustomReadonlyEditorProvider {
+  constructor(
+    private readonly extension: Uri,
+    private readonly store: Store,
+    private readonly folders: Folders,
+    private readonly ready: () => Promise<unknown>,
+  ) {}
+
+  /** Nothing of the file is read here: the daemon reads what is shown. */
+  openCustomDocument(uri: Uri): CustomDocument {
+    return { uri, dispose: () => undefined };
+  }
+
+  async resolveCustomEditor({ uri }: CustomDocument, panel: WebviewPanel): Promise<void> {
+    const traceId = traceIdOf(uri.fsPath);
+    const folder = path.dirname(uri.fsPath);
+    panel.webview.options = webviewOptions(this.extension);
+    await this.ready().catch(() => undefined); // which folder is the session's own is known from now on
+    const { source, release } = this.folders.acquire(folder);
+    const open = new OpenTrace(source);
+    const own = this.folders.isOwn(folder) ? { traceId } : {};
+    const view = new TracePanel(panel.webview, this.store, open, (change) => {
+      this.store.select({ ...change, traceId: own.traceId ?? this.store.selection.traceId });
+    });
+    const listener = panel.onDidChangeViewState(() => {
+      if (panel.active) {
+        this.store.select(own);
+      }
+    });
+    panel.onDidDispose(() => {
+      view.dispose();
+      open.dispose();
+      listener.dispose();
+      release();
+    });
+    open.show(traceId);
+    this.store.select(own);
+    panel.webview.html = page(panel.webview, this.extension, "trace", traceId);
+  }
+}
+
+export function registerTraceEditor(editor: TraceEditor): Disposable {
+  return window.registerCustomEditorProvider(TRACE_EDITOR, editor, { supportsMultipleEditorsPerDocument: true });
+}

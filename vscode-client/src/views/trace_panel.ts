@@ -1,0 +1,130 @@
+// What one webview and the host say to each other: the trace, the selection, and tensors as they are asked for.
+
+import { CancellationTokenSource, commands, workspace, type Disposable, type Webview } from "vscode";
+import { disposeAll, type Releasable } from "../disposables";
+import { selectionIn, type OpenTrace } from "../open_trace";
+import { isCancelled, problemOf } from "../problems";
+import { parsed } from "../selection";
+import { colourMap, SECTION } from "../settings";
+import type { FromView, Selection, ToView } from "../shared/messages";
+import type { Store } from "../store";
+
+const COMMANDS = "nanoscope."; // a webview may run these alone
+
+export class TracePanel implements Disposable {
+  private readonly listeners: Releasable[];
+  private shown: string | null = null;
+  private readonly asked = new Map<number, CancellationTokenSource>();
+
+  /**
+   * @param open the trace that it shows
+   * @param select takes what the user chose there
+   */
+  constructor(
+    private readonly webview: Webview,
+    private readonly store: Store,
+    private readonly open: OpenTrace,
+    private readonly select: (change: Partial<Selection>) => void,
+  ) {
+    this.listeners = [
+      webview.onDidReceiveMessage((message: FromView) => {
+        this.receive(message);
+      }),
+      open.onState(() => {
+        this.sendState();
+      }),
+      store.onSelection(() => {
+        this.sendSelection();
+      }),
+      store.onStatistic(() => {
+        this.sendSettings();
+      }),
+      workspace.onDidChangeConfiguration((event) => {
+        if (event.affectsConfiguration(SECTION)) {
+          this.sendSettings();
+        }
+      }),
+    ];
+  }
+
+  dispose(): void {
+    this.cancelAll();
+    disposeAll(...this.listeners);
+  }
+
+  private receive(message: FromView): void {
+    switch (message.type) {
+      case "ready":
+        this.cancelAll(); // they were for the page before this one
+        this.sendSettings();
+        this.sendState();
+        break;
+      case "select":
+        this.select(parsed(message.change));
+        break;
+      case "tensor":
+        void this.sendTensor(message);
+        break;
+      case "cancelTensor":
+        this.asked.get(message.request)?.cancel();
+        break;
+      case "command":
+        if (message.command.startsWith(COMMANDS)) {
+          void commands.executeCommand(message.command);
+        }
+        break;
+      case "setStatistic":
+        this.store.setStatistic(message.statistic);
+        break;
+    }
+  }
+
+  private async sendTensor({ request, params }: FromView & { type: "tensor" }): Promise<void> {
+    const traceId = this.open.traceId ?? "";
+    const source = new CancellationTokenSource();
+    this.asked.set(request, source);
+    try {
+      const result = await this.open.source.request("get_tensor", { ...params, trace_id: traceId }, source.token);
+      this.send({ type: "tensor", request, result });
+    } catch (error) {
+      const message = isCancelled(error) ? "It was not read any more." : problemOf(error).message;
+      this.send({ type: "tensorFailed", request, message });
+    } finally {
+      if (this.asked.get(request) === source) {
+        this.asked.delete(request);
+      }
+      source.dispose();
+    }
+  }
+
+  private sendState(): void {
+    const { state, traceId } = this.open;
+    if (traceId !== this.shown) {
+      this.cancelAll();
+      this.shown = traceId;
+    }
+    this.send({ type: "state", state });
+    this.sendSelection();
+  }
+
+  private sendSelection(): void {
+    const { data, traceId } = this.open;
+    const selection = data === undefined ? this.store.selection : selectionIn(data, this.store.selection);
+    this.send({ type: "selection", selection: { ...selection, traceId } });
+  }
+
+  private sendSettings(): void {
+    this.send({ type: "settings", statistic: this.store.statistic, colourMap: colourMap() });
+  }
+
+  private send(message: ToView): void {
+    void this.webview.postMessage(message);
+  }
+
+  private cancelAll(): void {
+    for (const source of this.asked.values()) {
+      source.cancel();
+    }
+    this.asked.clear();
+  }
+}
