@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { THEMES } from "./themes.mjs";
 
 const HERE = import.meta.dirname;
-const BUNDLES = path.join(HERE, "../../dist/webviews");
+const BUNDLES = process.env.NANOSCOPE_BUNDLES ?? path.join(HERE, "../../dist/webviews");
 const TYPES = { ".js": "text/javascript", ".css": "text/css", ".map": "application/json" };
 const NONCE = "harness";
 
@@ -62,7 +62,7 @@ export async function serve(port = 0) {
       response.setHeader("content-type", TYPES[path.extname(file)] ?? "text/plain");
       createReadStream(file).pipe(response);
     } else if (url.pathname === "/" || url.pathname === "/host.mjs") {
-      const name = url.pathname === "/" ? "index.html" : "host.js";
+      const name = url.pathname === "/" ? "index.html" : "host.mjs";
       response.setHeader("content-type", name.endsWith("mjs") ? "text/javascript" : "text/html; charset=utf-8");
       createReadStream(path.join(HERE, name)).pipe(response);
     } else {

@@ -1,0 +1,50 @@
+// Surprisal in bits: its place on the colours, in words, summed up.
+
+import type { TokenRow } from "../../src/protocol";
+import { percent, threeDigits } from "../common/number_text";
+
+/** Bits at which the colours end: a token with one chance in 4,096. */
+export const MOST_BITS = 12;
+export const TICKS = [0, 4, 8, 12] as const;
+
+export function surprisalShare(bits: number): number {
+  return Math.min(1, Math.max(0, bits / MOST_BITS));
+}
+
+export function probabilityOf(bits: number): number {
+  return 2 ** -bits;
+}
+
+export function bitsText(bits: number | null): string {
+  return bits === null ? "not captured" : `${bits < 0.001 ? "0" : threeDigits(bits)} bits`;
+}
+
+export interface SurprisalSummary {
+  count: number;
+  mean: number | null;
+  most: TokenRow | null;
+}
+
+/** Of the tokens that the model wrote of its own accord. */
+export function surprisalSummary(tokens: readonly TokenRow[]): SurprisalSummary {
+  const known = tokens.filter((token) => token.generated && !token.forced && token.surprisal !== null);
+  const total = known.reduce((sum, token) => sum + (token.surprisal ?? 0), 0);
+  const most = known.reduce<TokenRow | null>(
+    (best, token) => ((token.surprisal ?? 0) > (best?.surprisal ?? -1) ? token : best),
+    null,
+  );
+  return {
+    count: tokens.filter((token) => token.generated).length,
+    mean: known.length === 0 ? null : total / known.length,
+    most,
+  };
+}
+
+/** Its surprisal, how likely it was, and who chose it. */
+export function surprisalWords(token: TokenRow): string {
+  if (token.surprisal === null) {
+    return token.position === 0 ? "The first token; nothing predicts it." : "No logits were captured for it.";
+  }
+  const likely = `${bitsText(token.surprisal)}, probability ${percent(probabilityOf(token.surprisal))}`;
+  return token.forced ? `${likely}; the calculator chose it` : likely;
+}

@@ -1,0 +1,125 @@
+// What is told of a token under the mouse or the keyboard's focus: its surprisal, and what else was likely.
+
+import type { Alternative, TokenRow } from "../../src/protocol";
+import { css } from "../common/colour";
+import { colourAt, type ColourMap } from "../common/colour_map";
+import { element, setAttributes } from "../common/dom";
+import { percent } from "../common/number_text";
+import { visibleText } from "../common/token_text";
+import { surprisalWords } from "./surprisal";
+
+type By = "mouse" | "keyboard";
+
+export interface TokenTip {
+  element: HTMLElement;
+  show: (token: TokenRow, at: HTMLElement, by: By, map: ColourMap) => void;
+  /** The mouse or the focus went; the mouse may go on to the tip itself. */
+  leave: (by: By) => void;
+  close: () => void;
+}
+
+const ID = "token-tip";
+const GRACE = 120; // milliseconds to move the mouse from the token to the tip
+const GAP = 6;
+
+export function tokenTip(): TokenTip {
+  const tip = element("div", { class: "tip", id: ID, role: "tooltip", hidden: true });
+  let anchor: HTMLElement | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let shownBy: By = "mouse";
+
+  function close(): void {
+    clearTimeout(timer);
+    anchor?.removeAttribute("aria-describedby");
+    anchor = null;
+    tip.hidden = true;
+  }
+
+  function closeSoon(): void {
+    clearTimeout(timer);
+    timer = setTimeout(close, GRACE);
+  }
+
+  tip.addEventListener("pointerenter", () => {
+    clearTimeout(timer);
+  });
+  tip.addEventListener("pointerleave", closeSoon);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !tip.hidden) {
+      close();
+      event.stopPropagation();
+    }
+  });
+  document.addEventListener(
+    "scroll",
+    () => {
+      if (anchor !== null) {
+        place(tip, anchor);
+      }
+    },
+    { passive: true, capture: true },
+  );
+
+  return {
+    element: tip,
+    close,
+    leave: (by) => {
+      if (by === shownBy) {
+        closeSoon();
+      }
+    },
+    show: (token, at, by, map) => {
+      clearTimeout(timer);
+      anchor?.removeAttribute("aria-describedby");
+      anchor = at;
+      shownBy = by;
+      tip.replaceChildren(...contentOf(token, map));
+      setAttributes(at, { "aria-describedby": ID });
+      tip.hidden = false;
+      place(tip, at);
+    },
+  };
+}
+
+function contentOf(token: TokenRow, map: ColourMap): HTMLElement[] {
+  const head = element(
+    "div",
+    { class: "tip-head" },
+    element("strong", { class: "mono" }, visibleText(token.text)),
+    element("span", { class: "muted" }, `position ${token.position}, id ${token.id}`),
+  );
+  const parts = [head, element("p", {}, surprisalWords(token))];
+  return token.top.length === 0 ? parts : [...parts, alternatives(token, map)];
+}
+
+function alternatives(token: TokenRow, map: ColourMap): HTMLElement {
+  const rows = token.top.map((alternative) => alternativeRow(alternative, alternative.token === token.id, map));
+  const caption = element("caption", {}, "What was likely there");
+  return element("table", { class: "alternatives" }, caption, element("tbody", {}, ...rows));
+}
+
+function alternativeRow(alternative: Alternative, chosen: boolean, map: ColourMap): HTMLElement {
+  const share = alternative.probability ?? 0;
+  const bar = element("span", { class: "likely-bar", "aria-hidden": "true" });
+  bar.style.width = `${share * 100}%`;
+  bar.style.backgroundColor = css(colourAt(map, 0.5));
+  return element(
+    "tr",
+    chosen ? { class: "chosen" } : {},
+    element("th", { scope: "row", class: "mono" }, visibleText(alternative.text), chosen ? " ✓" : ""),
+    element("td", {}, percent(alternative.probability)),
+    element("td", { class: "likely", "aria-hidden": "true" }, bar),
+  );
+}
+
+/** Below the token, or above where there is no room, inside the page. */
+function place(tip: HTMLElement, at: HTMLElement): void {
+  const [line] = at.getClientRects();
+  const box = line ?? at.getBoundingClientRect();
+  const { offsetWidth: width, offsetHeight: height } = tip;
+  const left = Math.max(8, Math.min(box.left, document.documentElement.clientWidth - width - 8));
+  const below = box.bottom + GAP;
+  const fits = below + height <= window.innerHeight || box.top < height + GAP;
+  tip.style.left = `${left}px`;
+  tip.style.top = `${fits ? below : box.top - GAP - height}px`;
+}

@@ -1,0 +1,8 @@
+// The trace editor: both views in full width.
+
+import { attentionView } from "../attention/view";
+import { runPage } from "../common/page";
+import { summaryView } from "../summary/view";
+import "./trace.css";
+
+runPage([attentionView, summaryView]);
