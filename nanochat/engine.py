@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from nanochat.calculator import use_calculator
-from nanochat.errors import CancelledError, NonFiniteError, PromptInvalidError, PromptTooLongError
+from nanochat.cancelling import check_cancel
+from nanochat.errors import NonFiniteError, PromptInvalidError, PromptTooLongError
 from nanochat.kv_cache import KVCache
 from nanochat.sampling import sample_next_token
 
@@ -111,7 +112,7 @@ class Engine:
             yield Step([token for token, _ in chosen], [mask for _, mask in chosen], logits)
             if count == max_tokens or all(row.completed for row in rows):
                 return
-            _check(cancel)
+            check_cancel(cancel)
             ids = torch.tensor([[token] for token, _ in chosen], device=device)
             logits = self.model.forward(ids, kv_cache=cache)[:, -1]
 
@@ -136,7 +137,7 @@ class Engine:
         ids = torch.tensor([list(tokens)], device=self.model.get_device())
         logits = None
         for chunk in ids.split(self.prefill_chunk, dim=1):
-            _check(cancel)
+            check_cancel(cancel)
             logits = self.model.forward(chunk, kv_cache=first)[:, -1]
         assert logits is not None
         if num_samples == 1:
@@ -195,8 +196,3 @@ class Engine:
                     results[i].append(token)
                     masks[i].append(mask)
         return results, masks
-
-
-def _check(cancel: threading.Event | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise CancelledError("Cancelled: the generation was stopped and nothing was saved.")

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from nanochat.analysis import analyze
+from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture import FINAL, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import Engine, Step
 from nanochat.errors import (
-    CancelledError,
     NonFiniteError,
     PromptInvalidError,
     PromptTooLongError,
@@ -121,7 +121,8 @@ class InterpretabilityEngine:
             capture: narrows what is captured: layers, sites, logits, dtype.
             format: "json" or "safetensors"; None: the storage's own.
             on_token: called with each token as it comes.
-            cancel: set it to stop before the next token, or before the trace is saved; nothing is saved then.
+            cancel: set it to stop before the next token, or before the next tensor is analysed or saved; nothing is
+                kept then.
 
         Returns:
             trace_id, prompt, response, prompt_tokens and response_tokens (counts), metadata, summary, path, analysis
@@ -143,12 +144,13 @@ class InterpretabilityEngine:
         run = self._run(tokens, settings, spec, on_token, cancel)
         started = time.perf_counter()
         captured = run.recorder.tensors(len(run.generated))
-        tensors = {name: _as_array(value) for name, value in captured.items() if name != FINAL or FINAL in spec.sites}
+        wanted = {name: value for name, value in captured.items() if name != FINAL or FINAL in spec.sites}
+        tensors = Watched({name: _as_array(value) for name, value in wanted.items()}, cancel)
         document = self._document(run, settings, category, extra)
         document["prompt"] = messages[-1]["content"] if messages else prompt
         document |= {"messages": messages} if messages else {}
         document["analysis"] = self._analysis(run, tensors, cancel)
-        _check(cancel)  # the last time: a trace that is being saved is saved
+        check_cancel(cancel)
         analysed = time.perf_counter()
         document["generation"]["timings"]["analysis_seconds"] = round(analysed - started, 6)
         trace_id = self.storage.create_trace(
@@ -311,7 +313,7 @@ class InterpretabilityEngine:
             return None
         parts = []
         for start in range(0, len(run.prompt) - 1, PROMPT_ROWS):
-            _check(cancel)
+            check_cancel(cancel)
             following = run.prompt[start + 1 : start + 1 + PROMPT_ROWS]
             logits = self.model.unembed(residual[0, start : start + len(following)])
             parts.append(logits_statistics(logits.cpu().numpy(), following, self.tokenizer.token_text))
@@ -325,11 +327,6 @@ def with_prompt_statistics(settings: CaptureSettings) -> CaptureSettings:
     if settings.logits is None or FINAL in settings.sites:
         return settings
     return replace(settings, sites=(*settings.sites, FINAL))
-
-
-def _check(cancel: threading.Event | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise CancelledError("Cancelled: nothing was saved.")
 
 
 def _as_array(value: Tensor) -> np.ndarray:

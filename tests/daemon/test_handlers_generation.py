@@ -1,6 +1,7 @@
 """Generating through the daemon: what the library gives, streamed, in turn, cancelled; and switching models."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -151,7 +152,8 @@ def test_progress_has_a_rate_and_a_share(tmp_path: Path, monkeypatch: pytest.Mon
         result = await client.call(GENERATE, prompt=PROMPT, max_tokens=4, temperature=0)
         messages = [report for report in client.reports if report[1] is not None]
         assert len(messages) == result["response_tokens"]
-        assert messages[1][0].startswith("2 of at most 4 tokens, ") and messages[1][0].endswith(" a second")
+        assert re.fullmatch(r"2 tokens, [0-9.]+ a second: (.+)", messages[1][0])
+        assert messages[-1][0].partition(" a second: ")[2] == " ".join(result["response"].split())
         assert messages[1][1] == 50
 
     with_hub(tmp_path, test)
@@ -189,22 +191,23 @@ def test_a_waiting_generation_is_cancelled_at_once(tmp_path: Path) -> None:
     with_hub(tmp_path, test)
 
 
-def test_a_cancel_that_comes_while_the_trace_is_saved_is_too_late(
+def test_a_cancel_that_comes_when_the_trace_is_saved_is_too_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(hub: Hub) -> None:
         client = HubClient(hub)
-        loop, saving, goes_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+        loop, saved, goes_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
         save = TraceStorage.create_trace
 
         def slow(*args: Any, **kwargs: Any) -> str:
-            loop.call_soon_threadsafe(saving.set)
+            trace_id = save(*args, **kwargs)
+            loop.call_soon_threadsafe(saved.set)
             goes_on.wait()
-            return save(*args, **kwargs)
+            return trace_id
 
         monkeypatch.setattr(TraceStorage, "create_trace", slow)
         call = client.begin(GENERATE, prompt=PROMPT, max_tokens=1)
-        await saving.wait()
+        await saved.wait()
         client.session.cancel(call.request_id or 0)
         goes_on.set()
         assert (await client.answer(call))["trace_id"] in storage(tmp_path).list_traces()

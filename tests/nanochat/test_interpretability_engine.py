@@ -273,6 +273,26 @@ def test_cancel_after_the_last_token_still_leaves_no_trace(engine: Interpretabil
     assert files_of(engine) == []
 
 
+@pytest.mark.parametrize("format", ["json", "safetensors"])
+@pytest.mark.parametrize("step", ["nanochat.interpretability_engine.analyze", "nanochat.trace_storage.write"])
+def test_cancel_while_a_trace_is_analysed_or_written_leaves_none(
+    engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch, step: str, format: str
+) -> None:
+    cancel = threading.Event()
+    module, name = step.rsplit(".", 1)
+    work = getattr(sys.modules[module], name)
+
+    def cancelled_as_it_begins(*args: Any, **kwargs: Any) -> Any:
+        cancel.set()
+        result = work(*args, **kwargs)
+        raise AssertionError(f"{name} went on to the end, with {result}")
+
+    monkeypatch.setattr(step, cancelled_as_it_begins)
+    with pytest.raises(CancelledError):
+        engine.generate_and_capture(PROMPT, max_tokens=2, cancel=cancel, format=format)
+    assert files_of(engine) == []
+
+
 def test_a_folder_that_cannot_hold_traces_is_found_out_before_the_work(tmp_path: Path) -> None:
     model, tokenizer = golden_model()
     (tmp_path / "file").write_text("in the way")
