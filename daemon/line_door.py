@@ -23,6 +23,7 @@ from daemon.messages import (
     framed_notification,
     id_of,
     read_request,
+    success,
 )
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
@@ -72,11 +73,11 @@ class _HungUpError(Exception):
 
 @dataclass(eq=False)
 class _Pending:
-    """A request that waits or runs; `error` is what its handler ended with."""
+    """A request that waits or runs; `response` is there once its handler has ended."""
 
     request: Request
     call: Call
-    error: RpcError | None = None
+    response: Response | None = None
 
 
 class _EveryMethod(dict[str, Any]):
@@ -208,8 +209,8 @@ class _Client:
                     ),
                 )
         except asyncio.CancelledError:  # while it waited; or jsonrpcserver gives its answer for lost
-            error = pending.error or cancelled(request.method)
-            return failure(request.id, error) if request.wants_answer else None
+            response = pending.response or failure(request.id, cancelled(request.method))
+            return response if request.wants_answer else None
         finally:
             self.session.end(pending.call)
 
@@ -218,10 +219,12 @@ class _Client:
         call = pending.call
         context = Context(self._hub, self.session, call.request_id, call.cancel)
         try:
-            return Success(await dispatch(context, call.method, list(positional) or named))
+            result = await dispatch(context, call.method, list(positional) or named)
         except RpcError as error:
-            pending.error = error
+            pending.response = failure(pending.request.id, error)
             return Error(**error.as_json())
+        pending.response = success(pending.request.id, result)
+        return Success(result)
 
     def _send(self, body: bytes) -> None:
         self._outbox.send(line_frame(body))

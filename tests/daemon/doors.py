@@ -12,6 +12,7 @@ from unittest import mock
 
 import msgspec
 
+from daemon import handlers as _real_handlers  # noqa: F401  registered before a test puts its own in their place
 from daemon.dispatch import HANDLERS
 from daemon.handlers_daemon import hello
 from daemon.listener import listen_unix
@@ -148,6 +149,12 @@ class Daemon:
         client = await self.connect(Editor)
         await client.initialize(**params)
         return client
+
+    async def quiet(self) -> None:
+        """Wait until the daemon has done for its clients what it does without their help."""
+        other = await self.line()
+        for number in range(200):
+            await other.call(number, "nothing")
 
     async def sessions(self, count: int) -> None:
         """Wait until so many are there."""

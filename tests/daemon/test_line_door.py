@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from daemon import line_door
+from protocol.errors import RpcError
 from protocol.methods import TRACES_CHANGED
 from protocol.types import TracesChanged
-from tests.daemon.doors import REQUEST, TRACE, Gate, cancel, daemon, echo, error_of, run
+from tests.daemon.doors import REQUEST, TRACE, Client, Editor, Gate, cancel, daemon, echo, error_of, run
 
 
 async def say(line: bytes) -> Any:
@@ -159,6 +160,35 @@ def test_cancel_ends_a_request_that_runs_and_one_that_waits() -> None:
                 if number != 999:
                     assert error_of(answers[number]) == (number, -32800, "CANCELLED")
             await gate.until(cancelled=1)  # the other had not begun
+
+    run(test)
+
+
+@pytest.mark.parametrize("ends", ["too late", "by its own words"])
+@pytest.mark.parametrize("kind", [Client, Editor])
+def test_a_handler_that_is_cancelled_has_the_last_word(kind: type[Client], ends: str) -> None:
+    async def test() -> None:
+        begun = asyncio.Event()
+
+        async def handler(context: Any, params: Any) -> object:
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if ends == "too late":
+                    return "saved already"
+                raise RpcError("CANCELLED", "after 3 tokens") from None
+
+        async with daemon({"get_tokens": handler, "cancel": cancel}) as running:
+            client = await running.editor() if kind is Editor else await running.line()
+            client.request(1, "get_tokens", TRACE)
+            await begun.wait()
+            client.notify("cancel", {"id": 1})
+            answer = await client.receive()
+            if ends == "too late":
+                assert answer == {"jsonrpc": "2.0", "id": 1, "result": "saved already"}
+            else:
+                assert (error_of(answer), answer["error"]["message"]) == ((1, -32800, "CANCELLED"), "after 3 tokens")
 
     run(test)
 

@@ -6,10 +6,11 @@ import random
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from daemon import line_door
+from daemon import line_door, outbox
 from daemon.framing import BODY_LIMIT
 from daemon.messages import ANSWER_LIMIT
 from protocol.methods import TRACES_CHANGED
@@ -106,7 +107,9 @@ def test_one_that_hangs_up_while_it_is_not_read_is_noticed() -> None:
     run(test)
 
 
-def test_half_closed_the_rest_is_answered_then_the_connection_ends() -> None:
+def test_half_closed_the_rest_is_answered_then_the_connection_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0)
+
     async def test() -> None:
         gate = Gate()
         async with daemon(
@@ -182,15 +185,33 @@ def test_eight_clients_with_large_answers_each_get_their_own_whole() -> None:
 def test_one_that_reads_late_is_not_read_meanwhile_and_gets_every_answer() -> None:
     async def test() -> None:
         async with daemon({"get_summary": echo}) as running:
-            client, other = await running.line(), await running.line()
+            client = await running.line()
             client.writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
             for number in range(4000):  # what is wrong is answered at once, with its id
                 client.send({"id": f"{number:x<10000}"})
-            for number in range(200):
-                await other.call(number, "get_summary", TRACE)
+            await running.quiet()
             client.writer.transport.resume_reading()  # pyright: ignore[reportAttributeAccessIssue]
             for number in range(4000):
                 assert (await client.receive())["id"].rstrip("x") == str(number)
+
+    run(test)
+
+
+@pytest.mark.parametrize("door", ["line", "line in batches", "editor"])
+def test_answers_wait_for_one_that_reads_late(door: str) -> None:
+    async def test() -> None:
+        size, count = 2_000_000, 30  # more than may wait for a client
+        async with daemon({"get_summary": lambda c, p: asyncio.sleep(0, "x" * size)}) as running:
+            client = await running.editor() if door == "editor" else await running.line()
+            client.writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
+            for number in range(count):
+                request = REQUEST % b"%d" % number
+                client.write(client.frame(b"[%b]" % request if door == "line in batches" else request))
+            await running.quiet()
+            client.writer.transport.resume_reading()  # pyright: ignore[reportAttributeAccessIssue]
+            for _ in range(count):
+                answer = await client.receive()
+                assert len((answer[0] if isinstance(answer, list) else answer)["result"]) == size
 
     run(test)
 
