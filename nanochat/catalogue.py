@@ -16,6 +16,7 @@ Result = TypeVar("Result")
 _VERSION = 1
 _BUSY_SECONDS = 5.0
 _AT_ONCE = 1000  # rows changed in one transaction
+_CACHE_KIB = 256  # of pages: the system keeps the file in memory as well
 _BUSY, _LOCKED = 5, 6
 _SCHEMA = """
 CREATE TABLE files (
@@ -141,6 +142,7 @@ class Catalogue:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
+            db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
                 self._create(db)
             self._forget_lost_folders(db)

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -42,9 +43,15 @@ class TraceEntry:
     format: str
     readable: bool
     reason: str
-    path: Path
+    folder: Path
+    name: str
     moment: float
     state: FileKey
+
+    @property
+    def path(self) -> Path:
+        """The file; made when asked for, since a Path takes more memory than the rest of the line."""
+        return self.folder / self.name
 
     @property
     def place(self) -> tuple[float, str]:
@@ -245,8 +252,8 @@ class Listing:
     def _file(self, row: Row, *, settled: bool = True) -> _File:
         stem, _, suffix = row.name.rpartition(".")
         shown = os.fsencode(stem).decode("utf-8", "replace")
-        path, fields = self.folder / row.name, orjson.loads(row.entry)
-        entry = TraceEntry(shown, size=row.key.size, format=suffix, path=path, state=row.key, **fields)
+        file = {"folder": self.folder, "name": row.name, "size": row.key.size, "state": row.key}
+        entry = TraceEntry(shown, format=sys.intern(suffix), **file, **orjson.loads(row.entry))
         return _File(row.key if settled else row.key._replace(mtime_ns=-1), entry)
 
 

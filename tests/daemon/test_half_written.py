@@ -25,7 +25,7 @@ def entry(trace_id="a", *, written=0.0, size=1, readable=True, moment=0.0):
     texts = {"timestamp": "", "category": None, "prompt": "", "response": "", "format": "json"}
     return TraceEntry(
         trace_id, **texts, prompt_tokens=0, response_tokens=0, size=size, readable=readable, reason="",
-        path=Path("x"), moment=moment, state=state,
+        folder=Path("x"), name="x", moment=moment, state=state,
     )  # fmt: skip
 
 
