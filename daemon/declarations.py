@@ -117,17 +117,18 @@ def _param(parameter: inspect.Parameter) -> click.Parameter:
     if isinstance(declaration, Argument):
         return _argument(parameter, declaration, kind, many=many, required=not given)
     default = parameter.default if given else None
+    more: dict[str, Any] = {"default": default} if given else {}  # click takes None for a value that is there
     names = declaration.names or [f"--{parameter.name.replace('_', '-')}"]
     option = _Option(
         [*names, parameter.name],
         type=click.BOOL if kind is bool else _checked(kind, declaration.min),
-        default=default,
         is_flag=kind is bool,
         multiple=many,
         required=not given,
         help=declaration.help,
         metavar=declaration.metavar,
         show_default=declaration.default or default not in (None, False),
+        **more,
     )
     option.panel = declaration.panel
     return option

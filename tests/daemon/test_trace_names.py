@@ -1,0 +1,103 @@
+"""What may stand for a trace on the command line."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from daemon.client import Client
+from daemon.trace_names import complete, find
+from protocol.errors import RpcError
+from tests.daemon.commands import COMMAND, ROOT
+from tests.daemon.running import DaemonProcess, daemons_in, environment_set_to, private_settings, running_daemon
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    """A daemon's client, with three traces."""
+    with running_daemon() as process, Client(process.settings) as client:
+        for prompt in ("One", "Two", "Three"):
+            client.generate_and_capture(prompt, max_tokens=1)
+        yield client
+
+
+@pytest.fixture
+def ids(client: Client) -> list[str]:
+    return [row.trace_id for row in client.list_traces().traces]
+
+
+def test_names_of_one_trace(client: Client, ids: list[str]) -> None:
+    assert find(client, ids[1]) == ids[1]
+    assert find(client, "latest") == find(client, "@1") == ids[0]
+    assert [find(client, f"@{number}") for number in (1, 2, 3)] == ids
+    assert [find(client, trace_id[-6:]) for trace_id in ids] == ids
+    assert [find(client, trace_id.removeprefix("trace_")) for trace_id in ids] == ids
+    assert [find(client, trace_id[:-2]) for trace_id in ids] == ids
+
+
+def test_an_id_that_begins_another_is_meant_itself(client: Client, ids: list[str]) -> None:
+    folder = client.greeting.traces_dir
+    with client.notifications("traces_changed") as changes:
+        longer = f"{ids[0]}_2"
+        with open(f"{folder}/{ids[0]}.json", "rb") as source, open(f"{folder}/{longer}.json", "wb") as copy:
+            copy.write(source.read())
+        while longer not in changes.get(8).params.added:
+            pass
+        assert find(client, ids[0]) == ids[0]
+        client.delete_trace(trace_id=longer)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("trace_", "'trace_' may be trace_"),
+        ("trace_19", "There is no trace 'trace_19'"),
+        ("Two", "There is no trace 'Two'"),  # a prompt, not an id
+        ("@4", "There is no trace @4: there are 3"),
+        ("@0", "There is no trace '@0'"),
+    ],
+)
+def test_names_of_none_or_of_several(client: Client, name: str, said: str) -> None:
+    with pytest.raises(RpcError) as caught:
+        find(client, name)
+    assert said in caught.value.message
+    assert caught.value.name == "TRACE_NOT_FOUND"
+
+
+def test_an_empty_folder_says_how_to_fill_it(client: Client, tmp_path) -> None:
+    with Client(client.settings, traces_dir=tmp_path) as other:
+        for name in ("latest", "@1"):
+            with pytest.raises(RpcError, match="make one with `nanoscope capture`"):
+                find(other, name)
+
+
+def test_completing(client: Client, ids: list[str]) -> None:
+    assert [word for word, _ in complete({}, "")] == [*ids, "latest"]
+    assert dict(complete({}, ids[1]))[ids[1]].startswith("Two")
+    assert [word for word, _ in complete({}, "lat")] == ["latest"]
+    assert complete({}, "zzz") == []
+    assert complete({"device": "toaster"}, "") != []  # no business of the listing
+
+
+def test_completing_starts_no_daemon() -> None:
+    with private_settings() as (settings, environment), environment_set_to(environment):
+        assert complete({}, "") == []
+        assert complete({"runtime_dir": 3}, "") == []  # type: ignore[dict-item]
+        assert daemons_in(settings.runtime_dir) == []
+        assert not settings.runtime_dir.exists()
+
+
+def test_a_shell_completes_traces(daemon_process: DaemonProcess) -> None:
+    made = daemon_process.call("generate_and_capture", {"prompt": "One", "max_tokens": 1})["trace_id"]
+    for words, completed in (
+        ("nanoscope show tr", f"plain,{made}\n"),
+        ("nanoscope delete latest l", "plain,latest\n"),
+        ("nanoscope su", "plain,summary\n"),
+        ("nanoscope export --to s", "plain,safetensors\n"),
+    ):
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_NANOSCOPE_COMPLETE": "bash_complete"}
+        done = subprocess.run(
+            COMMAND, cwd=ROOT, env={**os.environ, **asked}, capture_output=True, text=True, check=True
+        )
+        assert (done.stdout, done.stderr) == (completed, "")
