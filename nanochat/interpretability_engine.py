@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,14 +20,11 @@ from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture import FINAL, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import Engine, Step
-from nanochat.errors import (
-    NonFiniteError,
-    PromptInvalidError,
-    PromptTooLongError,
-)
-from nanochat.generation_settings import GenerationSettings, check_unicode, checked_metadata
+from nanochat.errors import NonFiniteError
+from nanochat.generation_settings import GenerationSettings, checked_metadata
 from nanochat.gpt import GPT
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
+from nanochat.prompts import prompt_tokens
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace_analysis import recompute_analysis
@@ -139,7 +135,7 @@ class InterpretabilityEngine:
         category = DEFAULT_CATEGORY if category is None else category
         check_category(category)
         extra = checked_metadata(metadata)
-        tokens = self._tokens(prompt, messages)
+        tokens = prompt_tokens(self.tokenizer, prompt, messages, self.model.config.max_positions)
         self.storage.check_writable()  # before the work, not after it
         run = self._run(tokens, settings, spec, on_token, cancel)
         started = time.perf_counter()
@@ -187,28 +183,6 @@ class InterpretabilityEngine:
     def clear_model_captures(self) -> None:
         """Let go of the last capture: the model's capture attributes are None again."""
         self.model.attach(None)
-
-    def _tokens(self, prompt: str | None, messages: list[dict[str, Any]] | None) -> list[int]:
-        """The prompt's token ids; the first is `<|bos|>`."""
-        if (prompt is None) == (messages is None):
-            raise PromptInvalidError("Give either a prompt or messages.")
-        if messages is not None:
-            check_unicode(json.dumps(messages, ensure_ascii=False, default=repr))
-            ids, _ = self.tokenizer.render_conversation({"messages": messages}, max_tokens=1 << 31)
-            if messages[-1].get("role") != "user":
-                raise PromptInvalidError("The last message must be the user's: the model writes the assistant's.")
-            tokens = [*ids, self.tokenizer.encode_special("<|assistant_start|>")]
-        else:
-            if not isinstance(prompt, str) or not prompt:
-                raise PromptInvalidError("The prompt is empty: give the text that the model is to go on from.")
-            check_unicode(prompt)
-            tokens = self.tokenizer.encode(prompt, prepend=self.tokenizer.get_bos_token_id())
-        if len(tokens) > self.model.config.max_positions:
-            raise PromptTooLongError(
-                f"The prompt has {len(tokens):,} tokens and the model has positions for "
-                f"{self.model.config.max_positions:,}: shorten it."
-            )
-        return tokens
 
     def _run(
         self,

@@ -6,7 +6,7 @@ import base64
 import json
 import pickle
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,11 @@ class RustBPETokenizer:
     def get_vocab_size(self) -> int:
         """Ordinary and special tokens."""
         return self.enc.n_vocab
+
+    @cached_property
+    def longest_token(self) -> int:
+        """Bytes of the longest ordinary token."""
+        return max(map(len, self.enc.token_byte_values()))
 
     def get_special_tokens(self) -> set[str]:
         """The special tokens' names."""
