@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from daemon import handlers_tensors, tensor_encoding
+from nanochat.trace import Trace
 from nanochat.trace_storage import TraceStorage
 from nanochat.trace_tensors import to_dtype
 from protocol.types import GetTensorParams
@@ -151,6 +152,7 @@ def test_bytes_of_other_values_span_what_is_there(ground, trace_id):
     ("array", "expected", "span"),
     [
         ([[0.0, np.nan, 4.0, np.inf, -np.inf]], [0, 0, 255, 255, 0], (0.0, 4.0)),
+        ([[-4.0, np.nan, 4.0]], [0, 0, 255], (-4.0, 4.0)),
         ([[2.0, 2.0]], [0, 0], (2.0, 2.0)),
         ([[np.nan]], [0], (0.0, 0.0)),
         (np.zeros((1, 0)), [], (0.0, 0.0)),
@@ -238,6 +240,15 @@ def test_only_the_rows_that_are_asked_for_are_read(tmp_path, monkeypatch):
     lengths.clear()
     handlers_tensors.read_part(storage, params, Event())
     assert sum(lengths) < 4000
+
+
+def test_text_is_read_once_for_all_heads(ground, monkeypatch):
+    trace_id = ground.storage.create_trace(DOCUMENT, TENSORS, format="json")
+    reads: list[Any] = []
+    original = Trace.tensor
+    monkeypatch.setattr(Trace, "tensor", lambda self, *index: reads.append(index) or original(self, *index))
+    ground.call("get_tensor", trace_id=trace_id, name="attention_weights", layer=1, rows=(1, 2))
+    assert len(reads) == 1
 
 
 def test_a_cancelled_read_sends_nothing(ground, trace_id):

@@ -44,6 +44,9 @@ class Ground:
     def folder_of(self, session):
         return self.folders.default
 
+    def answered(self):
+        """Nobody counts."""
+
     @property
     def storage(self) -> TraceStorage:
         return self.folders.default.storage
@@ -167,6 +170,7 @@ def test_category_and_text_narrow_a_listing(ground):
     assert found(category="roads") == [c, a]
     assert found(text="rom") == [b, a]
     assert found(text="STRASSE") == [a]
+    assert found(text="straße") == [a]
     assert found(text=c.upper()) == [c]
     assert found(category="roads", text="rom") == [a]
     assert found(text="nowhere") == []
@@ -301,6 +305,12 @@ def test_stored_texts_and_statistics_come_before_computed_ones(ground):
     assert [len(row["top"]) for row in tokens] == [0, 1, 1, 0]
 
 
+def test_texts_that_are_fewer_than_the_ids_are_not_taken(ground):
+    tokens = {"input_tokens": [1, 2], "output_tokens": [5], "input_text": ["a"], "output_text": [3]}
+    rows = ground.call("get_tokens", trace_id=put(ground, tokens=tokens))["tokens"]
+    assert [row["text"] for row in rows] == ["t1", "t2", "t5"]
+
+
 def test_ids_stand_for_texts_that_nobody_has(ground):
     trace_id = put(ground, tokens={"input_tokens": [[3, 4000]], "output_tokens": [5]})
     tokens = ground.call("get_tokens", trace_id=trace_id)["tokens"]
@@ -311,9 +321,15 @@ def test_ids_stand_for_texts_that_nobody_has(ground):
 
 @pytest.mark.parametrize(
     "logits",
-    [3, {"surprisal_per_token": 3}, {"surprisal_per_token": ["x", True], "top_tokens_per_position": [3, [{"a": 1}]]},
-     {"prompt": [1]}, {"prompt": {"surprisal_per_token": [1.0] * 9}}],
-)  # fmt: skip
+    [
+        3,
+        {"surprisal_per_token": 3},
+        {"surprisal_per_token": [True]},
+        {"surprisal_per_token": ["x"], "top_tokens_per_position": [3, [{"a": 1}]]},
+        {"prompt": [1]},
+        {"prompt": {"surprisal_per_token": [1.0] * 9}},
+    ],
+)
 def test_odd_statistics_do_no_harm(ground, logits):
     trace_id = put(ground, analysis={"logits": logits}, tokens={"input_tokens": [1, 2], "output_tokens": [3]})
     rows = ground.call("get_tokens", trace_id=trace_id)["tokens"]

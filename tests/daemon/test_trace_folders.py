@@ -106,6 +106,41 @@ def test_a_trace_saved_here_is_listed_at_once_and_told_once(folder, told):
     assert told.wait(lambda notes: len(notes) >= 2) == [change(added=[second]), change(added=[third])]
 
 
+def test_a_trace_saved_while_a_scan_ends_stays_listed(folder, told, older, monkeypatch):
+    saved = []
+    original = folder.storage.scan
+
+    def scan(seconds):
+        found = original(seconds)
+        if not saved:
+            saved.append(folder.storage.create_trace({}, {}))
+        return found
+
+    monkeypatch.setattr(folder.storage, "scan", scan)
+    shutil.copy(older, folder.path / "there.json")
+    told.wait(lambda notes: any("there" in note["added"] for note in notes))
+    assert set(ids(folder)) == {"there", *saved}
+    told.wait(lambda notes: [name for note in notes for name in note["added"]].count(saved[0]) == 1)
+
+
+def test_own_changes_are_told_where_nothing_else_tells_of_them(tmp_path, told, monkeypatch):
+    monkeypatch.setattr("daemon.watching.POLL_SECONDS", 100.0)
+    monkeypatch.setattr("daemon.watching.LOOK_SECONDS", 100.0)
+    with contextlib.closing(TraceFolders(tmp_path, "json", True, lambda folder, change: told.add(change.added))) as all:
+        assert all.default.entries() == []
+        trace_id = all.default.storage.create_trace({}, {})
+        told.wait(lambda notes: notes == [[trace_id]])
+
+
+def test_own_traces_have_their_place_among_others(folder, told, tmp_path):
+    write_json(folder.path / "future.json", older_document(timestamp="2999-01-01T00:00:00"))
+    told.wait(lambda notes: len(notes) == 1)
+    write_json(folder.path / "past.json", older_document())
+    told.wait(lambda notes: len(notes) == 2)
+    trace_id = folder.storage.create_trace({}, {})
+    assert ids(folder) == ["future", trace_id, "past"]
+
+
 def test_a_trace_saved_by_another_process_is_told(folder, told, tmp_path):
     other = TraceStorage(folder.path, catalogue=tmp_path / "other")
     trace_id = other.create_trace(*small_trace())
@@ -214,13 +249,33 @@ def test_many_new_files_are_shown_in_parts(folder, told, older, monkeypatch):
     assert notes[-1] == change(added=["t0"])  # the newest come first
 
 
-def test_a_first_listing_is_never_a_part(folders, tmp_path, older, monkeypatch):
+def test_a_first_listing_is_never_a_part(folders, tmp_path, told, older, monkeypatch):
     monkeypatch.setattr(trace_folders, "SCAN_SECONDS", 0.0)
     (tmp_path / "traces").mkdir()
     for number in range(5):
         shutil.copy(older, tmp_path / "traces" / f"t{number}.json")
         os.utime(tmp_path / "traces" / f"t{number}.json", (1, 1))
     assert len(folders.default.entries()) == 5
+    shutil.copy(older, tmp_path / "traces" / "new.json")
+    assert told.wait(lambda notes: len(notes) >= 1) == [change(added=["new"])]  # who lists needs not be told
+
+
+def test_a_folder_that_cannot_be_read_for_a_while_is_read_again(folder, monkeypatch):
+    monkeypatch.setattr(trace_folders, "AGAIN_SECONDS", 0.05)
+    original = trace_listing.os.scandir
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trace_listing.os, "scandir", refuse)
+        folder.watch.hint()
+        until(lambda: not folder.describe().healthy, "it cannot be read")
+        with pytest.raises(StorageError, match="Permission denied"):
+            folder.entries()
+    assert trace_listing.os.scandir is original
+    until(lambda: folder.describe().healthy, "it was read again")
+    assert folder.entries() == []
 
 
 def test_a_folder_that_is_replaced_is_followed(folder, told, older):

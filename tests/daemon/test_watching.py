@@ -134,6 +134,14 @@ def test_another_folder_of_the_same_name_is_watched_instead(start, folder, chang
     notes.wait(sees("b.json", 2))
 
 
+def test_a_folder_that_was_moved_away_is_missed_soon(start, folder):
+    (folder / "a.json").write_text("1")
+    _, notes = start()
+    notes.wait(sees("a.json"))
+    folder.rename(folder.parent / "before")
+    notes.wait(lambda notes: notes[-1] == {})
+
+
 def test_a_watch_whose_thread_has_died_is_made_anew(start, folder):
     (folder / "a.json").write_text("1")
     watch, notes = start()
