@@ -73,8 +73,17 @@ async def dispatch(context: Context, method: str, params: object = None) -> Any:
     row = METHODS.get(method)
     if row is None:
         raise RpcError("METHOD_NOT_FOUND", f"There is no method {method[:80]!r}; `rpc.discover` lists them.")
+    return await guarded(context, method, _handled(context, row, params))
+
+
+async def _handled(context: Context, row: Method, params: object) -> Any:
+    return await HANDLERS[row.name](context, _checked(row, params))
+
+
+async def guarded(context: Context, method: str, work: Awaitable[Any]) -> Any:
+    """The result of some work, whatever goes wrong as an RpcError."""
     try:
-        return await HANDLERS[method](context, _checked(row, params))
+        return await work
     except RpcError:
         raise
     except NanoscopeError as error:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import cattrs
@@ -15,22 +15,13 @@ from pygls.exceptions import FeatureNotificationError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import lsp_method
 
+from daemon import documents
 from daemon.dispatch import Context, dispatch
-from daemon.editor_params import COMMAND, member, unwrap
-from daemon.editor_protocol import OURS, PlainProtocol, shared_converter
+from daemon.editor_params import COMMAND, Token, member, unwrap
+from daemon.editor_protocol import INITIALIZE_LEAST, OURS, PlainProtocol, shared_converter
 from daemon.framing import EditorFrames, FramingError, decode, editor_frame
 from daemon.incoming import hung_up, incoming
-from daemon.messages import (
-    Request,
-    cancelled,
-    duplicate,
-    failure,
-    framed_notification,
-    id_of,
-    is_id,
-    read_request,
-    success,
-)
+from daemon.messages import Request, cancelled, failure, framed_notification, id_of, is_id, read_request, success
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
 from daemon.work_done import work_done
@@ -43,8 +34,9 @@ if TYPE_CHECKING:
 
 IN_FLIGHT_LIMIT = 256  # requests of one client; beyond it the client is not read
 LOOK_SECONDS = 0.2  # between looks whether a client that is not read is still there
-FEATURES: tuple[Callable[[EditorServer], None], ...] = ()  # such as daemon.documents.register: each adds to a server
-INITIALIZE_LEAST = {"processId": None, "rootUri": None, "capabilities": {}}
+FEATURES: tuple[Callable[[EditorServer], None], ...] = (documents.register,)  # each adds to a server
+
+OwnCommand = Callable[[Call, dict[str, Any]], Awaitable[object]]
 
 log = logging.getLogger("nanoscope.door")
 
@@ -90,11 +82,19 @@ class EditorServer(LanguageServer):
 
     def __init__(self, hub: Hub, outbox: StreamOutbox):
         self.hub, self.outbox = hub, outbox
+        self.own_commands: dict[str, OwnCommand] = {}  # those that stand for no method
+        self.at_end: list[Callable[[], None]] = []  # called when the editor is gone
         super().__init__("nanoscope", hub.version, protocol_cls=EditorProtocol, converter_factory=shared_converter)
         for method in METHODS:
             self.command(COMMAND + method)(_announced)
         for register in FEATURES:
             register(self)
+
+    def own_command(self, name: str, execute: OwnCommand, *, announced: bool) -> None:
+        """Add a command that stands for no method; it gets the call, and the params as they came."""
+        self.own_commands[name] = execute
+        if announced:
+            self.command(name)(_announced)
 
     def report_server_error(self, error: Exception, source: object) -> None:
         """To the log alone: where it happened, not what was said."""
@@ -157,22 +157,8 @@ class EditorProtocol(PlainProtocol):
             if self._initialized:
                 raise RpcError("INVALID_REQUEST", "`initialize` is sent once in a session.")
             raise RpcError("SERVER_NOT_INITIALIZED", "Send `initialize` first.")
-        if request.id is None or isinstance(request.id, float):
-            raise RpcError("INVALID_REQUEST", "The id of an editor's request is a string or an integer.")
-        if request.id in self.session.calls or request.id in self._request_futures:
-            raise duplicate(request.id)
+        self.check_id(request.id, self.session.calls)
         return True
-
-    def structure_message(self, data: dict[str, Any]) -> Any:
-        """As PlainProtocol does it; from an `initialize` that LSP's types do not fit, what matters here is taken."""
-        if data["method"] != lsp.INITIALIZE:
-            return super().structure_message(data)
-        params = data["params"] if isinstance(data["params"], dict) else {}
-        try:
-            return super().structure_message(data | {"params": INITIALIZE_LEAST | params})
-        except RpcError:
-            options = {"initializationOptions": params.get("initializationOptions")}
-            return super().structure_message(data | {"params": INITIALIZE_LEAST | options})
 
     # Requests and notifications
 
@@ -221,20 +207,28 @@ class EditorProtocol(PlainProtocol):
         self.session.end(call)
 
     async def _answer(self, call: Call, params: object) -> object:
+        await self.introduced()
+        name = member(params, "command") if call.method == lsp.WORKSPACE_EXECUTE_COMMAND else None
+        if isinstance(name, str) and (execute := self._server.own_commands.get(name)):
+            call.method = name
+            return await execute(call, cast("dict[str, Any]", params))
         call.method, params, token = unwrap(call.method, params)
-        if self._introduction is not None and not self._introduction.done():
-            await asyncio.shield(self._introduction)
-        with self._cancellable(token, call), work_done(self.tell, token, call.method.replace("_", " ")) as report:
-            context = Context(self._hub, self.session, call.request_id, call.cancel, report)
+        with self.context(call, token, call.method.replace("_", " ")) as context:
             return await dispatch(context, call.method, params)
 
+    async def introduced(self) -> None:
+        """Wait until the session's folder is known."""
+        if self._introduction is not None and not self._introduction.done():
+            await asyncio.shield(self._introduction)
+
     @contextlib.contextmanager
-    def _cancellable(self, token: int | str | None, call: Call) -> Iterator[None]:
-        """Meanwhile the call can be cancelled by its token."""
+    def context(self, call: Call, token: Token | None, title: str) -> Iterator[Context]:
+        """What a handler knows of a call; meanwhile the token shows its progress, and cancels it."""
         if token is not None:
             self._tokens[token] = call
         try:
-            yield
+            with work_done(self.tell, token, title) as report:
+                yield Context(self._hub, self.session, call.request_id, call.cancel, report)
         finally:
             if self._tokens.get(token) is call:
                 del self._tokens[token]
@@ -295,5 +289,7 @@ class EditorProtocol(PlainProtocol):
         """The editor is gone: nothing of its work goes on."""
         self._shutdown = True
         self._cancel_all()
+        for end in self._server.at_end:
+            end()
         if self._introduction is not None and not self._introduction.done():
             await asyncio.wait([self._introduction])  # else its folder would be opened for nobody, and never closed

@@ -20,15 +20,15 @@ def member(value: object, name: str) -> Any:
 
 def unwrap(method: str, params: object) -> tuple[str, object, Token | None]:
     """The method that is meant, its own params, and the token for its progress. Raises RpcError: INVALID_PARAMS."""
-    params, token = _take_token(params)
+    params, token = take_token(params)
     if method != EXECUTE_COMMAND:
         return method, params, token
     method, params = _command(params)
-    params, inner = _take_token(params)
+    params, inner = take_token(params)
     return method, params, inner if token is None else token
 
 
-def _take_token(params: object) -> tuple[object, Token | None]:
+def take_token(params: object) -> tuple[object, Token | None]:
     """Params without their `workDoneToken`, and the token."""
     if not isinstance(params, dict) or "workDoneToken" not in params:
         return params, None

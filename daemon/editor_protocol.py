@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, cast
 
 import cattrs
@@ -14,7 +14,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol, default_converter
 
 from daemon.framing import editor_frame
-from daemon.messages import encode_response, failure, framed_notification, id_of, success
+from daemon.messages import Id, duplicate, encode_response, failure, framed_notification, id_of, success
 from daemon.outbox import StreamOutbox
 from protocol.errors import BY_CODE, ERRORS, RpcError
 from protocol.methods import METHODS
@@ -25,6 +25,7 @@ PLAIN = OURS | {
     lsp.INITIALIZED, lsp.SHUTDOWN, lsp.EXIT, lsp.CANCEL_REQUEST, lsp.WORKSPACE_EXECUTE_COMMAND,
     lsp.WINDOW_WORK_DONE_PROGRESS_CANCEL,
 }  # fmt: skip
+INITIALIZE_LEAST = {"processId": None, "rootUri": None, "capabilities": {}}
 
 
 @functools.cache
@@ -47,9 +48,21 @@ class PlainProtocol(LanguageServerProtocol):
     def structure_message(self, data: dict[str, Any]) -> Any:
         """A message as what pygls handles: of its own type where LSP defines one, else with its params as they are.
 
+        From an `initialize` that LSP's types do not fit, what matters here is taken.
+
         Args:
             data: {"jsonrpc", "method", "params"}, and "id" where it is a request.
         """
+        if data["method"] != lsp.INITIALIZE:
+            return self._structured(data)
+        params = data["params"] if isinstance(data["params"], dict) else {}
+        try:
+            return self._structured(data | {"params": INITIALIZE_LEAST | params})
+        except RpcError:
+            options = {"initializationOptions": params.get("initializationOptions")}
+            return self._structured(data | {"params": INITIALIZE_LEAST | options})
+
+    def _structured(self, data: dict[str, Any]) -> Any:
         kind = self.get_message_type(data["method"])
         if kind is None:
             return (JsonRPCRequestMessage if "id" in data else JsonRPCNotification)(**data)
@@ -66,6 +79,13 @@ class PlainProtocol(LanguageServerProtocol):
     def get_result_type(self, method: str) -> type[Any] | None:
         """LSP's type of a response. (pygls's own keeps every connection in a cache.)"""
         return lsp.METHOD_TO_TYPES.get(method, (None, None))[1]
+
+    def check_id(self, identifier: Id, taken: Container[object]) -> None:
+        """Raise RpcError, INVALID_REQUEST, for an id that a request of an editor's cannot have now."""
+        if identifier is None or isinstance(identifier, float):
+            raise RpcError("INVALID_REQUEST", "The id of an editor's request is a string or an integer.")
+        if identifier in taken or identifier in self._request_futures:
+            raise duplicate(identifier)
 
     def take_response(self, value: dict[str, Any]) -> None:
         """What the editor answers to a request of ours; what we have not asked is ignored."""

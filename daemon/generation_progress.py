@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
 
 RATE_SECONDS = 0.2  # between two messages about the speed
+TAIL = 60  # characters of the text so far that such a message ends with
 
 
 class TextStream:
@@ -43,6 +44,7 @@ class Progress:
     def __init__(self, context: Context, stream: bool = False):
         self.context, self.stream = context, stream and context.request_id is not None
         self._started = self._told = 0.0
+        self._tail = ""
 
     def position(self, ahead: int) -> None:
         """So many jobs are before this one; 0: it runs."""
@@ -65,25 +67,26 @@ class Progress:
 
     def token(self, event: TokenEvent, text: TextStream) -> None:
         """One more token."""
-        request = self.context.request_id
+        request, said = self.context.request_id, text.text_of(event)
+        self._tail = (self._tail + said)[-TAIL:]
         if self.stream and request is not None:
             self.context.session.notify(
                 GENERATION_PROGRESS,
                 GenerationProgress(
                     request=request,
                     token=event.token,
-                    text=text.text_of(event),
+                    text=said,
                     position=event.position,
                     forced=event.forced,
                     surprisal=event.surprisal,
                     top=[Alternative(**row) for row in event.top],
                 ),
             )
-        else:
-            text.count += 1
         now = time.monotonic()
         if now - self._told >= RATE_SECONDS:
             self._told = now
             rate = text.count / (now - self._started)
-            message = f"{text.count} of at most {text.max_tokens} tokens, {rate:.1f} a second"
+            message = (
+                f"{text.count} token{'s' * (text.count != 1)}, {rate:.1f} a second: {' '.join(self._tail.split())}"
+            )
             self.context.progress(message, 100 * text.count / text.max_tokens)

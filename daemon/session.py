@@ -64,6 +64,7 @@ class Session:
         self.notified = False  # nothing is pushed before the client has said who it is
         self.folder: TraceFolder | None = None
         self.calls: dict[Any, Call] = {}  # by request id, or by the call itself where it has none
+        self.listeners: list[Callable[[Notification], None]] = []  # in the daemon: told of what the client is told
 
     def begin(self, call: Call) -> None:
         """Take note of a call; its id must be free."""
@@ -90,4 +91,6 @@ class Session:
     def notify(self, notification: Notification, params: Params) -> None:
         """Tell the client something. Threads may call it."""
         assert isinstance(params, notification.params)
+        for listener in self.listeners:
+            listener(notification)
         self.outbox.send(self._frame({"jsonrpc": "2.0", "method": notification.name, "params": params}))

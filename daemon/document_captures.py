@@ -1,0 +1,118 @@
+"""Which trace is a prompt's capture: the newest in the folder that has its text and was made as it asks."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from daemon.prompt_documents import Prompt
+from daemon.trace_folders import TraceFolder
+from nanochat.errors import NanoscopeError
+from nanochat.trace_storage import TraceEntry, TraceStorage
+
+SHOWN_TEXT = 4000  # characters of a prompt that a listing has
+KNOWN = 4096  # summaries kept
+CHAT = "chat"  # of a trace's metadata: the prompt was a user's message
+SETTINGS = ("max_tokens", "temperature", "top_k", "seed")  # what decides the response; a category does not
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A trace that is a prompt's capture; `seconds` is None where another program wrote no timings."""
+
+    entry: TraceEntry
+    prompt: str
+    response: str
+    generation: Mapping[str, Any]
+    chat: bool
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the generation took."""
+        timings = self.generation.get("timings")
+        parts = [timings.get(key) for key in ("prefill_seconds", "decode_seconds")] if isinstance(timings, dict) else []
+        numbers = [part for part in parts if isinstance(part, int | float)]
+        return sum(numbers) if len(numbers) == 2 else None
+
+    def answers(self, prompt: Prompt) -> bool:
+        """Whether it is what capturing the prompt would give: of the settings, only those given are compared."""
+        wanted = {key: prompt.settings[key] for key in SETTINGS if key in prompt.settings}
+        made = {key: self.generation.get(key) for key in wanted}
+        if "top_k" in wanted:  # 0 and null both draw from all
+            wanted["top_k"], made["top_k"] = wanted["top_k"] or None, made["top_k"] or None
+        return self.prompt == prompt.text and self.chat == prompt.chat and made == wanted
+
+
+class Captures:
+    """What is known of a folder's traces. Threads may share it; it reads files, so the event loop must not call it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: Sequence[TraceEntry] = ()
+        self._by_prompt: dict[str, list[TraceEntry]] = {}
+        self._known: OrderedDict[tuple[object, ...], Capture | None] = OrderedDict()
+        self._surprisals: OrderedDict[tuple[object, ...], float | None] = OrderedDict()
+
+    def of(self, folder: TraceFolder, prompts: Sequence[Prompt]) -> list[Capture | None]:
+        """Each prompt's capture, None where it has none. Raises StorageError."""
+        by_prompt, storage = self._index(folder.entries()), folder.storage
+        return [self._newest(storage, by_prompt.get(prompt.text[:SHOWN_TEXT], ()), prompt) for prompt in prompts]
+
+    def _index(self, entries: Sequence[TraceEntry]) -> dict[str, list[TraceEntry]]:
+        """The entries, newest first, by what they have of their prompts."""
+        with self._lock:
+            if self._entries is not entries:
+                by_prompt: dict[str, list[TraceEntry]] = {}
+                for entry in entries:
+                    if entry.readable:
+                        by_prompt.setdefault(entry.prompt, []).append(entry)
+                self._entries, self._by_prompt = entries, by_prompt
+            return self._by_prompt
+
+    def _newest(self, storage: TraceStorage, entries: Sequence[TraceEntry], prompt: Prompt) -> Capture | None:
+        found = (self._capture(storage, entry) for entry in entries)
+        return next((capture for capture in found if capture is not None and capture.answers(prompt)), None)
+
+    def _capture(self, storage: TraceStorage, entry: TraceEntry) -> Capture | None:
+        return self._kept(self._known, (entry.path, entry.state), lambda: _read(storage, entry))
+
+    def surprisal(self, trace: tuple[object, ...], read: Callable[[], float | None]) -> float | None:
+        """A trace's mean surprisal, read once."""
+        return self._kept(self._surprisals, trace, read)
+
+    def _kept(self, known: OrderedDict[Key, Value], key: Key, read: Callable[[], Value]) -> Value:
+        with self._lock:
+            if key in known:
+                known.move_to_end(key)
+                return known[key]
+        value = read()
+        with self._lock:
+            known[key] = value
+            if len(known) > KNOWN:
+                known.popitem(last=False)
+        return value
+
+
+def _read(storage: TraceStorage, entry: TraceEntry) -> Capture | None:
+    try:
+        summary = storage.get_trace_summary(entry.trace_id)
+    except NanoscopeError:  # deleted or damaged meanwhile: the next listing has it no more
+        return None
+    generation = summary["generation"] if isinstance(summary["generation"], dict) else {}
+    chat = summary["metadata"].get(CHAT) is True
+    return Capture(entry, summary["prompt"], summary["response"], generation, chat)
+
+
+def parameters_of(prompt: Prompt) -> dict[str, Any]:
+    """What `generate_and_capture` is asked for to capture a prompt."""
+    settings = {key: value for key, value in prompt.settings.items() if key != CHAT}
+    if prompt.chat:
+        messages = [{"role": "user", "content": prompt.text}]
+        return settings | {"messages": messages, "metadata": {CHAT: True}}
+    return settings | {"prompt": prompt.text}

@@ -1,0 +1,121 @@
+"""The commands of prompt documents: capturing a prompt, and showing its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from lsprotocol import types as lsp
+
+from daemon.dispatch import dispatch, guarded
+from daemon.document_answers import CAPTURE_PROMPT, SHOW_TRACE, Snapshot
+from daemon.document_captures import parameters_of
+from daemon.editor_params import Token, member, take_token
+from daemon.prompt_documents import Prompt
+from protocol.errors import RpcError
+from protocol.methods import GENERATE_AND_CAPTURE
+
+if TYPE_CHECKING:
+    from daemon.documents import Documents
+    from daemon.session import Call
+
+READABLE = ".json"  # traces that an editor shows as text
+
+_numbers = count(1)
+
+
+async def capture_prompt(documents: Documents, call: Call, params: dict[str, Any]) -> Any:
+    """Generate and capture; the arguments are a document's uri, the prompt's number in it, and its version."""
+    uri, index, version = _arguments(params, tuple[str, int, int | None], (None,))
+    document = await documents.snapshot(uri)
+    if document is None:
+        raise RpcError("INVALID_PARAMS", f"{uri} is not open, or holds no prompts: open it, then capture again.")
+    prompt = meant(document, documents.shown.get(uri), index, version)
+    wrong = next((problem for problem in prompt.problems if problem.severity == "error"), None)
+    if wrong is not None:
+        raise RpcError("INVALID_PARAMS", f"Line {wrong.line + 1}: {wrong.message}")
+    _, token = take_token(params)
+    token = await _new_token(documents) if token is None else token
+    try:
+        with documents.protocol.context(call, token, f"Capturing “{prompt.name}”") as context:
+            return await dispatch(context, GENERATE_AND_CAPTURE.name, parameters_of(prompt))
+    finally:
+        documents.refresh.wish()
+
+
+def meant(document: Snapshot, shown: Snapshot | None, index: int, version: int | None) -> Prompt:
+    """The prompt that a lens was over, though the document may have changed since.
+
+    Args:
+        shown: whose lenses the editor has.
+        index, version: the lens's arguments.
+
+    Raises:
+        RpcError: INVALID_PARAMS, where it cannot be told.
+    """
+    prompts = document.parsed.prompts
+    if version is not None and version != document.version and shown is not None and shown.version == version:
+        before = shown.parsed.prompts
+        if 0 <= index < len(before):
+            same = [place for place, prompt in enumerate(prompts) if prompt.text == before[index].text]
+            if same:
+                index = min(same, key=lambda place: abs(place - index))
+            elif len(before) != len(prompts):
+                index = -1
+    if not 0 <= index < len(prompts):
+        raise RpcError("INVALID_PARAMS", "The prompt is not where it was: the document has changed, so try again.")
+    return prompts[index]
+
+
+async def _new_token(documents: Documents) -> Token | None:
+    """A token to show progress under; None where the editor shows none."""
+    if not documents.supports("window.work_done_progress"):
+        return None
+    token = f"nanoscope/{documents.session.number}/{next(_numbers)}"
+    params = lsp.WorkDoneProgressCreateParams(token)
+    agreed, _ = await documents.ask(lsp.WINDOW_WORK_DONE_PROGRESS_CREATE, params)
+    return token if agreed else None
+
+
+async def show_trace(documents: Documents, call: Call, params: dict[str, Any]) -> Any:
+    """Open a trace's file in the editor, or say where it is."""
+    (trace_id,) = _arguments(params, tuple[str])
+    storage = documents.hub.folder_of(documents.session).storage
+    path: Path = await documents.in_readers(storage.path_of, trace_id)
+    shown = False
+    if path.suffix == READABLE and documents.supports("window.show_document.support"):
+        asked = lsp.ShowDocumentParams(path.as_uri(), take_focus=True)
+        agreed, answer = await documents.ask(lsp.WINDOW_SHOW_DOCUMENT, asked)
+        shown = agreed and answer.success
+    if not shown:
+        documents.server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Info, f"The trace is {path}"))
+    return {"trace_id": trace_id, "path": str(path)}
+
+
+def _arguments(params: dict[str, Any], types: Any, optional: tuple[object, ...] = ()) -> Any:
+    """A command's arguments; `optional`: what stands for those that may be left out at the end."""
+    given = member(params, "arguments")
+    try:
+        given = [*given, *optional] if isinstance(given, list) else given
+        wanted = len(types.__args__)
+        return msgspec.convert(given[:wanted] if isinstance(given, list) else given, types)
+    except msgspec.ValidationError as error:
+        raise RpcError(
+            "INVALID_PARAMS", f"{params['command']}: its arguments are not as a lens has them: {error}."
+        ) from error
+
+
+Command = Callable[["Documents", "Call", dict[str, Any]], Awaitable[Any]]
+
+
+def _guarded(command: Command) -> Command:
+    async def execute(documents: Documents, call: Call, params: dict[str, Any]) -> Any:
+        return await guarded(documents.context(), call.method, command(documents, call, params))
+
+    return execute
+
+
+EXECUTES: dict[str, Command] = {CAPTURE_PROMPT: _guarded(capture_prompt), SHOW_TRACE: _guarded(show_trace)}

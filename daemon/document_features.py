@@ -1,0 +1,178 @@
+"""The features of prompt documents: each a row of FEATURES, answered from a snapshot of the document."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from lsprotocol import types as lsp
+
+from daemon.document_answers import (
+    ACTION_KIND,
+    Snapshot,
+    actions,
+    facts,
+    hints,
+    lenses,
+    mean_surprisal,
+    show_command,
+    symbols,
+)
+from daemon.document_captures import Capture
+from daemon.document_hover import fenced
+from daemon.document_text import place_in
+from daemon.handlers_traces import token_text, tokens_of
+from daemon.prompt_documents import Prompt
+from nanochat.errors import NanoscopeError
+
+if TYPE_CHECKING:
+    from daemon.documents import Documents
+
+Data = tuple[str, int, int, float | None]  # of a lens yet to be resolved: trace, its size, tokens, seconds
+MARKDOWN = lsp.MarkupKind.Markdown.value
+
+
+async def code_lens(documents: Documents, params: lsp.CodeLensParams) -> Any:
+    """Capture, Show trace and, yet to be resolved, what the capture is like."""
+    document = await documents.snapshot(params.text_document.uri)
+    if document is None:
+        return None
+    documents.shown[document.uri] = document
+    await documents.scanned()
+
+    def answer() -> msgspec.Raw:
+        return _encoded(lenses(document, documents.captures_of(document.parsed.prompts)))
+
+    return await documents.in_readers(answer)
+
+
+async def resolve_code_lens(documents: Documents, params: lsp.CodeLens) -> Any:
+    """Tokens, mean surprisal and time."""
+    try:
+        trace_id, size, tokens, seconds = msgspec.convert(params.data, Data)
+    except msgspec.ValidationError:
+        return params
+    surprisal = await documents.in_readers(_surprisal, documents, trace_id, size)
+    command = show_command(facts(tokens, surprisal, seconds), trace_id)
+    return lsp.CodeLens(params.range, lsp.Command(command["title"], command["command"], None, command["arguments"]))
+
+
+def _surprisal(documents: Documents, trace_id: str, size: int) -> float | None:
+    storage, context = documents.hub.folder_of(documents.session).storage, documents.context()
+
+    def read() -> float | None:
+        return mean_surprisal(tokens_of(storage, trace_id, token_text(context), Event()).tokens)
+
+    try:
+        return documents.captures.surprisal((storage.directory, trace_id, size), read)
+    except NanoscopeError:  # deleted or damaged meanwhile: the lens goes with the next listing
+        return None
+
+
+async def inlay_hint(documents: Documents, params: lsp.InlayHintParams) -> Any:
+    """The responses behind the prompts that are seen."""
+    document = await documents.snapshot(params.text_document.uri)
+    if document is None:
+        return None
+    await documents.scanned()
+    first, last = params.range.start.line, params.range.end.line
+    prompts = [prompt for prompt in document.parsed.prompts if first <= prompt.last_line <= last]
+
+    def answer() -> msgspec.Raw:
+        return _encoded(hints(document, prompts, documents.captures_of(prompts)))
+
+    return await documents.in_readers(answer)
+
+
+async def hover(documents: Documents, params: lsp.HoverParams) -> Any:
+    """What the model made of the token under the mouse."""
+    document = await documents.snapshot(params.text_document.uri)
+    if document is None:
+        return None
+    place = place_in(document.lines, params.position, document.encoding)
+    prompt = document.parsed.at(place[0])
+    offset = None if prompt is None else prompt.offset_of(place)
+    if prompt is None or offset is None:
+        return None
+    await documents.scanned()
+    formats = documents.supports("text_document.hover.content_format") or ()
+    kind = next((getattr(name, "value", name) for name in formats), "plaintext")
+    cancel = Event()
+    try:
+        return await documents.in_readers(_hover, documents, document, prompt, offset, kind, cancel)
+    except asyncio.CancelledError:
+        cancel.set()
+        raise
+
+
+def _hover(
+    documents: Documents, document: Snapshot, prompt: Prompt, offset: int, kind: str, cancel: Event
+) -> dict[str, Any] | None:
+    (capture,) = documents.captures_of([prompt])
+    if capture is None:
+        return None
+    folder, text = documents.hub.folder_of(documents.session), token_text(documents.context())
+    try:
+        aligned = documents.hovers.aligned(folder, capture, text, cancel)
+        said = documents.hovers.text(folder, capture, aligned, offset, cancel)
+    except NanoscopeError as error:
+        return {"contents": {"kind": "plaintext", "value": str(error)}}
+    if said is None:
+        return None
+    spans = [aligned.spans[position] for position in aligned.at(offset)]
+    start, end = min(start for start, _ in spans), max(end for _, end in spans)
+    contents = {"kind": kind, "value": fenced(said) if kind == MARKDOWN else said}
+    return {"contents": contents, "range": document.range(prompt.place_of(start), prompt.place_of(end))}
+
+
+async def document_symbol(documents: Documents, params: lsp.DocumentSymbolParams) -> Any:
+    """The prompts."""
+    document = await documents.snapshot(params.text_document.uri)
+    if document is None:
+        return None
+    hierarchical = bool(documents.supports("text_document.document_symbol.hierarchical_document_symbol_support"))
+    return await documents.in_readers(lambda: _encoded(symbols(document, hierarchical)))
+
+
+async def code_action(documents: Documents, params: lsp.CodeActionParams) -> Any:
+    """Capture and show, for editors that have no lenses."""
+    document = await documents.snapshot(params.text_document.uri)
+    wanted = params.context.only
+    if document is None or (wanted and not any(_is_kind(ACTION_KIND, kind) for kind in wanted)):
+        return None
+    prompt = document.parsed.at(min(params.range.start.line, len(document.lines) - 1))
+    if prompt is None:
+        return None
+    documents.shown[document.uri] = document
+    await documents.scanned()
+
+    def answer() -> msgspec.Raw:
+        captures: list[Capture | None] = documents.captures_of([prompt])
+        return _encoded(actions(document, prompt, captures[0]))
+
+    return await documents.in_readers(answer)
+
+
+def _is_kind(kind: str, wanted: object) -> bool:
+    """Whether a kind is the one wanted, or below it."""
+    name = str(getattr(wanted, "value", wanted))
+    return not name or kind == name or kind.startswith(name + ".")
+
+
+def _encoded(value: object) -> msgspec.Raw:
+    """A value as JSON, made here so that the event loop need not."""
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+Feature = Callable[["Documents", Any], Awaitable[Any]]
+FEATURES: dict[str, tuple[Feature, Any]] = {
+    lsp.TEXT_DOCUMENT_CODE_LENS: (code_lens, lsp.CodeLensOptions(resolve_provider=True)),
+    lsp.CODE_LENS_RESOLVE: (resolve_code_lens, None),
+    lsp.TEXT_DOCUMENT_INLAY_HINT: (inlay_hint, lsp.InlayHintOptions(resolve_provider=False)),
+    lsp.TEXT_DOCUMENT_HOVER: (hover, None),
+    lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (document_symbol, None),
+    lsp.TEXT_DOCUMENT_CODE_ACTION: (code_action, lsp.CodeActionOptions(code_action_kinds=[ACTION_KIND])),
+}

@@ -1,0 +1,96 @@
+"""What a hover on a token of a captured prompt says."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event
+
+from daemon.document_captures import Capture
+from daemon.document_tokens import Look, align, strongest_look
+from daemon.handlers_traces import TokenText, tokens_of
+from daemon.trace_folders import TraceFolder
+from protocol.types import TokenRow
+
+KNOWN = 16  # traces whose tokens are kept
+VISIBLE = str.maketrans({" ": "·", "\t": "→", "\n": "⏎", "\r": "␍"})
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A trace's tokens, and which characters of the prompt each of the prompt's stands for, by position."""
+
+    rows: Sequence[TokenRow]
+    spans: dict[int, tuple[int, int]]
+
+    def at(self, offset: int) -> list[int]:
+        """The positions of the tokens that a character is of: several where they make it up together."""
+        return [position for position, (start, end) in self.spans.items() if start <= offset < end]
+
+
+class TokenHovers:
+    """Keeps the tokens of the traces last hovered over. Threads may share it; it reads files."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[object, ...], Aligned] = OrderedDict()
+
+    def aligned(self, folder: TraceFolder, capture: Capture, text: TokenText, cancel: Event) -> Aligned:
+        """A capture's tokens. Raises NanoscopeError."""
+        key = (capture.entry.path, capture.entry.state)
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        rows = tokens_of(folder.storage, capture.entry.trace_id, text, cancel).tokens
+        prompt = [row.text for row in rows if not row.generated]
+        aligned = Aligned(rows, align(prompt, capture.prompt))
+        with self._lock:
+            self._known[key] = aligned
+            if len(self._known) > KNOWN:
+                self._known.popitem(last=False)
+        return aligned
+
+    def text(self, folder: TraceFolder, capture: Capture, aligned: Aligned, offset: int, cancel: Event) -> str | None:
+        """What there is to say of a character's tokens; None where it has none. Raises NanoscopeError."""
+        positions = aligned.at(offset)
+        if not positions:
+            return None
+        with folder.storage.open_trace(capture.entry.trace_id) as trace:
+            looks = [strongest_look(trace, position, cancel) for position in positions]
+        parts = [describe(aligned.rows, position, look) for position, look in zip(positions, looks, strict=True)]
+        return "\n\n".join(parts)
+
+
+def describe(rows: Sequence[TokenRow], position: int, look: Look | None) -> str:
+    """One token in a few lines."""
+    row = rows[position]
+    surprisal = "no logits were kept here" if row.surprisal is None else f"surprisal {row.surprisal:.2f} bits"
+    lines = [visible(row.text), f"token {row.id} · position {row.position} · {surprisal}"]
+    if row.top:
+        width = max(len(visible(choice.text)) for choice in row.top)
+        lines += ["", "likeliest here:"]
+        lines += [
+            f"  {visible(choice.text):<{width}}  {100 * choice.probability:6.2f} %"
+            for choice in row.top
+            if choice.probability is not None
+        ]
+    if look is not None:
+        target = visible(rows[look.position].text, blank=" ")
+        lines += ["", f"layer {look.layer} head {look.head} → «{target}» {look.weight:.2f} (position {look.position})"]
+    return "\n".join(lines)
+
+
+def visible(text: str, blank: str = "·") -> str:
+    """A text on one line, with marks for what is not seen."""
+    return text.translate(VISIBLE | {ord(" "): blank})
+
+
+def fenced(text: str) -> str:
+    """A text as Markdown that shows it as it is."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"

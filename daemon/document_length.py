@@ -1,0 +1,35 @@
+"""Which prompts are longer than the model's context, and from which character on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from daemon.prompt_documents import Prompt
+from nanochat.errors import PromptInvalidError
+
+if TYPE_CHECKING:
+    from nanochat.tokenizer import RustBPETokenizer
+
+PLAIN, CHAT = 1, 4  # tokens around a prompt: <|bos|>; and <|user_start|>, <|user_end|>, <|assistant_start|>
+
+
+def too_long(prompts: Sequence[Prompt], tokenizer: RustBPETokenizer, positions: int) -> list[tuple[Prompt, int, str]]:
+    """The prompts that the model cannot take, the character from which on, and why; only long ones are counted."""
+    found = []
+    for prompt in prompts:
+        room = positions - (CHAT if prompt.chat else PLAIN)
+        data = prompt.text.encode()
+        if len(data) <= room:  # a token has at least one byte
+            continue
+        try:
+            tokens = tokenizer.encode(prompt.text)
+        except PromptInvalidError as error:
+            found.append((prompt, 0, str(error)))
+            continue
+        if len(tokens) > room:
+            kept = sum(len(tokenizer.decode_single_token_bytes(token)) for token in tokens[:room])
+            count = len(tokens) + positions - room
+            message = f"The prompt has {count:,} tokens and the model has positions for {positions:,}: shorten it."
+            found.append((prompt, len(data[:kept].decode(errors="ignore")), message))
+    return found
