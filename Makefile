@@ -8,7 +8,7 @@ export PROMPT ?= The capital of France is
 TEST_FLAGS ?= -n 2
 PACKAGES := vscode-client/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json
 
-.PHONY: help demo picture protocol test stress check format clean
+.PHONY: help demo picture protocol vsix test stress check format clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,7 +23,11 @@ picture: $(VENV)/runtime.stamp  ## draw docs/demo.svg anew from a real run of th
 protocol: $(VENV)/dev.stamp $(PACKAGES)  ## write what is generated from protocol/: OpenRPC, JSON Schema, TypeScript, docs
 	$(BIN)/python -m protocol.generate
 
+vsix: vscode-client/node_modules/.package-lock.json  ## build the VS Code extension: vscode-client/nanoscope-<version>.vsix
+	npm --prefix vscode-client run package
+
 test: $(VENV)/dev.stamp $(PACKAGES)  ## run the tests
+	npm --prefix vscode-client test
 	$(BIN)/python -m pytest $(TEST_FLAGS)
 
 stress: $(VENV)/dev.stamp  ## run the stress tests in full, which takes an hour (STRESS="kills --kills 20" for a part)
@@ -36,13 +40,15 @@ check: $(VENV)/dev.stamp $(PACKAGES)  ## lint, format check, types, import rules
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m protocol.generate --check
+	npm --prefix vscode-client run check
 
-format: $(VENV)/dev.stamp  ## format the code and sort the imports
+format: $(VENV)/dev.stamp $(PACKAGES)  ## format the code and sort the imports
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+	npm --prefix vscode-client run format
 
 clean:  ## remove the environment and what tools left; traces stay
-	rm -rf $(VENV) vscode-client/node_modules tests/clients/node_modules build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) vscode-client/node_modules vscode-client/dist vscode-client/build vscode-client/*.vsix tests/clients/node_modules build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find daemon nanochat protocol scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python.stamp:

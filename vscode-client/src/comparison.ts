@@ -65,7 +65,7 @@ const FACTS: readonly (readonly [string, (trace: Compared) => string])[] = [
   ["trace", ({ summary }) => plain(summary.trace_id)],
   ["prompt", ({ summary }) => plain(summary.prompt)],
   ["response", ({ summary }) => plain(summary.response)],
-  ["model", ({ summary: { model } }) => plain(words(model, ["source", "tag", "step", "dtype"]))],
+  ["model", ({ summary: { model } }) => plain(words(model, ["source", "tag", "step", "era"]))],
   ["settings", ({ summary: { generation } }) => plain(settings(generation))],
   ["tokens", ({ tokens }) => String(tokens.length)],
   ["mean surprisal of the response", ({ tokens }) => bits(mean(tokens.filter((row) => row.generated)))],
@@ -118,7 +118,8 @@ function settings(generation: Compared["summary"]["generation"]): string {
 }
 
 function words(values: Record<string, unknown> | null, names: readonly string[]): string {
-  return names.flatMap((name) => (values?.[name] == null ? [] : [shown(values[name])])).join(" ");
+  const given = names.flatMap((name) => (values?.[name] == null ? [] : [shown(values[name])]));
+  return [...new Set(given)].join(" ");
 }
 
 function shown(value: unknown): string {
@@ -131,5 +132,5 @@ function mean(rows: readonly TokenRow[]): number | null {
 }
 
 function bits(value: number | null): string {
-  return value === null ? "–" : (Math.round(value * 100) / 100 || 0).toFixed(2).replace("-", "−");
+  return value === null ? "–" : (Math.round(value * 1000) / 1000 || 0).toFixed(3).replace("-", "−");
 }

@@ -3,7 +3,15 @@
 import { EventEmitter, type CancellationToken, type Disposable, type Event, type LogOutputChannel } from "vscode";
 import { Backoff } from "./backoff";
 import { disposeAll } from "./disposables";
-import { EditorSession, type Hooks, type Notified, type Params, type RequestId, type Result } from "./language_client";
+import {
+  EditorSession,
+  type Hooks,
+  type LensCommand,
+  type Notified,
+  type Params,
+  type RequestId,
+  type Result,
+} from "./language_client";
 import { Problem, problemOf, type ProblemName } from "./problems";
 import { PROTOCOL_VERSION, type HelloResult, type MethodName, type TracesChanged } from "./protocol";
 import type { Command } from "./pump";
@@ -34,7 +42,6 @@ export interface Surroundings {
   command(): Promise<Command>;
   tracesDir(): string | undefined;
   message: Hooks["message"];
-  executeCommand: Hooks["executeCommand"];
 }
 
 export class Daemon implements TraceSource, Disposable {
@@ -109,6 +116,11 @@ export class Daemon implements TraceSource, Disposable {
     }
   }
 
+  /** One of the daemon's own commands, which a code lens has called. */
+  async execute<T>(command: LensCommand, token?: CancellationToken): Promise<T> {
+    return (await this.running(token)).execute<T>(command, token);
+  }
+
   dispose(): void {
     void this.stop();
   }
@@ -149,12 +161,11 @@ export class Daemon implements TraceSource, Disposable {
   /** Connect, and stay so until the connection ends. Raises Problem where it never came up. */
   private async connectedOnce(): Promise<undefined> {
     await this.held;
-    const { output, message, executeCommand } = this.surroundings;
+    const { output, message } = this.surroundings;
     const command = await this.surroundings.command();
     const session = await EditorSession.open(command, {
       output,
       message,
-      executeCommand,
       tracesDir: this.surroundings.tracesDir(),
       notified: (notification) => {
         this.notified(notification);

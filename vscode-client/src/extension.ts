@@ -3,7 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { RelativePattern, window, workspace, type ExtensionContext } from "vscode";
 import { register, tell, type App } from "./app";
-import { capture, captureCommands } from "./commands/capture";
+import { captureCommands } from "./commands/capture";
 import { compareCommands } from "./commands/compare";
 import { daemonCommands } from "./commands/daemon";
 import { modelCommands } from "./commands/model";
@@ -44,8 +44,6 @@ export function activate(context: ExtensionContext): void {
     message: (text) => {
       troubles.message(text);
     },
-    executeCommand: (name, args, next): unknown =>
-      name === "nanoscope.generate_and_capture" ? capture(app, args[0] ?? {}) : next(name, args),
   });
   const { workspaceState, extensionUri, subscriptions } = context;
   const store = new Store(daemon, workspaceState);

@@ -4,6 +4,7 @@
 // does. A client of any version gives up for good where a start fails, and tells the user of every failure by a dialog.
 // So a client here is never restarted: it is one attempt, silent, and daemon.ts makes the next.
 
+import { randomUUID } from "node:crypto";
 import type { CancellationToken, OutputChannel } from "vscode";
 import {
   CloseAction,
@@ -11,12 +12,12 @@ import {
   LanguageClient,
   StreamMessageReader,
   StreamMessageWriter,
-  type ExecuteCommandSignature,
+  ExecuteCommandRequest,
   type LanguageClientOptions,
   type Message,
   type MessageTransports,
+  WorkDoneProgress,
 } from "vscode-languageclient/node";
-import { Problem } from "./problems";
 import { Pump, type Command } from "./pump";
 import type { Methods, MethodName, NotificationName, Notifications } from "./protocol";
 
@@ -40,17 +41,35 @@ export interface Hooks {
   notified(notification: Notified): void;
   /** What the daemon wants shown to the user, which may come again with every connection. */
   message(text: string): void;
-  executeCommand(command: string, args: unknown[], next: ExecuteCommandSignature): unknown;
+}
+
+/** A command of the daemon's own, as a code lens calls it; `report` is told how it goes. */
+export interface LensCommand {
+  command: string;
+  arguments: readonly unknown[];
+  report: (message: string) => void;
 }
 
 /** Says nothing on its own: failures are told once, by daemon.ts. */
 class QuietClient extends LanguageClient {
+  /** The daemon's commands are ours to register: they outlive a connection, and two of them show what they do. */
+  override registerFeature(feature: Parameters<LanguageClient["registerFeature"]>[0]): void {
+    if (!("registrationType" in feature && feature.registrationType.method === ExecuteCommandRequest.method)) {
+      super.registerFeature(feature);
+    }
+  }
+
   override error(message: string, data?: unknown): void {
     super.error(message, data, false);
   }
 
   override warn(message: string, data?: unknown): void {
     super.warn(message, data, false);
+  }
+
+  /** A client whose start fails stops itself, finds that it never ran, and leaves the rejection to nobody. */
+  override stop(timeout?: number): Promise<void> {
+    return super.stop(timeout).catch(() => undefined);
   }
 }
 
@@ -84,7 +103,16 @@ export class EditorSession {
     const closed = new Promise<void>((resolve) => {
       close = resolve;
     });
-    const client = new QuietClient("nanoscope", "nanoscope", () => Promise.resolve(transports), options(hooks, close));
+    let settle = (): void => undefined;
+    const settled = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    const onClosed = (): Promise<void> => {
+      close();
+      return settled; // a close before the start has failed makes the client lose the failure
+    };
+    const clientOptions = options(hooks, onClosed);
+    const client = new QuietClient("nanoscope", "nanoscope", () => Promise.resolve(transports), clientOptions);
     for (const name of NOTIFICATIONS) {
       client.onNotification(name, (params: unknown) => {
         hooks.notified({ name, params } as Notified);
@@ -92,10 +120,12 @@ export class EditorSession {
     }
     const session = new EditorSession(client, pump, writer, closed, close);
     try {
-      await Promise.race([client.start(), pump.ended.then((problem) => Promise.reject(problem))]);
-    } catch (error) {
+      await client.start();
+    } catch {
       pump.process.stdin.end();
-      throw error instanceof Problem ? error : await pump.ended;
+      throw await pump.ended;
+    } finally {
+      settle();
     }
     return session;
   }
@@ -115,8 +145,26 @@ export class EditorSession {
       : this.client.sendRequest<Result<M>>(method, params, token);
   }
 
+  async execute<T>({ command, arguments: given, report }: LensCommand, token?: CancellationToken): Promise<T> {
+    const workDoneToken = randomUUID();
+    const listener = this.client.onProgress(WorkDoneProgress.type, workDoneToken, (progress) => {
+      if (progress.kind === "report" && progress.message !== undefined) {
+        report(progress.message);
+      }
+    });
+    try {
+      return await this.client.sendRequest<T>(
+        ExecuteCommandRequest.method,
+        { command, arguments: given, workDoneToken },
+        token,
+      );
+    } finally {
+      listener.dispose();
+    }
+  }
+
   async close(): Promise<void> {
-    await this.client.stop(STOP_MS).catch(() => undefined);
+    await this.client.stop(STOP_MS);
     await this.pump.stop();
     this.tellClosed(); // the client tells only of an end that it did not bring about
   }
@@ -129,7 +177,7 @@ export class EditorSession {
   }
 }
 
-function options(hooks: Hooks, close: () => void): LanguageClientOptions {
+function options(hooks: Hooks, onClosed: () => Promise<void>): LanguageClientOptions {
   return {
     documentSelector: [{ language: "prompt" }, { language: "markdown" }],
     outputChannel: hooks.output,
@@ -137,8 +185,8 @@ function options(hooks: Hooks, close: () => void): LanguageClientOptions {
     initializationFailedHandler: () => false,
     errorHandler: {
       error: () => ({ action: ErrorAction.Continue, handled: true }),
-      closed: () => {
-        close();
+      closed: async () => {
+        await onClosed();
         return { action: CloseAction.DoNotRestart, handled: true };
       },
     },
@@ -153,9 +201,6 @@ function options(hooks: Hooks, close: () => void): LanguageClientOptions {
           }
         },
       },
-    },
-    middleware: {
-      executeCommand: (command, args: unknown[], next) => hooks.executeCommand(command, args, next),
     },
   };
 }

@@ -37,6 +37,7 @@ const ACTIONS: Partial<Record<ProblemName, readonly ViewAction[]>> = {
   STORAGE_FAILED: [FOLDER, DOCTOR],
   STORAGE_FULL: [FOLDER, DOCTOR],
   TRACE_NOT_FOUND: [REFRESH],
+  TRACE_UNREADABLE: [{ label: "Open as Text", command: "nanoscope.openAsText" }],
   SHUTTING_DOWN: [AGAIN],
   INTERNAL_ERROR: [LOG, DOCTOR],
   UNKNOWN: [LOG, DOCTOR],
@@ -87,7 +88,9 @@ export function problemOfStderr(text: string, status: string): Problem {
     .trim();
   if (message === undefined) {
     const last = text.trim().split("\n").at(-1) ?? "";
-    return new Problem("DAEMON_NOT_STARTED", `nanoscope stdio ended (${status})${last === "" ? "." : `: ${last}`}`);
+    const said =
+      last === "" ? `The daemon hung up (${status}); its log says why.` : `nanoscope stdio: ${last} (${status})`;
+    return new Problem("DAEMON_NOT_STARTED", said);
   }
   const name = STDERR_NAMES.find(([pattern]) => pattern.test(message))?.[1] ?? "DAEMON_NOT_STARTED";
   return new Problem(name, message);

@@ -1,14 +1,16 @@
 // Capturing: a prompt from an input box, from a selection, or from a code lens; the text shows as it streams.
 
-import { commands, ProgressLocation, window, type CancellationToken, type Progress } from "vscode";
+import path from "node:path";
+import { commands, ProgressLocation, Uri, window, type CancellationToken, type Progress } from "vscode";
 import type { App, CommandTable } from "../app";
 import { tell } from "../app";
-import { isCancelled, Problem, problemOf } from "../problems";
+import { isCancelled, Problem, problemOf, type ProblemName } from "../problems";
 import type { GenerateAndCaptureParams, GenerateAndCaptureResult } from "../protocol";
 import { captureDefaults, capturesChats } from "../settings";
 import { onOneLine } from "../views/tree_groups";
 import type { RequestId } from "../language_client";
 
+const CAPTURE_PROMPT = "nanoscope.capturePrompt"; // the daemon's own command, which its lenses call
 const PROMPT_KEY = "prompt";
 const SHOWN_LENGTH = 160;
 const SHOW_MS = 80;
@@ -17,7 +19,7 @@ export function captureCommands(app: App): CommandTable {
   return {
     "nanoscope.captureTrace": async (given) => {
       const prompt = typeof given === "string" ? given : await askPrompt(app);
-      return prompt === undefined ? undefined : capture(app, paramsOf(prompt));
+      return prompt === undefined ? undefined : capturePrompt(app, prompt);
     },
     "nanoscope.captureSelection": () => {
       const prompt = selectedText();
@@ -26,8 +28,9 @@ export function captureCommands(app: App): CommandTable {
           { label: "Type a Prompt", command: "nanoscope.captureTrace" },
         ]);
       }
-      return capture(app, paramsOf(prompt));
+      return capturePrompt(app, prompt);
     },
+    [CAPTURE_PROMPT]: (...given) => captureLens(app, given),
   };
 }
 
@@ -59,34 +62,50 @@ function paramsOf(prompt: string): GenerateAndCaptureParams {
   return { ...captureDefaults(), ...text };
 }
 
+type Report = Progress<{ message?: string; increment?: number }>;
+type Run = (progress: Report, token: CancellationToken) => Promise<GenerateAndCaptureResult>;
+
 /** Generate with progress that can be cancelled, then show the trace. */
-export async function capture(
-  app: App,
-  params: GenerateAndCaptureParams,
-): Promise<GenerateAndCaptureResult | undefined> {
-  const subject = params.prompt ?? params.messages?.at(-1)?.content ?? "";
-  const options = {
-    location: ProgressLocation.Notification,
-    title: `Capturing “${onOneLine(subject)}”`,
-    cancellable: true,
-  };
+async function capture(app: App, title: string, run: Run): Promise<GenerateAndCaptureResult | undefined> {
+  const options = { location: ProgressLocation.Notification, title, cancellable: true };
   try {
-    const result = await window.withProgress(options, (progress, token) => generate(app, params, progress, token));
+    const result = await window.withProgress(options, (progress, token) => {
+      progress.report({ message: "Waiting for the daemon." });
+      return run(progress, token);
+    });
     app.store.select({ traceId: result.trace_id });
     await commands.executeCommand("nanoscope.attention.focus", { preserveFocus: true });
     return result;
   } catch (error) {
-    if (!isCancelled(error)) {
-      await offerAgain(app, params, problemOf(error));
+    if (!isCancelled(error) && (await askAgain(app, problemOf(error)))) {
+      return capture(app, title, run);
     }
     return undefined;
   }
 }
 
+function capturePrompt(app: App, prompt: string): Promise<GenerateAndCaptureResult | undefined> {
+  const params = paramsOf(prompt);
+  return capture(app, `Capturing “${onOneLine(prompt)}”`, (progress, token) => generate(app, params, progress, token));
+}
+
+/** What a code lens over a prompt does; the daemon reads the prompt and its settings from the document. */
+function captureLens(app: App, given: readonly unknown[]): Promise<GenerateAndCaptureResult | undefined> {
+  const [uri, index] = given;
+  const place = typeof uri === "string" ? path.posix.basename(Uri.parse(uri).path) : "the document";
+  const title = `Capturing prompt ${typeof index === "number" ? index + 1 : ""} of ${place}`;
+  return capture(app, title, (progress, token) => {
+    const report = (message: string): void => {
+      progress.report({ message });
+    };
+    return app.daemon.execute({ command: CAPTURE_PROMPT, arguments: given, report }, token);
+  });
+}
+
 async function generate(
   app: App,
   params: GenerateAndCaptureParams,
-  progress: Progress<{ message?: string; increment?: number }>,
+  progress: Report,
   token: CancellationToken,
 ): Promise<GenerateAndCaptureResult> {
   let id: RequestId | undefined;
@@ -98,7 +117,6 @@ async function generate(
       progress.report({ message: told.message ?? "" });
     }
   });
-  progress.report({ message: "Waiting for the daemon." });
   try {
     return await app.daemon.request("generate_and_capture", { ...params, stream: true }, token, (number) => {
       id = number;
@@ -141,15 +159,18 @@ class Streamed {
   }
 }
 
-async function offerAgain(app: App, params: GenerateAndCaptureParams, problem: Problem): Promise<void> {
+const AGAIN: Partial<Record<ProblemName, string>> = {
+  CONNECTION_LOST: "The daemon went away while it wrote; nothing else is lost.",
+  QUEUE_FULL: "The model has too much to do already.",
+};
+
+/** Tell what went wrong; whether the user wants the same once more. */
+async function askAgain(app: App, problem: Problem): Promise<boolean> {
   app.output.error(`Capture: ${problem.message}`);
-  if (problem.name !== "CONNECTION_LOST" && problem.name !== "QUEUE_FULL") {
-    await tell(problem);
-    return;
+  const message = AGAIN[problem.name];
+  if (message === undefined) {
+    void tell(problem);
+    return false;
   }
-  const message =
-    problem.name === "QUEUE_FULL" ? problem.message : "The daemon went away while it wrote; nothing else is lost.";
-  if ((await window.showWarningMessage(message, "Capture Again")) !== undefined) {
-    await capture(app, params);
-  }
+  return (await window.showWarningMessage(message, "Capture Again")) !== undefined;
 }

@@ -6,6 +6,7 @@ import { runNanoscope } from "../command_line";
 import { doctorReport, parsedFindings, type Finding } from "../doctor_report";
 import { Problem, problemOf } from "../problems";
 import { installCommand, PackageMissing } from "../python";
+import { tracesFolder } from "../settings";
 
 const LOG_LINES = "60";
 
@@ -48,7 +49,9 @@ async function showLog(app: App): Promise<void> {
 async function findings(app: App): Promise<Finding[]> {
   try {
     const command = await app.command();
-    const { stdout, stderr } = await runNanoscope(command, ["doctor", "--json", ...command.flags]);
+    const folder = tracesFolder();
+    const traces = folder === undefined ? [] : ["--traces-dir", folder];
+    const { stdout, stderr } = await runNanoscope(command, ["doctor", "--json", ...command.flags, ...traces]);
     return parsedFindings(stdout) ?? [{ check: "doctor", state: "fault", found: stderr, remedy: "" }];
   } catch (error) {
     const { message } = problemOf(error);

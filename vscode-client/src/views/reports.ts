@@ -4,6 +4,7 @@ import { commands, EventEmitter, Uri, workspace, type Disposable, type TextDocum
 import { disposeAll, type Releasable } from "../disposables";
 
 const SCHEME = "nanoscope";
+const PREVIEW = "vscode.markdown.preview.editor"; // of one document; the other preview follows the active editor
 
 export class Reports implements TextDocumentContentProvider, Disposable {
   private readonly changed = new EventEmitter<Uri>();
@@ -23,7 +24,7 @@ export class Reports implements TextDocumentContentProvider, Disposable {
     const uri = Uri.from({ scheme: SCHEME, path: `/${name}.md` });
     this.texts.set(uri.path, markdown);
     this.changed.fire(uri);
-    await commands.executeCommand("markdown.showPreview", uri);
+    await commands.executeCommand("vscode.openWith", uri, PREVIEW);
   }
 
   dispose(): void {

@@ -11,6 +11,7 @@ import {
 } from "vscode";
 import type { Folders } from "../folders";
 import { OpenTrace } from "../open_trace";
+import type { Selection } from "../shared/messages";
 import type { Store } from "../store";
 import { TracePanel } from "./trace_panel";
 import { page, webviewOptions } from "./webview_page";
@@ -43,9 +44,10 @@ export class TraceEditor implements CustomReadonlyEditorProvider {
     const { source, release } = this.folders.acquire(folder);
     const open = new OpenTrace(source);
     const own = this.folders.isOwn(folder) ? { traceId } : {};
-    const view = new TracePanel(panel.webview, this.store, open, (change) => {
+    const select = (change: Partial<Selection>): void => {
       this.store.select({ ...change, traceId: own.traceId ?? this.store.selection.traceId });
-    });
+    };
+    const view = new TracePanel(panel.webview, this.store, open, select, uri);
     const listener = panel.onDidChangeViewState(() => {
       if (panel.active) {
         this.store.select(own);

@@ -1,6 +1,6 @@
 // What one webview and the host say to each other: the trace, the selection, and tensors as they are asked for.
 
-import { CancellationTokenSource, commands, workspace, type Disposable, type Webview } from "vscode";
+import { CancellationTokenSource, commands, workspace, type Disposable, type Uri, type Webview } from "vscode";
 import { disposeAll, type Releasable } from "../disposables";
 import { selectionIn, type OpenTrace } from "../open_trace";
 import { isCancelled, problemOf } from "../problems";
@@ -19,12 +19,14 @@ export class TracePanel implements Disposable {
   /**
    * @param open the trace that it shows
    * @param select takes what the user chose there
+   * @param file of a view that is about one file: commands from there are about it
    */
   constructor(
     private readonly webview: Webview,
     private readonly store: Store,
     private readonly open: OpenTrace,
     private readonly select: (change: Partial<Selection>) => void,
+    private readonly file?: Uri,
   ) {
     this.listeners = [
       webview.onDidReceiveMessage((message: FromView) => {
@@ -70,7 +72,7 @@ export class TracePanel implements Disposable {
         break;
       case "command":
         if (message.command.startsWith(COMMANDS)) {
-          void commands.executeCommand(message.command);
+          void commands.executeCommand(message.command, this.file);
         }
         break;
       case "setStatistic":
