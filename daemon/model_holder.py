@@ -229,7 +229,7 @@ def _info_of(model: GPT, note: str | None) -> ModelInfo:
         context=config.max_positions,
         device=str(model.get_device()),
         dtype=str(model.dtype).removeprefix("torch."),
-        note=note,
+        note=note or provenance["note"],
     )
 
 

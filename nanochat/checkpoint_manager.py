@@ -86,6 +86,7 @@ def load_model(
         "step": step if type(step) is int else checkpoint.step,
         "path": str(checkpoint.weights),
         "self_check_error": self_check_error,
+        "note": note,
     }
     said = f"Loaded {checkpoint.source} model {checkpoint.tag}, step {model.provenance['step']}, era {model.config.era}"
     print(f"{said} from {checkpoint.weights.parent}{f' ({note})' if note else ''}", file=sys.stderr)

@@ -18,7 +18,7 @@ from daemon.settings import Settings
 from protocol.errors import RpcError
 from protocol.types import ModelInfo
 from tests.checkpoints import tiny_model, write_checkpoint, write_flat, write_tokenizer
-from tests.models import random_model
+from tests.models import GOLDEN, random_model
 
 SOON = 30.0  # seconds
 
@@ -124,6 +124,12 @@ def test_settings_say_which(ground: Ground) -> None:
     ground.with_settings(source=str(folder), step=10, era="F", dtype="bfloat16")
     info = ground.load_first()
     assert (info.path, info.step, info.dtype) == (str(folder / "model_000010.pt"), 10, "bfloat16")
+
+
+def test_a_choice_that_the_checkpoint_leaves_open_is_told(ground: Ground) -> None:
+    info = ground.load(str(GOLDEN / "C" / "gqa_windowed"))
+    assert info.era == "C"
+    assert info.note and 'override with era="D"' in info.note
 
 
 def test_a_wish_for_one_checkpoint_is_not_met_by_another(ground: Ground) -> None:

@@ -87,7 +87,7 @@ def test_where_it_came_from_is_kept_and_said(tmp_path, base, capsys):
     write_tokenizer(base / "tokenizer")
     model, _, _ = load("sft")
     assert model.provenance.pop("self_check_error") < 1e-5
-    assert model.provenance == {"source": "sft", "tag": "d1", "step": 10, "path": str(weights)}
+    assert model.provenance == {"source": "sft", "tag": "d1", "step": 10, "path": str(weights), "note": None}
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == f"Loaded sft model d1, step 10, era F from {weights.parent}\n"
