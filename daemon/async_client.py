@@ -8,7 +8,18 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
-from daemon.client_core import CHUNK, ConnectionLostError, Conversation, Event, Notice, Reply, array_of, overdue
+from daemon.client_core import (
+    CHUNK,
+    ConnectionLostError,
+    Conversation,
+    Event,
+    Notice,
+    Reply,
+    array_of,
+    joined,
+    overdue,
+    pieces_of,
+)
 from daemon.client_state import (
     ClientState,
     GenerationOptions,
@@ -268,8 +279,12 @@ class AsyncClient(ClientState[AsyncConnection]):
         return await self.start(methods.GENERATE_AND_CAPTURE, params)
 
     async def tensor(self, trace_id: str, name: str, **options: Unpack[TensorOptions]) -> np.ndarray:
-        """`get_tensor` as an array, sent as bytes of `dtype`; uint8, the smallest, comes back as float32."""
-        return array_of(await self.get_tensor(trace_id=trace_id, name=name, encoding="base64", **options))
+        """`get_tensor` as an array, sent as bytes of `dtype`, in pieces if need be; uint8 comes back as float32."""
+        try:
+            return array_of(await self.get_tensor(trace_id=trace_id, name=name, encoding="base64", **options))
+        except RpcError as error:
+            spans = pieces_of(error, options.get("rows"))
+        return joined([await self.tensor(trace_id, name, **{**options, "rows": span}) for span in spans])
 
     def notifications(self, *names: str) -> AsyncNotifications:
         """Notifications from now on: those named, or all."""

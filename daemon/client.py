@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
 from daemon.client_connection import Call, Connection, Notifications
-from daemon.client_core import ConnectionLostError, Notice, array_of
+from daemon.client_core import ConnectionLostError, Notice, array_of, joined, pieces_of
 from daemon.client_state import (
     ClientState,
     GenerationOptions,
@@ -150,8 +150,12 @@ class Client(ClientState[Connection]):
         return self.start(methods.GENERATE_AND_CAPTURE, params)
 
     def tensor(self, trace_id: str, name: str, **options: Unpack[TensorOptions]) -> np.ndarray:
-        """`get_tensor` as an array, sent as bytes of `dtype`; uint8, the smallest, comes back as float32."""
-        return array_of(self.get_tensor(trace_id=trace_id, name=name, encoding="base64", **options))
+        """`get_tensor` as an array, sent as bytes of `dtype`, in pieces if need be; uint8 comes back as float32."""
+        try:
+            return array_of(self.get_tensor(trace_id=trace_id, name=name, encoding="base64", **options))
+        except RpcError as error:
+            spans = pieces_of(error, options.get("rows"))
+        return joined([self.tensor(trace_id, name, **{**options, "rows": span}) for span in spans])
 
     def notifications(self, *names: str) -> Notifications:
         """An iterator over notifications from now on: those named, or all."""

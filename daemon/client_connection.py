@@ -100,7 +100,7 @@ class Call:
         on_token: Callable[[GenerationProgress], None] | None = None,
         on_progress: Callable[[RequestProgress], None] | None = None,
     ) -> Any:
-        """Wait for the reply. Ctrl-C cancels the request, waits until the daemon has stopped it, and raises Interrupted.
+        """Wait for the reply. Ctrl-C cancels the request, waits for the daemon to stop it, and raises Interrupted.
 
         Args:
             timeout: seconds; None: no limit. When it is over, the request is cancelled.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -166,6 +167,23 @@ def overdue(method: Method, seconds: float | None) -> TimeoutError:
     return TimeoutError(f"{method.name} was not answered within {seconds:g} s, and was cancelled.")
 
 
+def pieces_of(error: RpcError, rows: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """The spans of rows in which to ask for what was too large at once. Raises the error where that is no help.
+
+    Args:
+        error: the daemon's TOO_LARGE.
+        rows: what was asked for; None: all.
+    """
+    told: dict[str, Any] = error.data
+    shape: list[int] = told.get("shape", [])
+    step = shape[-2] // math.ceil(told["values"] / told["limit"]) if len(shape) > 1 else 0
+    if error.name != "TOO_LARGE" or not step:
+        raise error
+    start = rows[0] if rows else 0
+    stop = start + shape[-2]
+    return [(first, min(first + step, stop)) for first in range(start, stop, step)]
+
+
 def array_of(result: GetTensorResult) -> np.ndarray:
     """A tensor's values: float32 or float16 as they were sent, uint8 as the float32 that they stand for.
 
@@ -183,3 +201,10 @@ def array_of(result: GetTensorResult) -> np.ndarray:
     if result.dtype != "uint8" or result.minimum is None or result.maximum is None:
         return array
     return (result.minimum + array.astype(np.float32) / 255 * (result.maximum - result.minimum)).astype(np.float32)
+
+
+def joined(pieces: list[np.ndarray]) -> np.ndarray:
+    """Pieces of a tensor, cut by rows, as one."""
+    import numpy as np
+
+    return np.concatenate(pieces, axis=-2)

@@ -67,7 +67,9 @@ def capture(
     metadata: Annotated[
         list[str] | None, Option(metavar="NAME=VALUE", help="Kept with the trace; may be repeated.")
     ] = None,
-    max_tokens: Annotated[int, Option("--max-tokens", "-n", min=0, metavar="N", help="Write at most so many.")] = DEFAULTS["max_tokens"],
+    max_tokens: Annotated[int, Option("--max-tokens", "-n", min=0, metavar="N", help="At most so many.")] = DEFAULTS[
+        "max_tokens"
+    ],
     temperature: Annotated[
         float, Option("--temperature", "-t", min=0, metavar="T", help="0 always takes the likeliest.")
     ] = DEFAULTS["temperature"],

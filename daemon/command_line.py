@@ -15,7 +15,7 @@ from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
 FILES = {  # command to file, in the order of the help
     "capture": "command_capture",
     "list": "command_traces",
-    "show": "command_traces",
+    "show": "command_show",
     "analyze": "command_traces",
     "summary": "command_traces",
     "tokens": "command_traces",

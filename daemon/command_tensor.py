@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from daemon import trace_names
 from daemon.command_options import MODEL_FLAGS, PLACE_FLAGS, TRACES, Daemon, Json, Trace, command, misused
@@ -39,29 +39,23 @@ def tensor(
 
     In a pipe: a line per row, its numbers parted by tabs, exact to the last bit of a float32.
     """
-    from daemon.client_core import array_of
-    from protocol.types import GetTensorParams
-
+    part: Any = {
+        "layer": layer,
+        "head": head,
+        "step": step,
+        "rows": _span(rows, "--rows"),
+        "columns": _span(columns, "--columns"),
+    }
     with daemon.client() as client:
-        params = GetTensorParams(
-            trace_id=trace_names.find(client, trace),
-            name=name,
-            layer=layer,
-            head=head,
-            step=step,
-            rows=_span(rows, "--rows"),
-            columns=_span(columns, "--columns"),
-            encoding="json" if as_json else "base64",
-        )
-        result = client.call("get_tensor", params)
-    if as_json:
-        print_json(result)
-        return 0
-    array = array_of(result)
+        trace_id = trace_names.find(client, trace)
+        if as_json:
+            print_json(client.get_tensor(trace_id=trace_id, name=name, **part))
+            return 0
+        array = client.tensor(trace_id, name, **part)
     if out is not None:
         _save(array, out)
     elif sys.stdout.isatty():
-        _show(array, result.dtype)
+        _show(array)
     else:
         for line in array.reshape(-1, array.shape[-1] if array.ndim else 1):
             say("\t".join(f"{value:.{DIGITS}g}" for value in line))
@@ -85,10 +79,10 @@ def _save(array: np.ndarray, path: Path) -> None:
     notice(f"{path}: {_shape(array)} of {array.dtype}", "dim")
 
 
-def _show(array: np.ndarray, dtype: str) -> None:
+def _show(array: np.ndarray) -> None:
     import numpy as np
 
-    output().print(styled(f"{_shape(array)} of {dtype}", "bold"))
+    output().print(styled(f"{_shape(array)} of {array.dtype}", "bold"))
     room = output().width // CELL - 1
     fits = array.size <= WHOLE and (array.ndim == 0 or array.shape[-1] <= room)
     shown = np.array2string(

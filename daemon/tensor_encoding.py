@@ -43,7 +43,7 @@ def check_size(shape: tuple[int, ...], encoding: str, dtype: str) -> None:
             "TOO_LARGE",
             f"That part of the tensor has {values:,} values, {list(shape)}; one answer holds {largest:,} as {kind}. "
             f"Ask for less: {better}a head, or some rows and columns.",
-            {"values": values, "limit": largest},
+            {"values": values, "limit": largest, "shape": list(shape)},
         )
 
 

@@ -60,19 +60,29 @@ def prompt_text(prompt: str, chat: bool) -> Text:
 
 def written(document: Mapping[str, Any]) -> Text:
     """The prompt and what the model made of it, as it looked while it came."""
-    tokens, surprisal = document["tokens"], document["analysis"]["logits"]["surprisal_per_token"]
-    generated = list(zip(tokens["output_text"], surprisal, forced_of(document), strict=True))
-    if document["generation"]["stop_reason"] in END_REASONS:
-        generated.pop()  # the token that ends the text is no part of it
     prompt = prompt_text(document["prompt"], bool(document.get("messages")))
+    if not document.get("generation"):  # another program's: its tokens may be of another tokenizer
+        return prompt + Text(printable(document.get("response") or ""))
+    texts = document["tokens"]["output_text"]
+    generated = list(zip(texts, surprisal_of(document), forced_of(document), strict=True))
+    if generated and document["generation"].get("stop_reason") in END_REASONS:
+        generated.pop()  # the token that ends the text is no part of it
     return prompt + Text.assemble(*(token_text(text, bits, forced) for text, bits, forced in generated))
+
+
+def surprisal_of(document: Mapping[str, Any]) -> list[float | None]:
+    """Bits for each generated token; None where the trace has no logits to tell."""
+    count = len(document["tokens"]["output_text"])
+    known = list((document["analysis"].get("logits") or {}).get("surprisal_per_token") or [])[:count]
+    return known + [None] * (count - len(known))
 
 
 def forced_of(document: Mapping[str, Any]) -> list[bool]:
     """For each generated token whether the calculator chose it."""
     tokens = document["tokens"]
-    count = len(tokens["output_tokens"])
-    return list(map(bool, tokens["forced"][-count:])) if count else []
+    count = len(tokens["output_text"])
+    known = list(map(bool, tokens.get("forced") or []))[-count:] if count else []
+    return [False] * (count - len(known)) + known
 
 
 def report(
@@ -116,7 +126,7 @@ def tables(document: Mapping[str, Any], rows: int) -> Iterator[Table]:
         yield attention_table(analysis["attention"])
     if has_layers(analysis.get("activations")):
         yield activations_table(analysis["activations"])
-    if texts and analysis.get("logits"):
+    if any(bits is not None for bits in surprisal_of(document)):
         yield logits_table(analysis["logits"], texts, forced_of(document), rows)
 
 
@@ -130,6 +140,7 @@ def show_head(document: Mapping[str, Any], weights: np.ndarray, name: str, why: 
     out.print(Text.assemble((name, "bold"), (f"  {why}", "dim")))
     tokens = document["tokens"]
     labels = [one_line(text) for text in (*tokens["input_text"], *tokens["output_text"])][: len(weights)]
+    labels += [""] * (len(weights) - len(labels))  # another program's trace may have lost some
     out.print(
         heat_map(
             weights,

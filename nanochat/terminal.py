@@ -104,7 +104,7 @@ def notable_head(attention: Mapping[str, Any]) -> tuple[int, int, str] | None:
     if not heads:
         return None
     off_sink = [entry for entry in heads if (entry[2].get("sink") or 0.0) < 0.5]
-    layer, head, scores = min(off_sink or heads, key=lambda entry: _or_infinity(entry[2]["attention_entropy"]))
+    layer, head, scores = min(off_sink or heads, key=lambda entry: _or_infinity(entry[2].get("attention_entropy")))
     return layer, head, f"entropy {short_number(scores['attention_entropy'])}"
 
 
@@ -133,10 +133,10 @@ def attention_table(attention: Mapping[str, Any]) -> Table:
     for layer, stats in _layers(attention):
         table.add_row(
             str(layer),
-            short_number(stats["attention_entropy"]),
+            short_number(stats.get("attention_entropy")),
             share(stats.get("attention_entropy_normalised")),
             head_bars(stats["heads"]),
-            share(stats["head_sparsity"]),
+            share(stats.get("head_sparsity")),
             _yielding(Text(notable_roles(attention, layer))),
         )
     return table
@@ -158,7 +158,7 @@ def activations_table(activations: Mapping[str, Any]) -> Table:
 def _site_cell(stats: Mapping[str, Any] | None) -> str:
     if stats is None:
         return "–"
-    zeros = f" {share(stats['sparsity'])}" if (stats["sparsity"] or 0.0) >= 0.005 else ""
+    zeros = f" {share(stats['sparsity'])}" if (stats.get("sparsity") or 0.0) >= 0.005 else ""
     return f"{short_number(stats['mean']):>5} ±{short_number(stats['std'])}{zeros}"
 
 

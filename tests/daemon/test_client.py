@@ -63,6 +63,19 @@ def test_a_generation_streams_and_its_trace_is_read_back(client: Client) -> None
     assert caught.value.name == "TRACE_NOT_FOUND"
 
 
+def test_a_tensor_too_large_for_a_message_comes_in_pieces(daemon_process: DaemonProcess, tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).random((1, 4, 1500, 1500), np.float32)
+    trace_id = TraceStorage(tmp_path, format="safetensors").create_trace(
+        {"prompt": "", "response": ""}, {"attention_weights.layer_0": weights}
+    )
+    with Client(daemon_process.settings, traces_dir=tmp_path) as client:
+        assert np.array_equal(client.tensor(trace_id, "attention_weights.layer_0"), weights)
+        part = client.tensor(trace_id, "attention_weights", layer=0, rows=(10, 1490))
+        assert np.array_equal(part, weights[:, :, 10:1490])
+        with pytest.raises(RpcError, match="Ask for less"):
+            client.get_tensor(trace_id=trace_id, name="attention_weights.layer_0", encoding="base64")
+
+
 def test_without_listeners_nothing_is_streamed(client: Client) -> None:
     told = []
     client.on_notification(told.append)

@@ -2,13 +2,14 @@
 
 import base64
 import json
+import math
 from typing import get_args, get_type_hints
 
 import msgspec
 import numpy as np
 import pytest
 
-from daemon.client_core import ConnectionLostError, Conversation, Event, Notice, Reply, array_of
+from daemon.client_core import ConnectionLostError, Conversation, Event, Notice, Reply, array_of, pieces_of
 from daemon.client_state import GenerationOptions, TensorOptions
 from protocol import methods
 from protocol.errors import RpcError
@@ -132,6 +133,19 @@ def test_bytes_stand_for_numbers_between_two() -> None:
 def test_lists_become_arrays_too() -> None:
     array = array_of(GetTensorResult(shape=[2, 1], dtype="float32", data=[[1.0], [2.0]]))
     assert (array.dtype, array.tolist()) == (np.float32, [[1.0], [2.0]])
+
+
+def too_large(shape: list[int], limit: int) -> RpcError:
+    return RpcError("TOO_LARGE", "too much", {"shape": shape, "values": math.prod(shape), "limit": limit})
+
+
+def test_what_is_too_large_is_asked_for_in_rows() -> None:
+    assert pieces_of(too_large([1, 10, 4], 12), None) == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10)]
+    assert pieces_of(too_large([7, 4], 16), (3, 10)) == [(3, 6), (6, 9), (9, 10)]
+    for error in (too_large([10], 4), too_large([2, 100], 50), RpcError("TRACE_NOT_FOUND", "none")):
+        with pytest.raises(RpcError) as caught:
+            pieces_of(error, None)
+        assert caught.value is error
 
 
 def test_the_options_are_those_of_the_protocol() -> None:

@@ -28,6 +28,7 @@ from protocol.types import (
 from tests.daemon.commands import COMMAND, ROOT, Terminal, in_terminal, run, started
 from tests.daemon.running import DaemonProcess, environment_set_to, private_settings, running_daemon
 from tests.daemon.waiting import until
+from tests.nanochat.trace_examples import leaf, older_document, write_json
 
 PROMPT = "The capital of France is"
 TEXT = f"{PROMPT} Paris."
@@ -246,6 +247,28 @@ class TestReading:
         assert max(map(cell_len, table.splitlines())) <= columns
         assert "48;5;" in done.err
 
+    @pytest.mark.parametrize("narrow", [("--logits", "none"), ("--sites", "post_mlp"), ("-n", "0")])
+    def test_show_leaves_out_what_is_not_there(self, narrow: tuple[str, ...]) -> None:
+        made = json.loads(run("capture", PROMPT, "-n", "2", *narrow, "--json").out)
+        for words in (("show",), ("analyze",), ("tokens",), ("summary",)):
+            assert run(*words, made["trace_id"]).status == 0
+        shown = run("show", made["trace_id"]).out
+        assert shown.startswith(PROMPT + made["response"])
+        assert ("Logits" in shown) == (narrow[0] == "--sites")
+        assert ("Head " in shown) == (narrow[0] != "--sites")
+
+    def test_traces_of_another_program(self, tmp_path: Path) -> None:
+        weights = {"attention_weights": {"layer_0": leaf([[[[1.0, 0.0], [0.5, 0.5]]]])}}
+        for number, document in enumerate((older_document(), {"prompt": "x", "model_data": weights})):
+            write_json(tmp_path / f"trace_{number}.json", document)
+            os.utime(tmp_path / f"trace_{number}.json", (0, 0))
+        folder = ("--traces-dir", str(tmp_path))
+        assert run("show", "trace_0", *folder).out.startswith("The capital of France is Paris.\n")
+        for words in (("show",), ("analyze",), ("tokens",), ("summary",), ("show", "--head", "0.0")):
+            for number in range(2):
+                done = run(*words, f"trace_{number}", *folder)
+                assert (done.status, done.err) == (0, "")
+
     def test_show_as_json(self, trace: str, client: Client) -> None:
         document = json.loads(run("show", trace, "--json").out)
         assert document["trace_id"] == trace
@@ -258,7 +281,7 @@ class TestReading:
         assert attention is not None
         assert float(rows[5][2]) == attention.layer_stats["1"].heads[1].attention_entropy
         assert msgspec.json.decode(run("analyze", trace, "--json").out, type=AnalyzeTraceResult).trace_id == trace
-        assert "induction" in in_terminal("analyze").out
+        assert "induction" in in_terminal("analyze", trace).out
 
     def test_summary_lists_the_tensors(self, trace: str) -> None:
         done = run("summary", trace)
@@ -273,7 +296,7 @@ class TestReading:
         assert [row[3] for row in rows] == ["g" if token.generated else "" for token in known]
         assert [float(row[4] or "nan") for row in rows[1:]] == [token.surprisal for token in known[1:]]
         assert msgspec.json.decode(run("tokens", trace, "--json").out, type=GetTokensResult).tokens == known
-        assert max(map(cell_len, in_terminal("tokens").out.splitlines())) <= 80
+        assert max(map(cell_len, in_terminal("tokens", trace).out.splitlines())) <= 80
 
 
 @pytest.mark.usefixtures("daemon")
