@@ -107,24 +107,37 @@ def test_one_that_hangs_up_while_it_is_not_read_is_noticed() -> None:
     run(test)
 
 
-def test_half_closed_the_rest_is_answered_then_the_connection_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0)
-
+def test_half_closed_the_rest_is_answered_then_the_connection_ends() -> None:
     async def test() -> None:
         gate = Gate()
-        async with daemon(
-            {"get_tokens": gate, "get_summary": lambda c, p: asyncio.sleep(0, "x" * 20_000_000)}
-        ) as running:
+        async with daemon({"get_tokens": gate, "get_summary": echo}) as running:
             client = await running.line()
             client.request(1, "get_tokens", TRACE)
             client.write(REQUEST % b"2")  # and no line end
             client.writer.write_eof()
-            assert len((await client.receive())["result"]) == 20_000_000
+            assert (await client.receive())["id"] == 2
             await gate.until(running=1)
             gate.opened.set()
             assert (await client.receive())["id"] == 1
             assert await client.receive() is None
             await running.sessions(0)
+
+    run(test)
+
+
+def test_half_closed_a_large_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0)
+
+    async def test() -> None:
+        async with daemon({"get_summary": lambda c, p: asyncio.sleep(0, "x" * 20_000_000)}) as running:
+            client = await running.line()
+            client.writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
+            client.write(REQUEST % b"1")
+            client.writer.write_eof()
+            await running.quiet()
+            client.writer.transport.resume_reading()  # pyright: ignore[reportAttributeAccessIssue]
+            assert len((await client.receive())["result"]) == 20_000_000
+            assert await client.receive() is None
 
     run(test)
 
