@@ -70,7 +70,8 @@ def check_run_folder(ground: Ground) -> Iterator[Finding]:
         try:
             private_folder(path)
         except RpcError as error:
-            yield Finding("run folder", "fault", str(error), _run_folder_remedy(path, remedy))
+            fault = f"{error.message.partition('. ')[0].rstrip('.')}."  # the rest is what to do
+            yield Finding("run folder", "fault", fault, _run_folder_remedy(path, remedy))
             return
         yield Finding("run folder", "ok", f"{path}, yours alone.")
         return

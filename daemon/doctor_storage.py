@@ -60,7 +60,7 @@ def check_traces(ground: Ground) -> Iterator[Finding]:
 
 def _existing(path: Path) -> Path:
     """The nearest folder above that is there."""
-    return next(folder for folder in (path, *path.parents) if folder.exists())
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def check_room(ground: Ground) -> Iterator[Finding]:

@@ -89,7 +89,7 @@ def test_a_run_folder_that_is_open_to_others(settings: Settings) -> None:
     settings.runtime_dir.chmod(0o755)
     fault = faults()["run folder"]
     assert fault.state == "fault"
-    assert "Others can enter" in fault.found
+    assert fault.found == f"Others can enter {settings.runtime_dir}."
     assert f"chmod 700 {settings.runtime_dir}" in fault.remedy
     settings.runtime_dir.rmdir()
     settings.runtime_dir.symlink_to("/tmp")
