@@ -8,6 +8,8 @@ import { tokenList } from "../common/token_list";
 import type { Looking } from "./looking";
 import { shareOf } from "./value_scale";
 
+const LEAST = 0.004; // of the map, under which a colour is not told from none
+
 export function colouredTextPart(looking: Looking): HTMLElement {
   const { page, store } = looking;
   const list = tokenList("Text, coloured by attention from the chosen token", {
@@ -26,23 +28,41 @@ export function colouredTextPart(looking: Looking): HTMLElement {
       }
     },
   });
-  let coloured = 0;
+  let coloured = new Set<HTMLElement>();
+  const marked: { lit: HTMLElement | undefined; key: HTMLElement | undefined } = { lit: undefined, key: undefined };
 
   function paint(): void {
     const { map } = page.store.state;
-    const { row, faint } = store.state;
+    const { row, faint, pointed } = store.state;
     const lit = looking.lit();
-    const shown = row !== null && row.query === lit ? row : null;
-    const count = shown === null ? 0 : shown.query + 1;
-    list.spans.slice(0, Math.max(count, coloured)).forEach((span, key) => {
-      const share = key < count ? shareOf(shown?.values[key] ?? 0, faint) : 0;
-      span.style.backgroundColor = share < 0.004 ? "" : css(colourAt(map, share));
-      span.style.color = share < 0.004 ? "" : css(textAt(map, share));
-    });
-    coloured = count;
-    list.spans.forEach((span, position) => {
-      span.classList.toggle("lit", position === lit);
-    });
+    const before = coloured;
+    coloured = new Set();
+    if (row !== null && row.query === lit) {
+      list.spans.slice(0, row.query + 1).forEach((span, key) => {
+        const share = shareOf(row.values[key] ?? 0, faint);
+        if (share >= LEAST) {
+          span.style.backgroundColor = css(colourAt(map, share));
+          span.style.color = css(textAt(map, share));
+          coloured.add(span);
+        }
+      });
+    }
+    for (const span of before) {
+      if (!coloured.has(span)) {
+        span.style.backgroundColor = span.style.color = "";
+      }
+    }
+    mark(lit, "lit");
+    mark(pointed?.key ?? null, "key");
+  }
+
+  function mark(position: number | null, name: "lit" | "key"): void {
+    const span = position === null ? undefined : list.spans[position];
+    if (marked[name] !== span) {
+      marked[name]?.classList.remove(name);
+      span?.classList.add(name);
+      marked[name] = span;
+    }
   }
 
   function markLater(): void {
@@ -59,7 +79,7 @@ export function colouredTextPart(looking: Looking): HTMLElement {
       return;
     }
     if (state.view !== before.view) {
-      coloured = 0;
+      coloured = new Set();
       list.fill(trace.tokens);
       list.spans.forEach((span, position) => {
         if (position >= trace.positions) {

@@ -5,6 +5,7 @@ import { traceOf, type Page, type PageState } from "../common/page";
 import { createStore, type Store } from "../common/store";
 import { bestRole, headStatistics } from "../common/statistics";
 import { HeadData } from "./head_data";
+import { visibleText } from "../common/token_text";
 import type { RowValues } from "./row_values";
 import { litRow, rowsAfter, shownHead, type HeadPlace } from "./trace_heads";
 import { codeTypeFor } from "./value_scale";
@@ -33,6 +34,8 @@ export interface Looking {
   store: Store<LookingState>;
   data: HeadData;
   trace: () => TraceData | null;
+  /** The tokens as labels. */
+  labels: () => readonly string[];
   place: () => HeadPlace | null;
   /** Rows computed up to the shown step. */
   rows: () => number;
@@ -65,11 +68,13 @@ export function createLooking(page: Page): Looking {
       store.set({ failure });
     },
   });
+  let labels: readonly string[] = [];
   const looking: Looking = {
     page,
     store,
     data,
     trace: () => traceOf(page.store.state),
+    labels: () => labels,
     place: () => {
       const trace = looking.trace();
       return trace === null ? null : shownHead(trace, page.store.state.selection);
@@ -85,6 +90,9 @@ export function createLooking(page: Page): Looking {
     },
   };
   page.store.subscribe((state, before) => {
+    if (state.view !== before.view) {
+      labels = traceOf(state)?.tokens.map(({ text }) => visibleText(text)) ?? [];
+    }
     follow(looking, state, before);
   });
   store.subscribe((state, before) => {

@@ -3,4 +3,4 @@
 import { runPage } from "../common/page";
 import { attentionView } from "./view";
 
-runPage([attentionView]);
+runPage("Attention", [attentionView]);

@@ -3,16 +3,16 @@
 import { element, iconButton, ICONS } from "../common/dom";
 import { spokenWeight, largestWeights } from "./row_values";
 import type { Looking } from "./looking";
-import { drawMatrix, type Scene } from "./matrix_drawing";
-import { fittedCell, positionAt, scrollKeeping, scrollTo, visibleSpan, zoomedCell } from "./matrix_layout";
+import { drawMatrix, gutters, type Scene } from "./matrix_drawing";
+import { fittedCell, scrollKeeping, scrollTo, visibleSpan, ZOOM_STEP, zoomedCell } from "./matrix_layout";
 import { onMatrixKeys } from "./matrix_keys";
+import { onMatrixPointer } from "./matrix_pointer";
 import { Raster } from "./raster";
 import { promptLength } from "./trace_heads";
 import { codeTypeFor, paletteOf, pixelOf } from "./value_scale";
 import type { CodeType } from "../common/tensor_values";
 import type { ColourMap } from "../common/colour_map";
 
-const ZOOM = 1.25;
 const WIDE = 560; // CSS pixels from which labels have more room
 const NAMED_KEYS = 3;
 
@@ -42,6 +42,7 @@ export function matrixPart(looking: Looking): Matrix {
   let palette: { map: ColourMap; type: CodeType; faint: boolean; pixels: Uint32Array } | null = null;
   let scheduled = false;
   let timed = false;
+  let openTrace: string | null = null;
 
   function layout(): void {
     const trace = looking.trace();
@@ -51,10 +52,11 @@ export function matrixPart(looking: Looking): Matrix {
     }
     const wide = width >= WIDE;
     size.ratio = window.devicePixelRatio || 1;
-    size.left = wide ? 92 : 60;
-    size.top = wide ? 76 : 56;
+    if (context !== null) {
+      Object.assign(size, gutters(context, looking.labels(), page.store.state.theme, wide));
+    }
     size.slanted = wide;
-    const right = wide ? 36 : 2;
+    const right = wide ? Math.round(size.top * 0.6) : 2;
     const most = Math.max(220, window.innerHeight - (wide ? 190 : 120));
     const available = Math.min(width - size.left - right, most - size.top);
     size.fit = fittedCell(available * size.ratio, trace.positions, size.ratio);
@@ -123,7 +125,7 @@ export function matrixPart(looking: Looking): Matrix {
       columns,
       rowStop,
       lit,
-      tokens: trace.tokens,
+      labels: looking.labels(),
       pixelRatio: ratio,
       left: size.left * ratio,
       top: size.top * ratio,
@@ -176,79 +178,21 @@ export function matrixPart(looking: Looking): Matrix {
     scroller.scrollLeft = scrollTo(key, scroller.scrollLeft, scroller.clientWidth, cell);
   }
 
-  function cellUnder(event: MouseEvent): { query: number; key: number } | null {
-    const box = scroller.getBoundingClientRect();
-    const cell = size.cell / size.ratio;
-    const query = positionAt(event.clientY - box.top, scroller.scrollTop, cell, looking.rows());
-    const key = positionAt(event.clientX - box.left, scroller.scrollLeft, cell, looking.trace()?.positions ?? 0);
-    return query === null || key === null ? null : { query, key };
-  }
-
-  function pointAt(event: MouseEvent): void {
-    const under = cellUnder(event);
-    const { pointed } = store.state;
-    if (under?.query !== pointed?.query || under?.key !== pointed?.key) {
-      store.set({ pointed: under === null ? null : { ...under, by: "mouse" } });
-    }
-  }
-
-  let dragged: { x: number; y: number; left: number; top: number; moved: boolean } | null = null;
-  scroller.addEventListener("pointerdown", (event) => {
-    if (event.button === 0 && event.pointerType === "mouse" && event.offsetX < spacer.clientWidth) {
-      dragged = {
-        x: event.clientX,
-        y: event.clientY,
-        left: scroller.scrollLeft,
-        top: scroller.scrollTop,
-        moved: false,
-      };
-    }
-  });
-  scroller.addEventListener("pointermove", (event) => {
-    if (dragged !== null && event.buttons === 1 && size.zoomed) {
-      const [dx, dy] = [event.clientX - dragged.x, event.clientY - dragged.y];
-      dragged.moved ||= Math.hypot(dx, dy) > 4;
-      if (dragged.moved) {
-        scroller.scrollTo(dragged.left - dx, dragged.top - dy);
-        return;
-      }
-    }
-    pointAt(event);
-  });
-  scroller.addEventListener("pointerleave", () => {
-    dragged = null;
-    if (store.state.pointed?.by === "mouse") {
-      store.set({ pointed: null });
-    }
-  });
-  scroller.addEventListener("click", (event) => {
-    const under = cellUnder(event);
-    if (under !== null && dragged?.moved !== true) {
-      page.select({ token: under.query === page.store.state.selection.token ? null : under.query });
-    }
-    dragged = null;
-  });
   scroller.addEventListener("scroll", schedule, { passive: true });
-  scroller.addEventListener(
-    "wheel",
-    (event) => {
-      if (event.ctrlKey || event.metaKey) {
-        event.preventDefault();
-        const box = scroller.getBoundingClientRect();
-        zoom(event.deltaY < 0 ? ZOOM : 1 / ZOOM, { x: event.clientX - box.left, y: event.clientY - box.top });
-      }
-    },
-    { passive: false },
-  );
+  onMatrixPointer(scroller, looking, { zoom, cell: () => size.cell / size.ratio, zoomed: () => size.zoomed });
   onMatrixKeys(scroller, looking, { reveal, zoom });
   new ResizeObserver(layout).observe(frame);
   window.addEventListener("resize", layout);
 
   page.store.subscribe((state, before) => {
-    if (state.view !== before.view) {
-      size.zoomed = false;
+    if (state.view !== before.view && state.view.kind === "trace") {
+      const { trace_id: opened } = state.view.trace.summary;
+      if (opened !== openTrace) {
+        openTrace = opened;
+        size.zoomed = false;
+        scroller.scrollTo(0, 0);
+      }
       raster.forget();
-      scroller.scrollTo(0, 0);
       layout();
     }
     const { layer, head } = state.selection;
@@ -273,13 +217,13 @@ export function matrixPart(looking: Looking): Matrix {
   const tools = element(
     "div",
     { class: "tools", role: "group", "aria-label": "Zoom" },
-    iconButton("Zoom out", ICONS.minus, () => {
-      zoom(1 / ZOOM);
+    iconButton("Zoom out (−)", ICONS.minus, () => {
+      zoom(1 / ZOOM_STEP);
     }),
-    iconButton("Zoom in", ICONS.plus, () => {
-      zoom(ZOOM);
+    iconButton("Zoom in (+)", ICONS.plus, () => {
+      zoom(ZOOM_STEP);
     }),
-    iconButton("Fit", ICONS.fit, () => {
+    iconButton("Fit (0)", ICONS.fit, () => {
       zoom(null);
     }),
   );

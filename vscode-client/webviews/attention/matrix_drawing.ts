@@ -3,10 +3,8 @@
 import type { ColourMap } from "../common/colour_map";
 import { css } from "../common/colour";
 import type { Theme } from "../common/theme";
-import { visibleText } from "../common/token_text";
 import { shortWeight } from "../common/number_text";
 import { codeValue, type CodeType } from "../common/tensor_values";
-import type { TokenRow } from "../../src/protocol";
 import { textAt } from "../common/colour_map";
 import { isMasked, placedLabels, type Span } from "./matrix_layout";
 import type { Raster } from "./raster";
@@ -15,7 +13,7 @@ import { shareOf } from "./value_scale";
 export interface Scene {
   theme: Theme;
   map: ColourMap;
-  tokens: readonly TokenRow[];
+  labels: readonly string[];
   raster: Raster;
   type: CodeType;
   faint: boolean;
@@ -43,8 +41,10 @@ export interface Scene {
 }
 
 type Context = CanvasRenderingContext2D;
-const LABEL_SIZE = 11; // CSS pixels
+const LABEL_SIZE = 10.5; // CSS pixels
+const LABEL_ROOM = 12;
 const SLANT = Math.PI / 3.2;
+const LARGE_CELL = 28; // CSS pixels from which weights are written into the cells
 
 export function drawMatrix(context: Context, scene: Scene): void {
   const { canvas } = context;
@@ -60,8 +60,36 @@ export function drawMatrix(context: Context, scene: Scene): void {
   drawLit(context, scene);
   context.restore();
   drawFrame(context, scene);
+  drawAxes(context, scene);
   drawRowLabels(context, scene);
   drawColumnLabels(context, scene);
+}
+
+/** What the labels need: of rows to the left, of columns above. CSS pixels. */
+export function gutters(
+  context: Context,
+  labels: readonly string[],
+  theme: Theme,
+  wide: boolean,
+): { left: number; top: number } {
+  context.font = `600 ${LABEL_SIZE}px ${theme.font}`;
+  const width = labels.reduce((most, text) => Math.max(most, context.measureText(text).width), 0);
+  const rise = wide ? Math.sin(SLANT) : 1;
+  return {
+    left: Math.round(Math.min(wide ? 104 : 64, Math.max(48, width + 12))),
+    top: Math.round(Math.min(wide ? 84 : 60, Math.max(34, width * rise + 16))),
+  };
+}
+
+/** Which axis is which, in the corner between them. */
+function drawAxes(context: Context, scene: Scene): void {
+  const { left, top, pixelRatio, theme } = scene;
+  setFont(context, scene, 9.5);
+  context.fillStyle = theme.muted;
+  context.textAlign = "right";
+  context.textBaseline = "alphabetic";
+  context.fillText("key →", left - 8 * pixelRatio, top - 20 * pixelRatio);
+  context.fillText("query ↓", left - 8 * pixelRatio, top - 9 * pixelRatio);
 }
 
 /** How much of the window the matrix fills. */
@@ -81,7 +109,7 @@ function drawCells(context: Context, scene: Scene): void {
   if (cell >= 10 * scene.pixelRatio) {
     drawGaps(context, scene);
   }
-  if (cell >= 28 * scene.pixelRatio) {
+  if (cell >= LARGE_CELL * scene.pixelRatio) {
     drawValues(context, scene);
   }
 }
@@ -173,8 +201,10 @@ function drawLit(context: Context, scene: Scene): void {
   if (key !== null) {
     const size = Math.max(cell, 5 * pixelRatio);
     const x = (key + 0.5) * cell - scene.scrollX;
-    context.fillStyle = theme.accent;
-    context.fillRect(x - line / 2, 0, line, Math.max(0, bandTop(lit)));
+    if (cell < LARGE_CELL * pixelRatio) {
+      context.fillStyle = theme.accent;
+      context.fillRect(x - line / 2, 0, line, Math.max(0, bandTop(lit)));
+    }
     context.strokeStyle = theme.foreground;
     context.strokeRect(x - size / 2, (lit + 0.5) * cell - scene.scrollY - size / 2, size, size);
   }
@@ -199,7 +229,7 @@ function wantedLabels(first: number | null, second: number | null, others: reado
 
 function drawRowLabels(context: Context, scene: Scene): void {
   const { cell, lit, fixed, pixelRatio, left } = scene;
-  const room = (LABEL_SIZE + 2) * pixelRatio;
+  const room = LABEL_ROOM * pixelRatio;
   const shown = placedLabels(scene.rows, cell, room, wantedLabels(lit, fixed, []));
   context.textAlign = "right";
   context.textBaseline = "middle";
@@ -224,7 +254,7 @@ function drawRowLabels(context: Context, scene: Scene): void {
 function drawColumnLabels(context: Context, scene: Scene): void {
   const { cell, key, named, pixelRatio, top } = scene;
   const angle = scene.slanted ? SLANT : Math.PI / 2;
-  const room = ((LABEL_SIZE + 2) * pixelRatio) / Math.sin(angle);
+  const room = ((scene.slanted ? LABEL_SIZE : LABEL_ROOM) * pixelRatio) / Math.sin(angle);
   const shown = placedLabels(scene.columns, cell, room, wantedLabels(key, null, named));
   context.textAlign = "left";
   context.textBaseline = "middle";
@@ -250,7 +280,7 @@ function drawColumnLabels(context: Context, scene: Scene): void {
 }
 
 function label(scene: Scene, position: number): string {
-  return visibleText(scene.tokens[position]?.text ?? "");
+  return scene.labels[position] ?? "";
 }
 
 /** Cut to a width, an ellipsis at the end. */

@@ -3,6 +3,8 @@
 /** [first, stop) */
 export type Span = readonly [number, number];
 
+/** How much larger cells are after one step in. */
+export const ZOOM_STEP = 1.25;
 export const LARGEST_CELL = 64;
 const LARGEST_FITTED = 36;
 

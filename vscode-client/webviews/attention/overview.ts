@@ -8,7 +8,10 @@ import { headName, threeDigits } from "../common/number_text";
 import { traceOf } from "../common/page";
 import { bestRole, domainOf, headStatistics, statisticNamed, STATISTICS, type Statistic } from "../common/statistics";
 import type { Looking } from "./looking";
+import { keyName, movedHead } from "./moves";
 import { capturedLayers, type HeadPlace } from "./trace_heads";
+
+const GRID_HEIGHT = 280; // CSS pixels that the cells share, until they are too small to hit
 
 export function overviewPart(looking: Looking): HTMLElement {
   const { page, store } = looking;
@@ -35,6 +38,7 @@ export function overviewPart(looking: Looking): HTMLElement {
     layers = capturedLayers(trace);
     cells = layers.map((layer) => Array.from({ length: trace.heads }, (_, head) => cellOf({ layer, head })));
     grid.style.setProperty("--heads", String(trace.heads));
+    grid.style.setProperty("--height", `${Math.max(9, Math.min(20, Math.floor(GRID_HEIGHT / layers.length)))}px`);
     grid.replaceChildren(
       ...layers.map((layer, row) =>
         element(
@@ -114,7 +118,7 @@ export function overviewPart(looking: Looking): HTMLElement {
   });
   grid.addEventListener("keydown", (event) => {
     const place = looking.place();
-    const next = place === null ? null : moved(event.key, place, layers, cells[0]?.length ?? 0);
+    const next = place === null ? null : movedHead(keyName(event), place, layers, cells[0]?.length ?? 0);
     if (next !== null) {
       event.preventDefault();
       page.select({ ...next });
@@ -146,7 +150,7 @@ export function overviewPart(looking: Looking): HTMLElement {
     }
   });
   const bar = element("div", { class: "bar" }, element("h2", {}, "Heads"), element("div", { class: "push" }, select));
-  return element("section", { class: "overview", "aria-label": "Heads" }, bar, legend, grid, words);
+  return element("section", { class: "overview", "aria-label": "Heads" }, bar, words, grid, legend);
 }
 
 function group(label: string, statistics: readonly Statistic[]): HTMLOptGroupElement {
@@ -167,30 +171,6 @@ function cellOf(place: HeadPlace): HTMLElement {
 function placeOf(target: EventTarget | null): HeadPlace | null {
   const cell = target instanceof Element ? target.closest<HTMLElement>(".head") : null;
   return cell === null ? null : { layer: Number(cell.dataset.layer), head: Number(cell.dataset.head) };
-}
-
-export function moved(key: string, place: HeadPlace, layers: readonly number[], heads: number): HeadPlace | null {
-  const row = layers.indexOf(place.layer);
-  const to = (newRow: number, head: number): HeadPlace => ({
-    layer: layers[Math.max(0, Math.min(layers.length - 1, newRow))] ?? place.layer,
-    head: Math.max(0, Math.min(heads - 1, head)),
-  });
-  switch (key) {
-    case "ArrowUp":
-      return to(row - 1, place.head);
-    case "ArrowDown":
-      return to(row + 1, place.head);
-    case "ArrowLeft":
-      return to(row, place.head - 1);
-    case "ArrowRight":
-      return to(row, place.head + 1);
-    case "Home":
-      return to(row, 0);
-    case "End":
-      return to(row, heads - 1);
-    default:
-      return null;
-  }
 }
 
 /** L3 H2 · Entropy 1.23 nats, and what the head does. */

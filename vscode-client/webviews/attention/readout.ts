@@ -2,8 +2,6 @@
 
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
-import { visibleText } from "../common/token_text";
-import type { TokenRow } from "../../src/protocol";
 import type { Looking } from "./looking";
 
 export function readoutPart(looking: Looking): HTMLElement {
@@ -23,13 +21,18 @@ export function readoutPart(looking: Looking): HTMLElement {
     if (key === null) {
       const next = trace.tokens[lit + 1];
       line.replaceChildren(
-        chip(trace.tokens, lit),
+        chip(looking.labels(), lit),
         element("span", { class: "muted" }, next === undefined ? "" : " then "),
-        ...(next === undefined ? [] : [chip(trace.tokens, lit + 1)]),
+        ...(next === undefined ? [] : [chip(looking.labels(), lit + 1)]),
       );
       return;
     }
-    line.replaceChildren(chip(trace.tokens, lit), " → ", chip(trace.tokens, key), weight(lit, key, row?.query === lit));
+    line.replaceChildren(
+      chip(looking.labels(), lit),
+      " → ",
+      chip(looking.labels(), key),
+      weight(lit, key, row?.query === lit),
+    );
   }
 
   function weight(query: number, key: number, ready: boolean): HTMLElement {
@@ -52,11 +55,11 @@ export function readoutPart(looking: Looking): HTMLElement {
   return line;
 }
 
-function chip(tokens: readonly TokenRow[], position: number): HTMLElement {
+function chip(labels: readonly string[], position: number): HTMLElement {
   return element(
     "span",
     { class: "chip" },
-    element("span", { class: "mono" }, visibleText(tokens[position]?.text ?? "")),
+    element("span", { class: "mono" }, labels[position] ?? ""),
     element("small", { class: "muted" }, ` ${position}`),
   );
 }

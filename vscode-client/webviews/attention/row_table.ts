@@ -4,7 +4,6 @@ import { css } from "../common/colour";
 import { colourAt } from "../common/colour_map";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
-import { visibleText } from "../common/token_text";
 import type { Looking } from "./looking";
 import { largestWeights, sumOf } from "./row_values";
 
@@ -27,7 +26,7 @@ export function rowTablePart(looking: Looking): HTMLElement {
     if (trace === null || lit === null || row?.query !== lit || !row.exact) {
       return;
     }
-    const text = (position: number): string => visibleText(trace.tokens[position]?.text ?? "");
+    const text = (position: number): string => looking.labels()[position] ?? "";
     caption.replaceChildren(element("span", { class: "mono" }, text(lit)), ` ${lit} looks at`);
     const largest = largestWeights(row, SHOWN);
     const others = row.query + 1 - largest.length;
@@ -46,7 +45,8 @@ export function rowTablePart(looking: Looking): HTMLElement {
     const bar = element("span", { class: "weight-bar", "aria-hidden": "true" });
     bar.style.width = `${Math.max(1, weight * 100)}%`;
     bar.style.backgroundColor = css(colourAt(page.store.state.map, 0.35 + weight * 0.5));
-    const shown = element("td", { class: "weight-cell" }, bar, element("span", {}, threeDigits(weight)));
+    const track = element("span", { class: "weight-track" }, bar);
+    const shown = element("td", {}, element("div", { class: "weight-line" }, track, threeDigits(weight)));
     const name = element("th", { scope: "row", class: position === "" ? "muted" : "mono" }, text);
     return element("tr", {}, name, element("td", { class: "muted" }, position), shown);
   }

@@ -38,7 +38,7 @@ export function traceOf(state: PageState): TraceData | null {
   return state.view.kind === "trace" ? state.view.trace : null;
 }
 
-export function runPage(parts: readonly Part[]): void {
+export function runPage(title: string, parts: readonly Part[]): void {
   const root = document.getElementById("root") ?? document.body;
   const host = connectHost();
   const theme = readTheme();
@@ -57,7 +57,8 @@ export function runPage(parts: readonly Part[]): void {
   const page: Page = { host, store, tensors, announce: announcer(live), select: selecting(host, store) };
   const shown = parts.map((part) => part(page));
   const notice = element("div", { class: "notice", role: "status" });
-  root.replaceChildren(element("main", {}, notice, ...shown), live);
+  const heading = element("h1", { class: "visually-hidden" }, title);
+  root.replaceChildren(element("main", {}, heading, notice, ...shown), live);
   store.subscribe((state, before) => {
     if (state.view !== before.view) {
       const hasTrace = state.view.kind === "trace";

@@ -1,4 +1,4 @@
-// Parts of tensors, asked for one at a time, the most urgent first; what is no longer wanted is taken back.
+// Parts of tensors, asked for a few at a time, the most urgent first; what is no longer wanted is taken back.
 
 import type { GetTensorParams, GetTensorResult } from "../../src/protocol";
 import type { FromView, ToView } from "../../src/shared/messages";
@@ -14,10 +14,12 @@ export interface TensorJob {
   failed: (message: string) => void;
 }
 
-/** One request is under way at a time: the daemon reads them one after the other anyhow, and a new wish need not wait. */
+/** The daemon reads one while the other is on its way; more would only keep a new wish waiting. */
+const AT_ONCE = 2;
+
 export class TensorRequests {
   private waiting: TensorJob[] = [];
-  private current: { id: number; job: TensorJob } | null = null;
+  private readonly underWay = new Map<number, TensorJob>();
   private lastId = 0;
 
   constructor(private readonly post: (message: FromView) => void) {}
@@ -32,11 +34,11 @@ export class TensorRequests {
   }
 
   answer(message: TensorAnswer): void {
-    if (this.current?.id !== message.request) {
+    const job = this.underWay.get(message.request);
+    if (job === undefined) {
       return;
     }
-    const { job } = this.current;
-    this.current = null;
+    this.underWay.delete(message.request);
     if (message.type === "tensor") {
       job.done(message.result);
     } else {
@@ -48,32 +50,33 @@ export class TensorRequests {
   /** Forgets everything: the trace is another one. */
   clear(): void {
     this.waiting = [];
-    this.drop();
+    for (const id of this.underWay.keys()) {
+      this.drop(id);
+    }
   }
 
   private abandon(job: TensorJob): void {
     this.waiting = this.waiting.filter((other) => other !== job);
-    if (this.current?.job === job) {
-      this.drop();
-      this.next();
+    for (const [id, other] of this.underWay) {
+      if (other === job) {
+        this.drop(id);
+        this.next();
+      }
     }
   }
 
-  private drop(): void {
-    if (this.current !== null) {
-      this.post({ type: "cancelTensor", request: this.current.id });
-      this.current = null;
-    }
+  private drop(id: number): void {
+    this.underWay.delete(id);
+    this.post({ type: "cancelTensor", request: id });
   }
 
   private next(): void {
-    const [first, ...others] = this.waiting;
-    if (this.current !== null || first === undefined) {
-      return;
+    while (this.underWay.size < AT_ONCE && this.waiting.length > 0) {
+      const job = this.waiting.reduce((best, other) => (other.urgency > best.urgency ? other : best));
+      this.waiting = this.waiting.filter((other) => other !== job);
+      const id = ++this.lastId;
+      this.underWay.set(id, job);
+      this.post({ type: "tensor", request: id, params: job.params });
     }
-    const job = others.reduce((best, other) => (other.urgency > best.urgency ? other : best), first);
-    this.waiting = this.waiting.filter((other) => other !== job);
-    this.current = { id: ++this.lastId, job };
-    this.post({ type: "tensor", request: this.current.id, params: job.params });
   }
 }

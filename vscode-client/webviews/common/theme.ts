@@ -47,7 +47,7 @@ export function readTheme(): Theme {
     ground,
     surface: background,
     foreground: css(foreground),
-    muted: css(colour("descriptionForeground", mix(background, foreground, 0.7))),
+    muted: css(mix(colour("descriptionForeground", foreground), foreground, 0.35)),
     accent: css(colour("focusBorder", ground.blue)),
     border: css(colour("contrastBorder", colour("panel-border", mix(background, foreground, 0.25)))),
     maskedBackground: css(mix(background, foreground, ground.highContrast ? 0 : 0.03)),

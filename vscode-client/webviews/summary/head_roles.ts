@@ -57,7 +57,8 @@ function roleRow(trace: TraceData, role: Statistic, map: ColourMap): HTMLElement
   const none = element("span", { class: "muted" }, "no token repeats");
   const name = element("th", { scope: "row", title: role.meaning }, role.label);
   name.append(element("small", { class: "muted" }, role.role ?? ""));
-  return element("tr", {}, name, element("td", {}, ...(heads.length === 0 ? [none] : buttons)));
+  const shown = element("div", { class: "role-heads" }, ...(heads.length === 0 ? [none] : buttons));
+  return element("tr", {}, name, element("td", {}, shown));
 }
 
 function headButton({ layer, head, value }: RankedHead, map: ColourMap): HTMLElement {

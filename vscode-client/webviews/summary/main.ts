@@ -3,4 +3,4 @@
 import { runPage } from "../common/page";
 import { summaryView } from "./view";
 
-runPage([summaryView]);
+runPage("Summary", [summaryView]);

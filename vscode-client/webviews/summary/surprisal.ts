@@ -6,9 +6,16 @@ import { percent, threeDigits } from "../common/number_text";
 /** Bits at which the colours end: a token with one chance in 4,096. */
 export const MOST_BITS = 12;
 export const TICKS = [0, 4, 8, 12] as const;
+/** Where on the colour map that is: its far end is too harsh behind text. */
+const MAP_END = 0.72;
 
 export function surprisalShare(bits: number): number {
-  return Math.min(1, Math.max(0, bits / MOST_BITS));
+  return mapShare(bits / MOST_BITS);
+}
+
+/** 0 to 1 of the bits shown, as a place on the map. */
+export function mapShare(share: number): number {
+  return MAP_END * Math.min(1, Math.max(0, share));
 }
 
 export function probabilityOf(bits: number): number {

@@ -6,8 +6,8 @@ import { colourAt, colourMap, gradient, textAt, type ColourMap } from "../common
 import { element } from "../common/dom";
 import { traceOf, type Page } from "../common/page";
 import { tokenList } from "../common/token_list";
-import { visibleText } from "../common/token_text";
-import { bitsText, surprisalShare, surprisalSummary, TICKS } from "./surprisal";
+import { spokenText } from "../common/token_text";
+import { bitsText, mapShare, surprisalShare, surprisalSummary, TICKS } from "./surprisal";
 import { tokenTip } from "./token_tip";
 
 const MAP = "orange"; // another one than attention's, so that nobody takes the one for the other
@@ -45,7 +45,7 @@ export function surprisalTextPart(page: Page): HTMLElement {
 
   function paint(trace: TraceData): void {
     map = colourMap(MAP, page.store.state.theme.ground);
-    ramp.style.backgroundImage = gradient(map);
+    ramp.style.backgroundImage = gradient(map, mapShare);
     trace.tokens.forEach((token, position) => {
       const span = list.spans[position];
       if (span !== undefined) {
@@ -91,7 +91,7 @@ function summaryWords({ tokens }: TraceData): string {
     parts.push(`mean ${bitsText(mean)}`);
   }
   if (most !== null && (most.surprisal ?? 0) > 0.5) {
-    parts.push(`most surprising ${visibleText(most.text)} at ${most.position}, ${bitsText(most.surprisal)}`);
+    parts.push(`most surprising ${spokenText(most.text)} at ${most.position}, ${bitsText(most.surprisal)}`);
   }
   return parts.join(" · ");
 }

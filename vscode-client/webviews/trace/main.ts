@@ -5,4 +5,4 @@ import { runPage } from "../common/page";
 import { summaryView } from "../summary/view";
 import "./trace.css";
 
-runPage([attentionView, summaryView]);
+runPage("Trace", [attentionView, summaryView]);
