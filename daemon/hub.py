@@ -151,6 +151,7 @@ class Hub:
     def model_changed(self, model: ModelInfo) -> None:
         """The model held is another, or in another state. Threads may call it."""
         self.broadcast(MODEL_CHANGED, ModelChanged(model=model))
+        self.status_changed()  # a load that nobody waited for was in the queue too
 
     def status_changed(self) -> None:
         """Queue or sessions changed: say so soon, many changes at once. Threads may call it."""
