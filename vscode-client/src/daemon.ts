@@ -162,6 +162,7 @@ export class Daemon implements TraceSource, Disposable {
   private async connectedOnce(): Promise<undefined> {
     await this.held;
     const { output, message } = this.surroundings;
+    const begun = Date.now();
     const command = await this.surroundings.command();
     const session = await EditorSession.open(command, {
       output,
@@ -178,7 +179,9 @@ export class Daemon implements TraceSource, Disposable {
     try {
       const greeting = await Promise.race([session.request("hello", {}), session.closed.then(lost)]);
       checkProtocol(greeting, command.python);
-      output.info(`Connected to the daemon, pid ${greeting.pid}; traces in ${greeting.traces_dir}`);
+      output.info(
+        `Connected to the daemon, pid ${greeting.pid}, in ${Date.now() - begun} ms; traces in ${greeting.traces_dir}`,
+      );
       this.session = session;
       this.set({ kind: "running", greeting });
       this.readyEmitter.fire();

@@ -17,6 +17,7 @@ import { TracePanel } from "./trace_panel";
 import { page, webviewOptions } from "./webview_page";
 
 export const TRACE_EDITOR = "nanoscope.traceEditor";
+const PATIENCE_MS = 2_000;
 
 /** The id that a trace file's name gives its trace. */
 export function traceIdOf(file: string): string {
@@ -37,10 +38,16 @@ export class TraceEditor implements CustomReadonlyEditorProvider {
   }
 
   async resolveCustomEditor({ uri }: CustomDocument, panel: WebviewPanel): Promise<void> {
+    if (uri.scheme !== "file") {
+      panel.webview.html =
+        "<p>This is a trace that is not on the disk, such as an earlier version. Open it as text.</p>";
+      return;
+    }
     const traceId = traceIdOf(uri.fsPath);
     const folder = path.dirname(uri.fsPath);
     panel.webview.options = webviewOptions(this.extension);
-    await this.ready().catch(() => undefined); // which folder is the session's own is known from now on
+    const soon = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+    await Promise.race([this.ready().catch(() => undefined), soon]); // then it is known which folder is the session's
     const { source, release } = this.folders.acquire(folder);
     const open = new OpenTrace(source);
     const own = this.folders.isOwn(folder) ? { traceId } : {};
