@@ -183,6 +183,31 @@ def test_newest_first_by_timestamp_and_unreadable_ones_by_file_time(storage):
     assert "year_0" in storage.list_traces()
 
 
+def test_small_files_of_others_are_parsed_at_once(storage, monkeypatch):
+    storage.directory.mkdir()
+    write_json(storage.directory / "old.json", older_document(), indent=2)
+    write_json(storage.directory / "tensors.json", {"model_data": older_document()["model_data"]})
+    (storage.directory / "list.json").write_text('["trace_id"]')
+    (storage.directory / "broken.json").write_text('{"trace_id": "x", "prompt": "p"')
+    (storage.directory / "other.json").write_text('{"name": "x"}')
+    settle(*storage.directory.iterdir())
+    entries = storage.list_entries()
+    monkeypatch.setattr("nanochat.trace_rows._PARSED_WHOLE", 0)
+    walked = TraceStorage(storage.directory, catalogue=":memory:").list_entries()
+    assert entries == walked
+    assert {entry.trace_id for entry in entries if entry.readable} == {"old", "tensors"}
+    with monkeypatch.context() as patch:
+        patch.setattr("nanochat.trace_rows._PARSED_WHOLE", 1 << 16)
+        patch.setattr("nanochat.trace_rows.scan_file", None)
+        (storage.directory / "tensors.json").unlink()
+        for name in ("list", "broken", "other"):
+            (storage.directory / f"{name}.json").unlink()
+        assert [entry.trace_id for entry in TraceStorage(storage.directory, catalogue=":memory:").list_entries()] == [
+            "old"
+        ]
+    assert storage.get_trace_summary("old")["data_info"]["tensors"]["token_embeddings"]["shape"] == [1, 3, 2]
+
+
 def test_large_files_are_listed_by_their_heads_and_ends(storage, monkeypatch):
     monkeypatch.setattr("nanochat.trace_rows._SCANNED_WHOLE", 100)
     monkeypatch.setattr("nanochat.trace_rows.scan_file", None)
