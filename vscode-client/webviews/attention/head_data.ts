@@ -59,9 +59,7 @@ export class HeadData {
   }
 
   takeBack(): void {
-    for (const wanted of [...this.wantedTiles, ...(this.wantedRow === null ? [] : [this.wantedRow])]) {
-      wanted.takeBack();
-    }
+    takeBackAll([...this.wantedTiles, ...(this.wantedRow === null ? [] : [this.wantedRow])]);
     this.wantedTiles = [];
     this.wantedRow = null;
   }
@@ -79,12 +77,8 @@ export class HeadData {
     }
     const missing = this.tilesIn(rows, columns).filter((tile) => !this.tiles.has(this.key(place, tile, type)));
     const names = new Set(missing.map((tile) => this.key(place, tile, type)));
-    this.wantedTiles = this.wantedTiles.filter((wanted) => {
-      if (!names.has(wanted.name)) {
-        wanted.takeBack();
-      }
-      return names.has(wanted.name);
-    });
+    takeBackAll(this.wantedTiles.filter((wanted) => !names.has(wanted.name)));
+    this.wantedTiles = this.wantedTiles.filter((wanted) => names.has(wanted.name));
     const asked = new Set(this.wantedTiles.map((wanted) => wanted.name));
     for (const tile of missing.filter((one) => !asked.has(this.key(place, one, type)))) {
       this.askTile(place, tile, type);
@@ -207,6 +201,13 @@ export class HeadData {
       },
       failed: () => undefined,
     });
+  }
+}
+
+/** The last first, so that none of them gets the place of one before it. */
+function takeBackAll(wanted: readonly Wanted[]): void {
+  for (const one of [...wanted].reverse()) {
+    one.takeBack();
   }
 }
 

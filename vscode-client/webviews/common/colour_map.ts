@@ -38,6 +38,8 @@ export const COLOUR_MAPS: Record<string, readonly Hue[]> = {
 export const DEFAULT_MAP = "ember";
 const CHROMA = 0.15;
 const SAMPLES = 1024;
+/** The darkest colour that can be told from black. */
+const DARKEST = 0.17;
 
 export function colourMap(name: string, ground: Ground): ColourMap {
   const hues = COLOUR_MAPS[name] ?? COLOUR_MAPS[DEFAULT_MAP] ?? [];
@@ -52,17 +54,14 @@ function path(hues: readonly Hue[], ground: Ground): Rgb[] {
   const start = toLab(ground.background);
   const dark = start[0] < 0.55;
   const end = dark ? (ground.highContrast ? 1 : 0.95) : ground.highContrast ? 0.1 : 0.25;
+  const first = Math.max(start[0], DARKEST);
   const passed = (dark ? hues : [...hues].reverse()).map((hue) => vivid(toLab(ground[hue])));
   const last = passed.at(-1);
-  const stops: Lab[] = [
-    [start[0], start[1], start[2]],
-    ...passed,
-    last === undefined ? [end, 0, 0] : [end, last[1] * 0.5, last[2] * 0.5],
-  ];
+  const stops: Lab[] = [start, ...passed, last === undefined ? [end, 0, 0] : [end, last[1] * 0.5, last[2] * 0.5]];
   return Array.from({ length: SAMPLES }, (_, i) => {
     const share = i / (SAMPLES - 1);
     const [a, b] = along(stops, share);
-    return fromLab([start[0] + (end - start[0]) * share, a, b]);
+    return fromLab([first + (end - first) * share, a, b]);
   });
 }
 

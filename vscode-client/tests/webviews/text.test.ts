@@ -1,0 +1,60 @@
+// Tokens and numbers as they are shown.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { headName, percent, quantity, seconds, shortWeight, threeDigits } from "../../webviews/common/number_text";
+import { clipped, isSpecial, runningText, spokenText, visibleText } from "../../webviews/common/token_text";
+
+void test("white space is visible in labels", () => {
+  assert.equal(visibleText(" the"), "·the");
+  assert.equal(visibleText("\n\t\r"), "↵⇥␍");
+  assert.equal(visibleText("\u00a0\u3000"), "␣␣");
+  assert.equal(visibleText(""), "∅");
+});
+
+void test("what would be invisible or turn the line around is spelled out", () => {
+  assert.equal(visibleText("\u0000\u001b"), "\\x00\\x1b");
+  assert.equal(visibleText("a\u200bb"), "a\\xe2\\x80\\x8bb");
+  assert.equal(visibleText("\u202e"), "\\xe2\\x80\\xae");
+  assert.equal(visibleText("\\xf0"), "\\xf0"); // a byte that the daemon spelled out
+  assert.equal(visibleText("東京 é 🙂"), "東京·é·🙂");
+});
+
+void test("running text keeps its spaces and tells its line breaks", () => {
+  assert.deepEqual(runningText(" a b"), { text: " a b", breaks: 0 });
+  assert.deepEqual(runningText("x\n\n"), { text: "x↵↵", breaks: 2 });
+  assert.deepEqual(runningText(""), { text: "∅", breaks: 0 });
+});
+
+void test("a long label ends in an ellipsis", () => {
+  assert.equal(clipped("abcdef", 6), "abcdef");
+  assert.equal(clipped("abcdefg", 6), "abcde…");
+  assert.equal(clipped("🙂🙂🙂", 2), "🙂…");
+});
+
+void test("spoken tokens say what cannot be heard", () => {
+  assert.equal(spokenText(" gold"), "“gold”");
+  assert.equal(spokenText(" "), "space");
+  assert.equal(spokenText("   "), "3 spaces");
+  assert.equal(spokenText("\n\n"), "2 line breaks");
+  assert.equal(spokenText(""), "empty token");
+});
+
+void test("special tokens are told from text", () => {
+  assert.ok(isSpecial("<|bos|>"));
+  assert.ok(!isSpecial("a<|bos|>"));
+  assert.ok(!isSpecial("<||>"));
+});
+
+void test("three digits", () => {
+  const shown = [0.8241, 0.034, 1, 0, 12.34, 123.4, 0.00012345, 1234567, 12345, null, NaN].map(threeDigits);
+  assert.deepEqual(shown, ["0.824", "0.0340", "1.00", "0", "12.3", "123", "1.23e-4", "1.23e+6", "12,345", "–", "–"]);
+});
+
+void test("weights in cells, shares, quantities, times, heads", () => {
+  assert.deepEqual([0.824, 0.001, 1, 0.999, 0.5].map(shortWeight), [".82", "", "1", "1", ".50"]);
+  assert.deepEqual([0.9976, 0.0312, 0.0004, 0, null].map(percent), ["100%", "3.1%", "<0.1%", "0.0%", "–"]);
+  assert.deepEqual([1_310_850, 350e6, 42, 1500].map(quantity), ["1.31 M", "350 M", "42", "1.50 k"]);
+  assert.deepEqual([0.014244, 2.5].map(seconds), ["14.2 ms", "2.50 s"]);
+  assert.equal(headName(3, 1), "L3 H1");
+});
