@@ -158,9 +158,18 @@ class Daemon:
 
     async def sessions(self, count: int) -> None:
         """Wait until so many are there."""
-        async with asyncio.timeout(SECONDS):
-            while len(self.hub.sessions) != count:
-                await asyncio.sleep(0.005)
+        await eventually(lambda: len(self.hub.sessions) == count)
+
+    async def gone(self) -> None:
+        """Wait until no connection is left."""
+        await eventually(lambda: self.hub.connections == 0)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(SECONDS):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 Handlers = dict[str, Callable[..., Coroutine[Any, Any, Any]]]
@@ -182,6 +191,7 @@ async def daemon(handlers: Handlers) -> AsyncIterator[Daemon]:
                 await client.close()
             server.close()
             await running.sessions(0)
+            await running.gone()
             hub.readers.shutdown()
 
 
@@ -222,6 +232,4 @@ class Gate:
 
     async def until(self, **counts: int) -> None:
         """Wait until the counters are these."""
-        async with asyncio.timeout(SECONDS):
-            while any(getattr(self, name) != count for name, count in counts.items()):
-                await asyncio.sleep(0.005)
+        await eventually(lambda: all(getattr(self, name) == count for name, count in counts.items()))

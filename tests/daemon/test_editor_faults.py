@@ -33,6 +33,7 @@ from tests.daemon.doors import TRACE, Gate, daemon, echo, error_of, run, session
         ({"jsonrpc": "2.0", "id": 1, "method": "$/nothing"}, (1, -32601)),
         ({"jsonrpc": "2.0", "id": 1, "method": "textDocument/hover", "params": {"a": 1}}, (1, -32602)),
         ({"jsonrpc": "2.0", "id": 1, "method": "get_summary", "params": {"workDoneToken": []} | TRACE}, (1, -32602)),
+        ({"jsonrpc": "2.0", "id": 1, "method": "get_summary", "params": {"workDoneToken": True} | TRACE}, (1, -32602)),
     ],
 )  # fmt: skip
 def test_each_fault_has_its_error_and_the_connection_goes_on(message: object, expected: object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
 
 from daemon import editor_door
 from protocol.errors import RpcError
@@ -95,11 +96,17 @@ def test_the_daemon_may_ask_the_editor() -> None:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(editor_door, "FEATURES", (asked.append,))
                 await client.initialize()
-            folders = asyncio.ensure_future(asked[0].workspace_workspace_folders_async(None))
-            request = await client.receive()
-            assert request["method"] == "workspace/workspaceFolders"
-            client.send({"jsonrpc": "2.0", "id": request["id"], "result": [{"uri": "file:///a", "name": "a"}]})
-            assert (await folders)[0].name == "a"
+            for answer in ({"result": [{"uri": "file:///a", "name": "a"}]}, {"error": {"code": 1, "message": "no"}}):
+                folders = asyncio.ensure_future(asked[0].workspace_workspace_folders_async(None))
+                request = await client.receive()
+                assert request["method"] == "workspace/workspaceFolders"
+                client.send({"jsonrpc": "2.0", "id": request["id"]} | answer)
+                if "result" in answer:
+                    assert (await folders)[0].name == "a"
+                else:
+                    with pytest.raises(JsonRpcException, match="no"):
+                        await folders
+            assert (asked[0].protocol._result_types, asked[0].protocol._request_futures) == ({}, {})
 
     run(test)
 
