@@ -2,7 +2,7 @@
 
 import { css } from "../common/colour";
 import { colourAt, textAt } from "../common/colour_map";
-import { element } from "../common/dom";
+import { element, setAttributes } from "../common/dom";
 import { traceOf } from "../common/page";
 import { tokenList } from "../common/token_list";
 import type { Looking } from "./looking";
@@ -69,7 +69,9 @@ export function colouredTextPart(looking: Looking): HTMLElement {
     const rows = looking.rows();
     const all = looking.trace()?.positions ?? 0;
     list.spans.forEach((span, position) => {
-      span.classList.toggle("later", rows < all && position > rows);
+      const later = rows < all && position > rows;
+      span.classList.toggle("later", later);
+      setAttributes(span, { "aria-disabled": later ? "true" : null });
     });
   }
 

@@ -37,7 +37,9 @@ export function overviewPart(looking: Looking): HTMLElement {
   function fill(trace: TraceData): void {
     layers = capturedLayers(trace);
     cells = layers.map((layer) => Array.from({ length: trace.heads }, (_, head) => cellOf({ layer, head })));
-    grid.style.setProperty("--heads", String(trace.heads));
+    for (const part of [grid, legend]) {
+      part.style.setProperty("--heads", String(trace.heads));
+    }
     grid.style.setProperty("--height", `${Math.max(9, Math.min(20, Math.floor(GRID_HEIGHT / layers.length)))}px`);
     grid.replaceChildren(
       ...layers.map((layer, row) =>
