@@ -38,8 +38,8 @@ const PATIENCE_MS = 60_000;
 
 export interface Surroundings {
   output: LogOutputChannel;
-  /** Which command to run now. Raises Problem. */
-  command(): Promise<Command>;
+  /** Which command to run now; `anew`: what it was before has failed. Raises Problem. */
+  command(anew: boolean): Promise<Command>;
   tracesDir(): string | undefined;
   message: Hooks["message"];
 }
@@ -135,11 +135,13 @@ export class Daemon implements TraceSource, Disposable {
   }
 
   private async keepConnected(): Promise<void> {
+    let anew = false;
     for (let failures = 0; !this.disposed;) {
       this.set({ kind: "starting" });
       const opened = Date.now();
-      const problem = await this.connectedOnce().catch(problemOf);
+      const problem: Problem | undefined = await this.connectedOnce(anew).catch(problemOf);
       this.session = undefined;
+      anew = problem !== undefined;
       if (this.isDisposed()) {
         return;
       }
@@ -159,11 +161,11 @@ export class Daemon implements TraceSource, Disposable {
   }
 
   /** Connect, and stay so until the connection ends. Raises Problem where it never came up. */
-  private async connectedOnce(): Promise<undefined> {
+  private async connectedOnce(anew: boolean): Promise<undefined> {
     await this.held;
     const { output, message } = this.surroundings;
     const begun = Date.now();
-    const command = await this.surroundings.command();
+    const command = await this.surroundings.command(anew);
     const session = await EditorSession.open(command, {
       output,
       message,

@@ -1,7 +1,8 @@
 // The extension: wiring only.
 
 import { mkdirSync } from "node:fs";
-import { RelativePattern, window, workspace, type ExtensionContext } from "vscode";
+import path from "node:path";
+import { RelativePattern, window, workspace, type ExtensionContext, type LogOutputChannel } from "vscode";
 import { register, tell, type App } from "./app";
 import { captureCommands } from "./commands/capture";
 import { compareCommands } from "./commands/compare";
@@ -23,19 +24,13 @@ import { registerTraceEditor, TraceEditor } from "./views/trace_editor";
 import { TracesTree } from "./views/traces_tree";
 import { followDocuments } from "./wanted";
 
+const PYTHON_KEY = "python";
+
 let daemon: Daemon | undefined;
 
 export function activate(context: ExtensionContext): void {
   const output = window.createOutputChannel("nanoscope", { log: true });
-  const folder = context.globalStorageUri.fsPath;
-  const command = async (): Promise<Command> => {
-    mkdirSync(folder, { recursive: true });
-    const { PATH: searchPath = "" } = process.env;
-    const list = candidates(pythonSetting(), workspaceFolders(), searchPath, process.platform);
-    const { python, origin, version } = await findPython(list, realWorld(folder));
-    output.info(`Python ${version} at ${python}, from ${origin}`);
-    return { python, flags: daemonFlags(), folder };
-  };
+  const command = chosenCommand(context, output);
   const troubles = new Troubles();
   daemon = new Daemon({
     output,
@@ -78,6 +73,26 @@ export function activate(context: ExtensionContext): void {
   for (const table of [captureCommands, compareCommands, daemonCommands, modelCommands, traceCommands]) {
     register(app, table(app));
   }
+}
+
+/** Which Python to run nanoscope with. The one that was found last is not looked at again until it fails. */
+function chosenCommand(context: ExtensionContext, output: LogOutputChannel): (anew?: boolean) => Promise<Command> {
+  const folder = context.globalStorageUri.fsPath;
+  mkdirSync(folder, { recursive: true });
+  const world = realWorld(folder);
+  return async (anew = false) => {
+    const { PATH: searchPath = "" } = process.env;
+    const list = candidates(pythonSetting(), workspaceFolders(), searchPath, process.platform);
+    const places = list.map(({ python }) => python).join(path.delimiter);
+    const known = context.workspaceState.get<{ places: string; python: string }>(PYTHON_KEY);
+    if (!anew && known?.places === places && (await world.exists(known.python))) {
+      return { python: known.python, flags: daemonFlags(), folder };
+    }
+    const { python, origin, version } = await findPython(list, world);
+    output.info(`Python ${version} at ${python}, from ${origin}`);
+    void context.workspaceState.update(PYTHON_KEY, { places, python });
+    return { python, flags: daemonFlags(), folder };
+  };
 }
 
 export async function deactivate(): Promise<void> {

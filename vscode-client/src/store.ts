@@ -3,9 +3,10 @@
 import { EventEmitter, type Disposable, type Event, type Memento } from "vscode";
 import type { Daemon } from "./daemon";
 import { disposeAll, type Releasable } from "./disposables";
+import { afterChange } from "./listing";
 import { OpenTrace, selectionIn } from "./open_trace";
 import { isCancelled, problemOf, type Problem } from "./problems";
-import type { ModelInfo, TraceRow } from "./protocol";
+import type { ListTracesResult, ModelInfo, TraceRow, TracesChanged } from "./protocol";
 import { changed, NOTHING, parsed, same } from "./selection";
 import type { Selection } from "./shared/messages";
 
@@ -13,6 +14,7 @@ const SELECTION_KEY = "selection";
 const STATISTIC_KEY = "statistic";
 const DEFAULT_STATISTIC = "attention_entropy_normalised"; // every trace has it, roles take a text that repeats
 const PAGE = 1_000;
+const MARGIN = 20; // rows before those that came, of other clients
 
 export class Store implements Disposable {
   private readonly rowsEmitter = new EventEmitter<void>();
@@ -47,7 +49,7 @@ export class Store implements Disposable {
         void this.refresh();
         void this.askModel();
       }),
-      daemon.onTracesChanged(() => void this.refresh()),
+      daemon.onTracesChanged((change) => void this.take(change)),
       daemon.onNotified((notification) => {
         if (notification.name === "model_changed") {
           this.setModel(notification.params.model);
@@ -111,6 +113,27 @@ export class Store implements Disposable {
     return this.listing;
   }
 
+  /** Bring the list up to date: by its beginning where that will do, else anew. */
+  private async take(change: TracesChanged): Promise<void> {
+    const { added = [], changed: others = [] } = change;
+    const before = this.all;
+    if (before === undefined || this.listing !== undefined || added.length + others.length > PAGE / 2) {
+      return this.refresh();
+    }
+    try {
+      const page = await this.page(null, added.length + others.length + MARGIN);
+      const after = afterChange(before, page.traces, change);
+      if (after?.length === page.total && this.all === before) {
+        this.all = after;
+        this.rowsEmitter.fire();
+        return;
+      }
+    } catch {
+      // the full listing says what is wrong
+    }
+    return this.refresh();
+  }
+
   dispose(): void {
     disposeAll(...this.listeners, this.rowsEmitter, this.selectionEmitter, this.modelEmitter, this.statisticEmitter);
   }
@@ -137,8 +160,8 @@ export class Store implements Disposable {
     } while (this.shallListAgain());
   }
 
-  private page(cursor: string | null) {
-    return this.daemon.request("list_traces", { limit: PAGE, cursor });
+  private page(cursor: string | null, limit = PAGE): Promise<ListTracesResult> {
+    return this.daemon.request("list_traces", { limit, cursor });
   }
 
   private shallListAgain(): boolean {

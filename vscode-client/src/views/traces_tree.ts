@@ -79,6 +79,14 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
     return node.kind === "category" ? categoryItem(node.group) : traceItem(node.row);
   }
 
+  /** Tooltips are made when they are looked at: there may be thousands. */
+  resolveTreeItem(item: TreeItem, node: TreeNode): TreeItem {
+    if (node.kind === "trace") {
+      item.tooltip = tooltip(node.row);
+    }
+    return item;
+  }
+
   dispose(): void {
     disposeAll(...this.listeners);
   }
@@ -129,7 +137,6 @@ function traceItem(row: TraceRow): TreeItem {
   item.iconPath = row.readable
     ? new ThemeIcon("graph-scatter")
     : new ThemeIcon("warning", new ThemeColor("list.warningForeground"));
-  item.tooltip = tooltip(row);
   item.command = { command: "nanoscope.showTrace", title: "Show Trace", arguments: [row.trace_id] };
   item.accessibilityInformation = { label: `${label(row)}: ${onOneLine(description(row))}. ${facts(row).join(". ")}` };
   return item;
