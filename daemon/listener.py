@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import struct
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,19 +141,21 @@ async def _show_in(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.Strea
 
 
 _doors: dict[str, Door] = {}
+_loading = threading.Lock()
 
 
 async def _door(module: str) -> Door:
     """What serves a client; loaded at the first one, in a thread: pygls alone takes a third of a second."""
-    if module not in _doors:
-        _doors[module] = await asyncio.to_thread(_load, module)
-    return _doors[module]
+    return _doors.get(module) or await asyncio.to_thread(_load, module)
 
 
 def _load(module: str) -> Door:
-    gc.disable()  # no garbage comes of importing, and looking for it takes a quarter of the time
-    try:
-        return importlib.import_module(f"daemon.{module}").load()
-    finally:
-        gc.enable()
-        gc.freeze()  # what is there now, stays: collections need not look at it ever again
+    with _loading:  # clients that come together wait for the first one's: lsprotocol's converter cannot be made twice
+        if module not in _doors:
+            gc.disable()  # no garbage comes of importing, and looking for it takes a quarter of the time
+            try:
+                _doors[module] = importlib.import_module(f"daemon.{module}").load()
+            finally:
+                gc.enable()
+                gc.freeze()  # what is there now, stays: collections need not look at it ever again
+        return _doors[module]

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import stat
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,33 @@ def test_a_door_that_breaks_ends_its_own_connection_alone(
 
     run(test)
     assert "fault of the daemon's own" in caplog.text
+
+
+def test_clients_that_come_together_load_their_door_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two editors that started with the daemon had its converter made twice at once, which lsprotocol does not bear."""
+    loads: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Module:
+        @staticmethod
+        def load() -> listener.Door:
+            loads.append("begun")
+            begun.set()
+            assert go_on.wait(10)
+            return echo_nothing
+
+    async def echo_nothing(*_: object) -> None:
+        """Serves nobody."""
+
+    async def both() -> None:
+        first = asyncio.create_task(listener._door("a_door"))
+        await asyncio.to_thread(begun.wait, 10)
+        second = asyncio.create_task(listener._door("a_door"))
+        await asyncio.sleep(0)  # it has asked
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+        assert await first is await second is echo_nothing
+
+    monkeypatch.setattr(listener, "_doors", {})
+    monkeypatch.setattr(listener.importlib, "import_module", lambda name: Module)
+    asyncio.run(both())
+    assert loads == ["begun"]
