@@ -118,7 +118,7 @@ def _turn(client: WireClient, story: _Story, prompt: str) -> None:
     trace_id = captured["trace_id"]
     reads = (
         ("the summary", "get_summary", {"trace_id": trace_id}, lambda result: result["prompt"], prompt),
-        ("the listing", "list_traces", {"text": prompt}, lambda result: result["traces"][0]["trace_id"], trace_id),
+        ("the listing", "list_traces", {"text": prompt}, _ids, [trace_id]),
         ("the tokens", "get_tokens", {"trace_id": trace_id}, lambda result: result["trace_id"], trace_id),
         ("the status", "get_status", {}, lambda result: result["queue"]["limit"] > 0, True),
     )
@@ -133,6 +133,10 @@ def _turn(client: WireClient, story: _Story, prompt: str) -> None:
         story.wrong.append(f"client {story.number}: a trace that is not there was found")
     except RpcError as error:
         _compare(story, "the error", (error.name, missing in error.message), ("TRACE_NOT_FOUND", True))
+
+
+def _ids(listing: dict) -> list[str]:
+    return [row["trace_id"] for row in listing["traces"]]
 
 
 def _compare(story: _Story, what: str, found: object, expected: object) -> None:

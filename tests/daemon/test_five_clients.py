@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,10 @@ def test_each_captures_lists_and_is_told_of_all(daemon_process, tmp_path):
     with WireClient(daemon_process.connect()) as client:  # the model is there: all of them capture at once
         client.call("generate_and_capture", {"prompt": "before", "max_tokens": 1})
     processes = {name: start(name, daemon_process.environment, tmp_path) for name in COMMANDS}
-    try:
-        outputs = {name: process.communicate(timeout=SECONDS) for name, process in release(processes, tmp_path).items()}
-    finally:
-        for process in processes.values():
-            process.kill()
-            process.communicate()
-    assert {name: process.returncode for name, process in processes.items()} == dict.fromkeys(COMMANDS, 0), outputs
+    wait_until(lambda: all((tmp_path / f"{name}.ready").exists() for name in COMMANDS), processes)
+    (tmp_path / "go").touch()
+    wait_until(lambda: all(process.poll() == 0 for process in processes.values()), processes)
+    outputs = {name: process.communicate() for name, process in processes.items()}
     seen = {name: json.loads(output) for name, (output, _) in outputs.items()}
     captured = {name: what["captured"] for name, what in seen.items()}
     assert len(set(captured.values())) == len(COMMANDS)
@@ -70,13 +68,13 @@ def start(name: str, environment: dict[str, str], folder: Path) -> subprocess.Po
     )
 
 
-def release(processes: dict[str, subprocess.Popen[bytes]], folder: Path) -> dict[str, subprocess.Popen[bytes]]:
-    """Let all go once all are connected; the same processes."""
+def wait_until(condition: Callable[[], bool], processes: dict[str, subprocess.Popen[bytes]]) -> None:
+    """Wait for something, unless a client fails or takes too long: then all end, and what they printed is shown."""
     deadline = time.monotonic() + SECONDS
-    while not all((folder / f"{name}.ready").exists() for name in processes):
-        ended = [name for name, process in processes.items() if process.poll() is not None]
-        if ended or time.monotonic() > deadline:
-            break  # what it printed says why
+    while not condition():
+        if any(process.poll() for process in processes.values()) or time.monotonic() > deadline:
+            states = {name: process.poll() for name, process in processes.items()}
+            for process in processes.values():
+                process.kill()
+            pytest.fail(f"{states}: {[process.communicate() for process in processes.values()]}")
         time.sleep(0.02)
-    (folder / "go").touch()
-    return processes
