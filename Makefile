@@ -7,11 +7,12 @@ DEMO := $(BIN)/python -m scripts.interpretability_demo
 export PROMPT ?= The capital of France is
 TEST_FLAGS ?= -n 2
 PACKAGES := vscode-client/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json
+EDITOR := tests/e2e/node_modules/.package-lock.json
 
-.PHONY: help demo picture protocol vsix test stress check format clean
+.PHONY: help demo picture protocol vsix test e2e stress check format clean
 
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/runtime.stamp  ## write a little text and show what the model did (PROMPT="..." for your own)
 	$(DEMO) --prompt "$$PROMPT" --category demo --max-tokens 24
@@ -26,9 +27,12 @@ protocol: $(VENV)/dev.stamp $(PACKAGES)  ## write what is generated from protoco
 vsix: vscode-client/node_modules/.package-lock.json  ## build the VS Code extension: vscode-client/nanoscope-<version>.vsix
 	npm --prefix vscode-client run package
 
-test: $(VENV)/dev.stamp $(PACKAGES)  ## run the tests
+test: $(VENV)/dev.stamp $(PACKAGES) $(EDITOR) vsix  ## run the tests
 	npm --prefix vscode-client test
 	$(BIN)/python -m pytest $(TEST_FLAGS)
+
+e2e: $(VENV)/dev.stamp $(EDITOR) vsix  ## run the editors' tests in full, in a real VS Code and a real browser
+	npm --prefix tests/e2e run all
 
 stress: $(VENV)/dev.stamp  ## run the stress tests in full, which takes an hour (STRESS="kills --kills 20" for a part)
 	$(BIN)/python -m scripts.stress_daemon $(STRESS)
@@ -48,7 +52,7 @@ format: $(VENV)/dev.stamp $(PACKAGES)  ## format the code and sort the imports
 	npm --prefix vscode-client run format
 
 clean:  ## remove the environment and what tools left; traces stay
-	rm -rf $(VENV) vscode-client/node_modules vscode-client/dist vscode-client/build vscode-client/*.vsix tests/clients/node_modules build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) vscode-client/node_modules vscode-client/dist vscode-client/build vscode-client/*.vsix tests/clients/node_modules tests/e2e/node_modules tests/e2e/screenshots build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find daemon nanochat protocol scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python.stamp:
@@ -63,6 +67,11 @@ $(VENV)/runtime.stamp: $(VENV)/python.stamp $(REQUIREMENTS)
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp $(REQUIREMENTS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(EDITOR): tests/e2e/package.json tests/e2e/package-lock.json tests/e2e/install.mjs
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer, which brings it." >&2; exit 1; }
+	npm --prefix tests/e2e run setup
 	@touch $@
 
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json

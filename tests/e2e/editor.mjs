@@ -1,0 +1,275 @@
+// One VS Code with our extension, its own folders and its own daemon, seen through a headless Chromium.
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { chromium } from "playwright-core";
+
+const HERE = import.meta.dirname;
+export const ROOT = resolve(HERE, "../..");
+const ENTRY = join(HERE, "node_modules/code-server/out/node/entry.js");
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const START_MS = 90_000;
+export const WAIT_MS = 30_000;
+export const SHOTS = join(HERE, "screenshots");
+export const PYTHON = process.env.NANOSCOPE_TEST_PYTHON ?? join(ROOT, ".venv/bin/python");
+
+const USER_SETTINGS = {
+  "workbench.startupEditor": "none",
+  "telemetry.telemetryLevel": "off",
+  "security.workspace.trust.enabled": false,
+  "chat.commandCenter.enabled": false,
+  "workbench.colorTheme": "Default Dark Modern",
+  "window.autoDetectColorScheme": false,
+  "files.simpleDialog.enable": true,
+};
+
+/** The package that `make vsix` has built. */
+export function vsix() {
+  const folder = join(ROOT, "vscode-client");
+  const found = readdirSync(folder).filter((name) => name.endsWith(".vsix"));
+  if (found.length !== 1) throw new Error(`One .vsix is needed in ${folder}, there are ${found.length}: run make vsix.`);
+  return join(folder, found[0]);
+}
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** Waits until `probe` gives something other than null, undefined and false; an error says what did not come. */
+export async function eventually(what, probe, milliseconds = WAIT_MS) {
+  const deadline = Date.now() + milliseconds;
+  for (;;) {
+    const found = await probe();
+    if (found) return found;
+    if (Date.now() > deadline) throw new Error(`${what} did not come within ${milliseconds / 1000} s.`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+/** An editor with its browser page; `close` ends everything that was started. */
+export class Editor {
+  constructor(folder, settings) {
+    this.folder = folder;
+    this.workspace = join(folder, "workspace");
+    this.traces = join(this.workspace, "traces");
+    this.settings = settings;
+    this.environment = {
+      ...process.env,
+      NANOSCOPE_RUNTIME_DIR: join(folder, "run"),
+      NANOSCOPE_LOG_FILE: join(folder, "daemon.log"),
+      NANOSCOPE_SOURCE: "demo",
+      XDG_CACHE_HOME: join(folder, "cache"),
+      XDG_CONFIG_HOME: join(folder, "config"),
+      OMP_NUM_THREADS: "1",
+    };
+    this.ending = () => this.end();
+    process.on("exit", this.ending);
+  }
+
+  /** Starts it. Options: settings (of the user); python (null: none to be found); prepare, called before it opens. */
+  static async start({ settings = {}, python = PYTHON, prepare = () => undefined } = {}) {
+    const folder = mkdtempSync(join(tmpdir(), "nse-"));
+    const user = { ...USER_SETTINGS, ...settings };
+    const editor = new Editor(folder, python === null ? user : { ...user, "nanoscope.pythonPath": python });
+    if (python === null) editor.environment.PATH = join(folder, "empty");
+    try {
+      editor.prepare();
+      await prepare(editor);
+      await editor.launch();
+      await editor.open();
+    } catch (error) {
+      await editor.close();
+      throw error;
+    }
+    return editor;
+  }
+
+  prepare() {
+    mkdirSync(join(this.folder, "data/User"), { recursive: true });
+    mkdirSync(this.traces, { recursive: true });
+    writeFileSync(join(this.folder, "data/User/settings.json"), JSON.stringify(this.settings));
+    writeFileSync(join(this.folder, "config.yaml"), "auth: none\n");
+  }
+
+  arguments() {
+    const at = (name) => join(this.folder, name);
+    return ["--config", at("config.yaml"), "--user-data-dir", at("data"), "--extensions-dir", at("extensions")];
+  }
+
+  async launch() {
+    if (!existsSync(ENTRY)) throw new Error("code-server is not installed: run npm --prefix tests/e2e run setup.");
+    execFileSync(process.execPath, [ENTRY, ...this.arguments(), "--install-extension", vsix()], {
+      env: this.environment,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    const port = await freePort();
+    const log = openSync(join(this.folder, "editor.log"), "a");
+    this.server = spawn(
+      process.execPath,
+      [
+        ENTRY,
+        ...this.arguments(),
+        ...["--auth", "none", "--bind-addr", `127.0.0.1:${port}`, "--disable-telemetry", "--disable-update-check"],
+        ...["--disable-workspace-trust", "--disable-getting-started-override", this.workspace],
+      ],
+      { env: this.environment, stdio: ["ignore", log, log], detached: true },
+    );
+    this.address = `http://127.0.0.1:${port}/`;
+    await eventually(
+      "The editor",
+      async () => (await fetch(`${this.address}healthz`).catch(() => null))?.ok,
+      START_MS,
+    );
+  }
+
+  async open() {
+    this.browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
+    });
+    const context = await this.browser.newContext({ viewport: { width: 1440, height: 1000 } });
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    this.page = await context.newPage();
+    this.complaints = [];
+    this.page.on("console", (message) => message.type() === "error" && this.complaints.push(message.text()));
+    this.page.on("pageerror", (error) => this.complaints.push(error.message));
+    this.page.setDefaultTimeout(WAIT_MS);
+    await this.page.goto(this.address);
+    await this.page.locator(".monaco-workbench .activitybar").waitFor({ timeout: START_MS });
+  }
+
+  /** Shows our container and waits for its tree. */
+  async showTraces() {
+    const pane = this.page.locator('.pane-header:has-text("Traces")');
+    const icon = this.page.locator('.activitybar .action-item a[aria-label^="nanoscope"]');
+    await icon.waitFor({ timeout: START_MS });
+    if (!(await pane.isVisible())) await icon.click();
+    await pane.waitFor();
+  }
+
+  rows() {
+    return this.page.locator('.pane:has(.pane-header:has-text("Traces")) .monaco-list-row');
+  }
+
+  /** Runs a command by its title in the palette. */
+  async command(title) {
+    await this.page.keyboard.press("F1");
+    const input = this.page.locator(".quick-input-widget input.input");
+    await input.waitFor({ state: "visible" });
+    await input.fill(`>${title}`);
+    const first = this.page.locator(".quick-input-list .monaco-list-row").first();
+    await eventually(`The command ${title}`, async () =>
+      ((await first.getAttribute("aria-label").catch(() => "")) ?? "").includes(title.replace(/^nanoscope: /, "")),
+    );
+    await this.page.keyboard.press("Enter");
+  }
+
+  /** Answers the input box that a command has opened. */
+  async answer(text) {
+    const input = this.page.locator(".quick-input-widget input.input");
+    await eventually("The input box", async () => (await input.isVisible()) && !(await input.inputValue()).startsWith(">"));
+    await input.fill(text);
+    await this.page.keyboard.press("Enter");
+  }
+
+  /** Opens a file of the workspace by name. */
+  async openFile(name) {
+    await this.page.keyboard.press("Control+P");
+    const input = this.page.locator(".quick-input-widget input.input");
+    await input.waitFor({ state: "visible" });
+    await input.fill(name);
+    const first = this.page.locator(".quick-input-list .monaco-list-row").first();
+    await eventually(`The file ${name}`, async () =>
+      ((await first.getAttribute("aria-label").catch(() => "")) ?? "").includes(name),
+    );
+    await this.page.keyboard.press("Enter");
+  }
+
+  /** The frame of a webview: the one that shows an element of that selector. */
+  async frame(selector, milliseconds = WAIT_MS) {
+    const showing = async () => {
+      for (const frame of this.page.frames()) {
+        if (await frame.locator(selector).first().isVisible().catch(() => false)) return frame;
+      }
+      return null;
+    };
+    try {
+      return await eventually(`A webview with ${selector}`, showing, milliseconds);
+    } catch (error) {
+      await this.screenshot("failed");
+      throw new Error([error.message, ...this.complaints.slice(-10)].join("\n"));
+    }
+  }
+
+  /** Notifications with that text. */
+  toast(text) {
+    return this.page.locator(".notification-toast", { hasText: text });
+  }
+
+  /** Writes the workspace's settings, which take effect at once. */
+  configure(settings) {
+    mkdirSync(join(this.workspace, ".vscode"), { recursive: true });
+    writeFileSync(join(this.workspace, ".vscode/settings.json"), JSON.stringify(settings));
+  }
+
+  /** Waits for a row of the tree with that text, and shows its trace. */
+  async choose(text) {
+    const row = this.rows().filter({ hasText: text }).first();
+    await row.waitFor();
+    await row.click();
+  }
+
+  /** The text of our status bar item. */
+  async status() {
+    return this.page.locator('.statusbar-item[id*="nanoscope"]').first().innerText();
+  }
+
+  async screenshot(name) {
+    mkdirSync(SHOTS, { recursive: true });
+    await this.page.screenshot({ path: join(SHOTS, `${name}.png`) });
+  }
+
+  /** What `nanoscope` prints as JSON, asked of the same daemon; its status is null while none runs. */
+  nanoscope(...words) {
+    const flags = ["--traces-dir", this.traces, "--json"];
+    const options = { env: this.environment, encoding: "utf8", maxBuffer: 2 ** 28 };
+    return JSON.parse(spawnSync(PYTHON, ["-m", "daemon", ...words, ...flags], options).stdout);
+  }
+
+  /** Captures by the command line, as another client would; gives the trace's id. */
+  capture(prompt, ...flags) {
+    return this.nanoscope("capture", prompt, "--temperature", "0", ...flags).trace_id;
+  }
+
+  /** null while none runs. */
+  daemonPid() {
+    return this.nanoscope("status")?.pid ?? null;
+  }
+
+  async close() {
+    await this.browser?.close().catch(() => undefined);
+    this.end();
+  }
+
+  /** Ends what outlives this process; nothing more to do the second time. */
+  end() {
+    process.off("exit", this.ending);
+    if (this.server?.pid) {
+      try {
+        process.kill(-this.server.pid, "SIGKILL");
+      } catch {
+        // it has ended by itself
+      }
+    }
+    spawnSync(PYTHON, ["-m", "daemon", "stop", "--force"], { env: this.environment, stdio: "ignore" });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
