@@ -73,7 +73,7 @@ def test_tokens_come_as_they_are_written_and_a_stream_is_cancelled(shared: Daemo
 def test_a_cancelled_task_stops_its_generation(shared: DaemonProcess) -> None:
     async def run() -> None:
         async with AsyncClient(shared.settings) as client:
-            begun = asyncio.Event()
+            begun, before = asyncio.Event(), (await client.list_traces()).total
             task = asyncio.create_task(client.generate_and_capture(PROMPT, on_token=lambda _: begun.set(), **LONG))
             await asyncio.wait_for(begun.wait(), SECONDS)
             changes = client.notifications("status_changed")
@@ -86,6 +86,10 @@ def test_a_cancelled_task_stops_its_generation(shared: DaemonProcess) -> None:
                         break
             with pytest.raises(TimeoutError, match="was not answered within 0 s"):
                 await client.generate_and_capture(PROMPT, timeout=0, **LONG)
+            async with asyncio.timeout(SECONDS):
+                while (await client.get_status()).queue.running:
+                    await anext(changes)
+            assert (await client.list_traces()).total == before
 
     asyncio.run(run())
 

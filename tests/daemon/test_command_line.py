@@ -166,7 +166,8 @@ class TestCapture:
 class TestList:
     """What `list` prints."""
 
-    def test_a_pipe_gets_every_field_of_every_trace(self, client: Client) -> None:
+    def test_a_pipe_gets_every_field_of_every_trace(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("daemon.command_traces.SCREEN", 1)
         rows = run("list").rows
         known = client.list_traces().traces
         assert [row[0] for row in rows] == [row.trace_id for row in known]
@@ -187,6 +188,10 @@ class TestList:
         assert (nothing.status, nothing.out) == (0, "")
         assert nothing.err.startswith("No traces that fit in ")
         assert run("list", "--category", "unheard").err.startswith("error: No trace has the category 'unheard'")
+
+    def test_a_terminal_gets_a_screenful(self, client: Client) -> None:
+        more = client.list_traces().total - 1
+        assert in_terminal("list", "-n", "1").out.endswith(f"\n{more} more; --limit 0 shows all\n")
 
     @pytest.mark.parametrize("columns", [60, 80, 200])
     def test_a_terminal_gets_a_table_that_fits(self, columns: int, trace: str) -> None:

@@ -11,6 +11,7 @@ from daemon.trace_names import complete, find
 from protocol.errors import RpcError
 from tests.daemon.commands import COMMAND, ROOT
 from tests.daemon.running import DaemonProcess, daemons_in, environment_set_to, private_settings, running_daemon
+from tests.daemon.scripted_daemon import ScriptedDaemon, result
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,17 @@ def test_names_of_one_trace(client: Client, ids: list[str]) -> None:
     assert [find(client, trace_id[-6:]) for trace_id in ids] == ids
     assert [find(client, trace_id.removeprefix("trace_")) for trace_id in ids] == ids
     assert [find(client, trace_id[:-2]) for trace_id in ids] == ids
+
+
+def test_the_latest_is_one_that_can_be_read() -> None:
+    row = dict.fromkeys(("timestamp", "category", "prompt", "response", "format", "reason", "path"), "")
+    row |= {"prompt_tokens": 0, "response_tokens": 0, "size": 1}
+    rows = [{**row, "trace_id": "half_written", "readable": False}, {**row, "trace_id": "whole", "readable": True}]
+    listing = result({"traces": rows, "total": 2})
+    daemon = ScriptedDaemon([listing, listing])
+    with Client(connect=daemon.connect) as client:
+        assert (find(client, "@1"), find(client, "latest")) == ("half_written", "whole")
+    daemon.join()
 
 
 def test_an_id_that_begins_another_is_meant_itself(client: Client, ids: list[str]) -> None:
