@@ -44,23 +44,24 @@ def session(request, tmp_path_factory) -> Any:
     (folder / "a.prompt").write_text(DOCUMENT, encoding="utf-8")
     with running_daemon(format=request.param) as daemon:
         daemon.call("generate_and_capture", {"prompt": "The model is there", "max_tokens": 1})
-        seen = neovim(daemon, folder / "a.prompt")
-        yield seen, TraceStorage(daemon.settings.traces_dir)
+        told = {"DOCUMENT": str(folder / "a.prompt"), "LENGTH": str(UNITS)}
+        seen = neovim(daemon, HERE / "neovim_documents.lua", "-u", "NONE", **told)
+        yield json.loads(seen), TraceStorage(daemon.settings.traces_dir)
 
 
-def neovim(daemon: DaemonProcess, document: Path) -> dict[str, Any]:
-    """What the script printed."""
-    told = {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "DOCUMENT": str(document), "LENGTH": str(UNITS)}
+def neovim(daemon: DaemonProcess, script: Path, *arguments: str, **told: str) -> str:
+    """What a script prints in Neovim; where it fails, Neovim does."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where the command nanoscope is
     done = subprocess.run(
-        ["nvim", "--headless", "-u", "NONE", "-n", "-c", f"luafile {HERE / 'neovim_documents.lua'}", "-c", "cquit 1"],
-        env=os.environ | daemon.environment | told,
+        ["nvim", "--headless", "-n", *arguments, "-c", f"luafile {script}", "-c", "cquit 1"],
+        env=os.environ | daemon.environment | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "PATH": path} | told,
         cwd=ROOT,
         capture_output=True,
         timeout=SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout)
+    return done.stdout.decode()
 
 
 def test_lenses_capture_and_show(session):
@@ -175,3 +176,20 @@ def test_diagnostics_and_symbols(session):
     assert seen["diagnostics"] == [[9, 12, 16, "`max_tokens` is a whole number, 0 or above, not “many”."]]
     assert [symbol["name"] for symbol in seen["symbols"]] == [PROMPT, ENDLESS, "Never mind"]
     assert [symbol["range"]["start"]["line"] for symbol in seen["symbols"]] == [0, 5, 9]
+
+
+def test_the_lines_of_the_documentation(tmp_path):
+    page = (ROOT / "docs" / "editors.md").read_text(encoding="utf-8")
+    lines = re.search(r"^0\.7 to 0\.10.*?```lua\n(.*?)```", page, re.DOTALL | re.MULTILINE)
+    assert lines is not None
+    (tmp_path / "init.lua").write_text(lines[1], encoding="utf-8")
+    (tmp_path / "a.md").write_text("# A\n\n```prompt\nHello\n```\n", encoding="utf-8")
+    look = """
+      local there = vim.wait(60000, function() return #vim.lsp.codelens.get(0) == 1 end, 20)
+      io.stdout:write(there and vim.lsp.codelens.get(0)[1].command.title or "no lens")
+      vim.cmd("qall!")
+    """
+    (tmp_path / "look.lua").write_text(look, encoding="utf-8")
+    with running_daemon() as daemon:
+        arguments = ["-u", str(tmp_path / "init.lua"), str(tmp_path / "a.md")]
+        assert neovim(daemon, tmp_path / "look.lua", *arguments) == "Capture"
