@@ -21,7 +21,17 @@ from daemon.editor_params import COMMAND, Token, member, unwrap
 from daemon.editor_protocol import INITIALIZE_LEAST, OURS, PlainProtocol, shared_converter
 from daemon.framing import EditorFrames, FramingError, decode, editor_frame
 from daemon.incoming import hung_up, incoming
-from daemon.messages import Request, cancelled, failure, framed_notification, id_of, is_id, read_request, success
+from daemon.messages import (
+    Request,
+    broken,
+    cancelled,
+    failure,
+    framed_notification,
+    id_of,
+    is_id,
+    read_request,
+    success,
+)
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
 from daemon.work_done import work_done
@@ -201,9 +211,12 @@ class EditorProtocol(PlainProtocol):
             self.respond(response)
 
     def _served(self, call: Call, future: asyncio.Future[None]) -> None:
-        """It was answered, or cancelled before it came to that."""
-        if call in self.session.calls.values() and future.cancelled() and call.request_id is not None:
-            self.respond(failure(call.request_id, cancelled(call.method)))
+        """It was answered; or it was cancelled, or broke, before it came to that."""
+        if call in self.session.calls.values():
+            fault = None if future.cancelled() else future.exception()
+            error = cancelled(call.method) if fault is None else broken(call.method, fault)
+            if call.request_id is not None:
+                self.respond(failure(call.request_id, error))
         self.session.end(call)
 
     async def _answer(self, call: Call, params: object) -> object:

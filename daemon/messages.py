@@ -70,6 +70,12 @@ def cancelled(method: str) -> RpcError:
     return RpcError("CANCELLED", f"Cancelled: {method} was stopped.")
 
 
+def broken(method: str, fault: BaseException) -> RpcError:
+    """The error for a request that no handler answers for; the log has its traceback."""
+    log.error("%s failed", method, exc_info=fault)
+    return RpcError("INTERNAL_ERROR", f"{method} failed for a reason of the daemon's own; `nanoscope logs` has it.")
+
+
 def success(identifier: Id, result: object) -> dict[str, Any]:
     """A response with a result."""
     return {"jsonrpc": "2.0", "id": identifier, "result": result}

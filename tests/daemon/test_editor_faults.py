@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from daemon import editor_door
 from daemon.framing import BODY_LIMIT
 from protocol.methods import TRACES_CHANGED
 from protocol.types import TracesChanged
-from tests.daemon.doors import TRACE, Gate, daemon, echo, error_of, run, session_of
+from tests.daemon.doors import TRACE, Editor, Gate, daemon, echo, error_of, run, session_of
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,25 @@ def test_a_broken_frame_is_told_and_ends_the_connection(stream: bytes, name: str
             assert (await (await running.editor()).call(1, "get_summary", TRACE))["result"] == TRACE
 
     run(test)
+
+
+def test_a_command_that_breaks_is_answered_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    async def breaking(call: object, params: object) -> None:
+        raise ValueError("secret")
+
+    async def test() -> None:
+        async with daemon({}) as running:
+            client = await running.connect(Editor)
+            with pytest.MonkeyPatch.context() as patch:
+                register = lambda server: server.own_command("x", breaking, announced=False)  # noqa: E731
+                patch.setattr(editor_door, "FEATURES", (register,))
+                await client.initialize()
+            answer = await client.call(1, "workspace/executeCommand", {"command": "x"})
+            assert error_of(answer) == (1, -32603, "INTERNAL_ERROR")
+            assert "secret" not in str(answer)
+
+    run(test)
+    assert "secret" in caplog.text
 
 
 def test_a_body_over_the_limit_is_told_and_skipped() -> None:
