@@ -21,7 +21,7 @@ from scripts.stress_daemon_kills import FORMATS, kill_daemon
 from scripts.stress_daemon_remains import check_listing, look_at_remains
 
 CLIENTS = 4  # processes at once
-FIRST_ANSWER_SECONDS = 30.0  # longer than it was to last, until something was captured at all
+FIRST_ANSWER_SECONDS = 60.0  # longer than it was to last, until something was captured at all
 
 
 @dataclass
@@ -45,6 +45,10 @@ class _Play:
     answered: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+
+    def pace(self) -> float:
+        """How slow this machine is just now: 1 where a new client is served within a second, else how many it took."""
+        return max(1.0, self.waits[-1]) if self.waits else 1.0
 
 
 def _actor(play: _Play, output: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -135,7 +139,7 @@ def _go_on(play: _Play, acts: list[_Act], end: float) -> None:
 def _begin(play: _Play) -> _Act:
     kind = play.chance.choice(["actor", "actor", "command line", "pump"])
     output = tempfile.TemporaryFile()  # noqa: SIM115  closed in _finish; no pipe, which somebody would have to read
-    return _Act(kind, KINDS[kind](play, output), output, time.monotonic() + play.chance.uniform(0.1, 12))
+    return _Act(kind, KINDS[kind](play, output), output, time.monotonic() + play.pace() * play.chance.uniform(0.1, 12))
 
 
 def _finish(play: _Play, act: _Act) -> None:
@@ -166,5 +170,5 @@ def answers_in(text: str) -> list[str]:
 
 def _kill_daemons(play: _Play, stop: threading.Event) -> None:
     chance = random.Random(play.chance.random())
-    while not stop.wait(chance.choice([chance.uniform(0.1, 1), chance.uniform(2, 8)])):
+    while not stop.wait(play.pace() * chance.choice([chance.uniform(0.1, 1), chance.uniform(2, 8)])):
         play.counts["daemons killed"] += kill_daemon(play.here)
