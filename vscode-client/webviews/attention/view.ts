@@ -57,6 +57,13 @@ function failurePart({ store, retry }: Looking): HTMLElement {
   return part;
 }
 
+/** The component fades its label, in light themes beyond what can be read. */
+function readableLabel(): CSSStyleSheet {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(".label-inner { opacity: 1; }");
+  return sheet;
+}
+
 /** What the colours mean, and whether faint weights are lifted. */
 function legendPart({ page, store }: Looking): HTMLElement {
   const ramp = element("div", { class: "ramp" });
@@ -64,6 +71,10 @@ function legendPart({ page, store }: Looking): HTMLElement {
   const legend = element("div", { class: "legend", "aria-hidden": "true" }, element("span", {}, "0"), ramp, ticks);
   const box: VscodeCheckbox = document.createElement("vscode-checkbox");
   box.label = "Enhance faint weights";
+  box.title = "Colours on a logarithmic scale";
+  void box.updateComplete.then(() => {
+    box.shadowRoot?.adoptedStyleSheets.push(readableLabel());
+  });
   box.addEventListener("change", () => {
     store.set({ faint: box.checked });
   });

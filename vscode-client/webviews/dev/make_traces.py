@@ -20,9 +20,8 @@ CONFIG = {
     "n_embd": 96,
     "window_pattern": "SSSL",
 }
-WORDS = (
-    " the| river| shapes| a| valley|,| and| stones| tell| of|\n|  | café| 東京|\\xf0\\x9f|\t|naïve| extraordinarily|.|-| 42"
-).split("|")
+SPECIAL = ["\n", "  ", "\t", "\\xf0\\x9f", " café", " 東京", "naïve", " extraordinarily"]
+WORDS = [" the", " river", " shapes", " a", " valley", " and", " stones", " tell", " of", ",", ".", "-", *SPECIAL]
 
 
 def head(ids: np.ndarray, layer: int, number: int, window: int) -> np.ndarray:
@@ -111,7 +110,7 @@ def main(folder: str) -> None:
             token_text=lambda token: WORDS[token],
         ),
     }
-    print(TraceStorage(folder, "safetensors").create_trace(document, tensors))
+    sys.stdout.write(TraceStorage(folder, "safetensors").create_trace(document, tensors) + "\n")
 
 
 if __name__ == "__main__":
