@@ -15,23 +15,12 @@ from pygls.exceptions import FeatureNotificationError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import lsp_method
 
-from daemon import documents
+from daemon import documents, messages
 from daemon.dispatch import Context, dispatch
 from daemon.editor_params import COMMAND, Token, member, unwrap
 from daemon.editor_protocol import INITIALIZE_LEAST, OURS, PlainProtocol, shared_converter
 from daemon.framing import EditorFrames, FramingError, decode, editor_frame
 from daemon.incoming import hung_up, incoming
-from daemon.messages import (
-    Request,
-    broken,
-    cancelled,
-    failure,
-    framed_notification,
-    id_of,
-    is_id,
-    read_request,
-    success,
-)
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
 from daemon.work_done import work_done
@@ -125,7 +114,10 @@ class EditorProtocol(PlainProtocol):
         super().__init__(server, converter, server.outbox)
         self._hub = server.hub
         self.session = Session(
-            self._hub.next_number(), "editor", self._outbox, lambda told: framed_notification(editor_frame, told)
+            self._hub.next_number(),
+            "editor",
+            self._outbox,
+            lambda told: messages.framed_notification(editor_frame, told),
         )
         self._initialized = False
         self._tokens: dict[object, Call] = {}  # by work-done token
@@ -143,13 +135,13 @@ class EditorProtocol(PlainProtocol):
             if isinstance(value, dict) and "method" not in value and ("result" in value or "error" in value):
                 self.take_response(value)
                 return
-            request = read_request(value)
+            request = messages.read_request(value)
             if self._admits(request):
                 self._take_request(request)
         except RpcError as error:
-            self.respond(failure(id_of(value), error))
+            self.respond(messages.failure(messages.id_of(value), error))
 
-    def _take_request(self, request: Request) -> None:
+    def _take_request(self, request: messages.Request) -> None:
         message = {"jsonrpc": "2.0", "method": request.method, "params": request.params}
         if request.wants_answer:
             self.handle_message(self.structure_message(message | {"id": request.id}))
@@ -157,7 +149,7 @@ class EditorProtocol(PlainProtocol):
             with contextlib.suppress(RpcError):  # params that do not fit: nobody waits to be told
                 self.handle_message(self.structure_message(message))
 
-    def _admits(self, request: Request) -> bool:
+    def _admits(self, request: messages.Request) -> bool:
         """Whether the moment is right for it; notifications at a wrong one are ignored, requests refused."""
         if not request.wants_answer:
             return request.method == lsp.EXIT or (self._initialized and not self._shutdown)
@@ -190,7 +182,7 @@ class EditorProtocol(PlainProtocol):
         return method in self.fm.builtin_features or method in self.fm.features
 
     def _handle_cancel_notification(self, msg_id: Any) -> None:
-        if is_id(msg_id) and not self.session.cancel(msg_id) and msg_id in self._request_futures:
+        if messages.is_id(msg_id) and not self.session.cancel(msg_id) and msg_id in self._request_futures:
             self._request_futures[msg_id].cancel()
 
     def _begin(self, call: Call, params: object) -> None:
@@ -202,9 +194,9 @@ class EditorProtocol(PlainProtocol):
 
     async def _serve(self, call: Call, params: object) -> None:
         try:
-            response = success(call.request_id, await self._answer(call, params))
+            response = messages.success(call.request_id, await self._answer(call, params))
         except RpcError as error:
-            response = failure(call.request_id, error)
+            response = messages.failure(call.request_id, error)
         self.session.end(call)
         if call.request_id is not None:
             await self._outbox.room()
@@ -214,9 +206,9 @@ class EditorProtocol(PlainProtocol):
         """It was answered; or it was cancelled, or broke, before it came to that."""
         if call in self.session.calls.values():
             fault = None if future.cancelled() else future.exception()
-            error = cancelled(call.method) if fault is None else broken(call.method, fault)
+            error = messages.cancelled(call.method) if fault is None else messages.broken(call.method, fault)
             if call.request_id is not None:
-                self.respond(failure(call.request_id, error))
+                self.respond(messages.failure(call.request_id, error))
         self.session.end(call)
 
     async def _answer(self, call: Call, params: object) -> object:
@@ -287,7 +279,7 @@ class EditorProtocol(PlainProtocol):
     def lsp_work_done_progress_cancel(self, params: object) -> None:
         """Cancel the request that has this token."""
         token = member(params, "token")
-        call = self._tokens.get(token) if is_id(token) else None
+        call = self._tokens.get(token) if messages.is_id(token) else None
         if call is not None:
             call.stop()
 
