@@ -75,6 +75,7 @@ class QuietClient extends LanguageClient {
 
 export class EditorSession {
   readonly closed: Promise<void>;
+  private over = false;
   private readonly idWatchers = new WeakMap<object, (id: RequestId) => void>();
 
   private constructor(
@@ -84,7 +85,9 @@ export class EditorSession {
     closed: Promise<void>,
     private readonly tellClosed: () => void,
   ) {
-    this.closed = closed;
+    this.closed = closed.then(() => {
+      this.over = true;
+    });
     const write = writer.write.bind(writer);
     writer.write = (message: Message) => {
       this.tellId(message);
@@ -164,7 +167,9 @@ export class EditorSession {
   }
 
   async close(): Promise<void> {
-    await this.client.stop(STOP_MS);
+    if (!this.over) {
+      await this.client.stop(STOP_MS);
+    } // else the client has stopped itself
     await this.pump.stop();
     this.tellClosed(); // the client tells only of an end that it did not bring about
   }
@@ -187,7 +192,7 @@ function options(hooks: Hooks, onClosed: () => Promise<void>): LanguageClientOpt
       error: () => ({ action: ErrorAction.Continue, handled: true }),
       closed: async () => {
         await onClosed();
-        return { action: CloseAction.DoNotRestart, handled: true };
+        return { action: CloseAction.DoNotRestart, handled: true, message: "The connection has ended." };
       },
     },
     connectionOptions: {
