@@ -126,7 +126,7 @@ def guarded(work: Callable[[], int | None]) -> int:
         status = work() or 0
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         notice(("\n" if sys.stderr.isatty() else "") + "Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import threading
 from collections.abc import Iterable, Sequence
@@ -47,7 +46,7 @@ def output() -> Console:
     """Standard output; in a pipe without colours, as wide as need be."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_COLUMNS
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 

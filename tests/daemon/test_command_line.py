@@ -232,7 +232,8 @@ class TestList:
 class TestReading:
     """show, analyze, summary, tokens."""
 
-    def test_show_draws_the_trace(self, trace: str) -> None:
+    def test_show_draws_the_trace(self, trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "60")  # of the terminal that the pipe was begun in
         done = run("show", trace)
         assert done.out.startswith(f"{PROMPT} Par") or done.out.startswith(PROMPT)
         for part in (trace, "Attention", "Activations", "Logits", "Head ", "weight"):
@@ -370,7 +371,7 @@ class TestFiles:
     def test_deleting_asks_first(self) -> None:
         doomed = json.loads(run("capture", "Doomed", "-n", "1", "--json").out)["trace_id"]
         assert run("delete", doomed).status == 2
-        for key, status in (("n\n", 1), ("y\n", 0)):
+        for key, status in (("\x03", 130), ("n\n", 1), ("y\n", 0)):
             with Terminal("delete", "@1") as terminal:
                 terminal.until(lambda shown: "[y/N]" in shown)
                 terminal.type(key)
