@@ -267,6 +267,17 @@ def test_a_prompt_that_the_model_has_no_room_for(daemon: DaemonProcess, tmp_path
     with_client(daemon, tmp_path, test)
 
 
+def test_diagnostics_come_anew_with_another_model(daemon: DaemonProcess, tmp_path: Path) -> None:
+    async def test(client: LspClient) -> None:
+        client.open(URI, "Hello")
+        assert await client.diagnostics(URI, 1) == ()
+        before = len(client.of("textDocument/publishDiagnostics"))
+        await client.execute("nanoscope.load_model", {"source": "demo"})
+        await client.until(lambda: len(client.of("textDocument/publishDiagnostics")) > before)
+
+    with_client(daemon, tmp_path, test)
+
+
 def test_symbols_and_actions(daemon: DaemonProcess, tmp_path: Path) -> None:
     async def test(client: LspClient) -> None:
         client.open(URI, TEXT)
