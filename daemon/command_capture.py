@@ -152,8 +152,15 @@ def _tell(result: GenerateAndCaptureResult, shape: str) -> int:
         output().print(printable(result.response), soft_wrap=True)
     speed = result.timings.get("tokens_per_second")
     counts = f"{result.prompt_tokens} + {result.response_tokens} tokens"
-    notice(f"{result.trace_id}  {counts}" + (f", {speed:.0f} a second" if speed else ""), "dim")
+    told = (counts, f"{speed:.0f} a second" if speed else "", _model(result.summary.model or {}))
+    notice(f"{result.trace_id}  {', '.join(filter(None, told))}", "dim")
     return 0
+
+
+def _model(model: dict[str, Any]) -> str:
+    """Who wrote it: the built-in model where there is no other, which is worth knowing."""
+    name = " ".join(dict.fromkeys(str(model[key]) for key in ("source", "tag") if model.get(key)))
+    return f"by {name}" if name else ""
 
 
 def _outcome(interrupted: Any) -> str:
