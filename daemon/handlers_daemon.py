@@ -52,11 +52,11 @@ def _check_versions(context: Context, params: HelloParams) -> None:
         "package version": (params.package_version or hub.version, hub.version),
         "model settings": (params.fingerprint or hub.settings.fingerprint(), hub.settings.fingerprint()),
     }
-    different = [f"{name} {theirs}, expected {ours}" for name, (ours, theirs) in pairs.items() if ours != theirs]
+    different = [f"{name}: {theirs or 'none given'}, expected {ours}" for name, (ours, theirs) in pairs.items() if ours != theirs]
     if different:
         raise RpcError(
             "VERSION_MISMATCH",
-            f"The daemon (pid {hub.pid}) has another {'; '.join(different)}. Run `nanoscope stop --force`; the next "
+            f"The daemon (pid {hub.pid}) does not fit; {'; '.join(different)}. Run `nanoscope stop --force`; the next "
             "command starts one that fits.",
             {
                 "sessions": hub.others(context.session),

@@ -209,8 +209,10 @@ class TraceFolders:
         return folder
 
     def close_one(self, folder: TraceFolder) -> None:
-        """One user is done; the watch ends with the last. Never waits."""
+        """One user is done; the watch ends with the last. Never waits, and does nothing after `close`."""
         with self._lock:
+            if folder not in self._users:
+                return
             self._users[folder] -= 1
             if not self._users[folder]:
                 del self._users[folder]

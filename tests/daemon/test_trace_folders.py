@@ -381,3 +381,9 @@ def test_a_listing_costs_nothing_when_nothing_has_changed(folder, told, older):
     for _ in range(100):
         folder.entries()
     assert (time.perf_counter() - started) / 100 < 0.001
+
+
+def test_a_folder_given_back_after_the_end_is_no_fault(folders, tmp_path):
+    mine = folders.open(tmp_path / "mine")
+    folders.close()
+    folders.close_one(mine)
