@@ -118,6 +118,10 @@ class TraceFolder:
             found, left = self.storage.scan(min(SCAN_SECONDS * 2**self._parts, LONGEST_SCAN_SECONDS))
         except StorageError as error:
             return self._fail(error)
+        except Exception:
+            if self._problem is None:  # said once
+                log.exception("%s could not be looked at", self.path)
+            return self._fail(StorageError(f"{self.path} could not be looked at; `nanoscope logs` has the reason."))
         self._parts = self._parts + 1 if left else 0
         if left and not self.first_scan.done():  # half a listing would look like a whole one
             return 0.0

@@ -278,6 +278,18 @@ def test_a_folder_that_cannot_be_read_for_a_while_is_read_again(folder, monkeypa
     assert folder.entries() == []
 
 
+def test_nobody_waits_for_a_scan_that_broke(folders, tmp_path, monkeypatch):
+    """For a fault of the daemon's own too: a listing would wait until the next regular rescan."""
+    monkeypatch.setattr(trace_folders, "AGAIN_SECONDS", 0.05)
+    (tmp_path / "traces").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(TraceStorage, "scan", lambda self, seconds: 1 / 0)
+        with ThreadPoolExecutor() as pool, pytest.raises(StorageError, match="nanoscope logs"):
+            pool.submit(folders.default.entries).result(5)
+    until(lambda: folders.default.describe().healthy, "it was looked at again")
+    assert folders.default.entries() == []
+
+
 def test_a_folder_that_is_replaced_is_followed(folder, told, older):
     shutil.copy(older, folder.path / "there.json")
     told.wait(lambda notes: len(notes) == 1)
