@@ -191,9 +191,7 @@ class TraceFolders:
     def default(self) -> TraceFolder:
         """The daemon's own folder."""
         with self._lock:
-            if self._default is None:
-                self._default = self._used(self._default_path.absolute())
-            return self._default
+            return self._kept_default()
 
     def open(self, path: Path) -> TraceFolder:
         """A folder for one more user, who hands it back to `close_one`.
@@ -204,6 +202,8 @@ class TraceFolders:
         if not path.is_absolute():
             raise StorageError(f"The traces folder {str(path)!r} is not an absolute path; send the whole path.")
         with self._lock:
+            if os.path.realpath(path) == os.path.realpath(self._default_path):
+                self._kept_default()  # it is not forgotten between two clients that name it
             folder = self._used(path)
         try:
             folder.storage  # noqa: B018  raises
@@ -240,6 +240,11 @@ class TraceFolders:
             watch.join(END_SECONDS)
         self._events.close()
         self._catalogue.close()
+
+    def _kept_default(self) -> TraceFolder:
+        if self._default is None:
+            self._default = self._used(self._default_path.absolute())
+        return self._default
 
     def _used(self, path: Path) -> TraceFolder:
         real = os.path.realpath(path)

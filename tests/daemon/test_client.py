@@ -17,7 +17,7 @@ from nanochat.trace_storage import TraceStorage
 from protocol import methods
 from protocol.errors import RpcError
 from protocol.types import GenerateAndCaptureParams, GenerationProgress, RequestProgress
-from tests.daemon.running import DaemonProcess, running_daemon
+from tests.daemon.running import DaemonProcess, environment_set_to, private_settings, running_daemon
 from tests.daemon.scripted_daemon import NO_TRACES, ScriptedDaemon, error, hang_up, line, result
 from tests.daemon.waiting import Notes, until
 
@@ -91,6 +91,14 @@ def test_the_daemon_knows_its_client(shared: DaemonProcess, tmp_path: Path) -> N
         assert client.greeting.pid == shared.pid
         assert "demo" in [model.source for model in client.list_models().models]
         assert client.discover()["openrpc"]
+
+
+def test_the_daemons_folder_by_its_name_is_the_daemons_folder() -> None:
+    with private_settings() as (settings, environment), environment_set_to(environment):
+        with Client(settings, traces_dir=settings.traces_dir) as client:
+            made = client.generate_and_capture(PROMPT, max_tokens=1)
+        with Client(settings, traces_dir=settings.traces_dir) as client:  # nobody used it in between
+            assert [row.trace_id for row in client.list_traces().traces] == [made.trace_id]
 
 
 def test_every_method_has_its_call() -> None:
