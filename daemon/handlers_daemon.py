@@ -52,7 +52,9 @@ def _check_versions(context: Context, params: HelloParams) -> None:
         "package version": (params.package_version or hub.version, hub.version),
         "model settings": (params.fingerprint or hub.settings.fingerprint(), hub.settings.fingerprint()),
     }
-    different = [f"{name}: {theirs or 'none given'}, expected {ours}" for name, (ours, theirs) in pairs.items() if ours != theirs]
+    different = [
+        f"{name}: {theirs or 'none given'}, expected {ours}" for name, (ours, theirs) in pairs.items() if ours != theirs
+    ]
     if different:
         raise RpcError(
             "VERSION_MISMATCH",
