@@ -31,12 +31,13 @@ class HalfWritten:
         return len(self._held)
 
     def sort_out(
-        self, found: Sequence[TraceEntry], shown: Mapping[str, TraceEntry]
+        self, found: Sequence[TraceEntry], shown: Mapping[str, TraceEntry], *, first: bool = False
     ) -> tuple[list[TraceEntry], float | None]:
         """The entries to show, and the seconds after which to look again, if anything is held back.
 
         A file counts as whole when it is readable and has not changed for a moment, by its own time or as seen from
-        here: clocks of other hosts differ. Of one that is not, what was `shown` of it before stays.
+        here: clocks of other hosts differ. Of one that is not, what was `shown` of it before stays. At the first look
+        all that is readable counts: what another session has just saved is not to be missed.
         """
         now, clock = time.monotonic(), time.time()
         entries: list[TraceEntry] = []
@@ -50,7 +51,7 @@ class HalfWritten:
             seen = self._held.get(entry.trace_id)
             if seen is None or seen.state != entry.state:
                 seen = _Held(entry.state, now)
-            needed = STILL_SECONDS if entry.readable else PATIENCE
+            needed = PATIENCE if not entry.readable else 0.0 if first else STILL_SECONDS
             still = max(now - seen.since, clock - entry.state.mtime_ns / 1e9)
             if still >= needed:
                 entries.append(entry)

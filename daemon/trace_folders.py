@@ -128,7 +128,7 @@ class TraceFolder:
         with self._lock:
             shown = {entry.trace_id: entry for entry in self._entries}
             shown.update((key, entry) for key, entry in self._meanwhile.items() if entry is not None)
-        entries, wanted = self._half_written.sort_out(found, shown)
+        entries, wanted = self._half_written.sort_out(found, shown, first=not self.first_scan.done())
         with self._lock:
             self._entries = entries = _with(entries, self._meanwhile)
             self._problem = None

@@ -34,6 +34,13 @@ def test_files_that_have_been_still_are_listed_at_once(clock):
     assert HalfWritten().sort_out(found, {}) == (found, None)
 
 
+def test_at_the_first_look_what_is_readable_counts_at_once(clock):
+    new, broken = entry(written=clock[0]), entry("other", written=clock[0], readable=False)
+    shown, again = HalfWritten().sort_out([new, broken], {}, first=True)
+    assert shown == [new]
+    assert again is not None
+
+
 def test_a_readable_file_is_listed_when_it_holds_still(clock):
     half_written = HalfWritten()
     new = entry(written=-0.05)
