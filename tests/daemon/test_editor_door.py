@@ -1,6 +1,7 @@
 """The editor door: LSP's life cycle, our methods as requests and commands, and cancelling."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from daemon import editor_door
 from nanochat.errors import StorageError
 from protocol.methods import METHODS, TRACES_CHANGED
 from protocol.types import TracesChanged
-from tests.daemon.doors import TRACE, Editor, Gate, daemon, echo, error_of, run, session_of
+from tests.daemon.doors import SECONDS, TRACE, Editor, Gate, daemon, echo, error_of, run, session_of
 
 
 def test_initialize_tells_every_method_as_a_command_and_takes_the_editors_name() -> None:
@@ -22,6 +23,17 @@ def test_initialize_tells_every_method_as_a_command_and_takes_the_editors_name()
             assert set(capabilities["executeCommandProvider"]["commands"]) >= commands
             assert answer["result"]["serverInfo"] == {"name": "nanoscope", "version": "0.1.0"}
             assert (session_of(running).name, session_of(running).door) == ("vim 9", "editor")
+
+    run(test)
+
+
+def test_initialize_with_nothing_but_a_name() -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            client = await running.connect(Editor)
+            await client.call(1, "initialize", {"clientInfo": {"name": "vim"}})
+            await client.call(2, "get_summary", TRACE)
+            assert session_of(running).name == "vim"
 
     run(test)
 
@@ -132,9 +144,19 @@ def test_exit_alone_ends_the_connection_too() -> None:
 
 def test_the_sessions_own_folder_is_open_before_the_first_request_is_served() -> None:
     async def test() -> None:
-        async with daemon({"get_summary": lambda context, params: asyncio.sleep(0, context.hub.folders)}) as running:
+        may_open, opened = threading.Event(), list[object]()
+        async with daemon({"get_summary": lambda context, params: asyncio.sleep(0, opened)}) as running:
+
+            def use_folder(session: object, path: object) -> None:
+                assert may_open.wait(SECONDS)
+                opened.append(path)
+
+            running.hub.use_folder = use_folder  # pyright: ignore[reportAttributeAccessIssue]
             client = await running.editor(initializationOptions={"traces_dir": "/a/traces", "more": {"layer-0": 1}})
-            assert (await client.call(1, "get_summary", TRACE))["result"] == ["/a/traces"]
+            client.request(1, "get_summary", TRACE)
+            await running.quiet()
+            may_open.set()
+            assert (await client.receive())["result"] == ["/a/traces"]
 
     run(test)
 

@@ -11,7 +11,7 @@ from pygls.exceptions import JsonRpcException
 
 from daemon import editor_door
 from protocol.errors import RpcError
-from tests.daemon.doors import TRACE, Editor, daemon, echo, error_of, run
+from tests.daemon.doors import TRACE, Editor, daemon, echo, error_of, eventually, run
 
 
 def test_the_same_answers_as_through_the_line_door() -> None:
@@ -138,6 +138,37 @@ def test_features_of_documents_have_a_place() -> None:
     run(test)
 
 
+def test_features_of_documents_are_cancelled_by_the_editor_and_when_it_goes() -> None:
+    async def test() -> None:
+        cancelled: list[int] = []
+        begun = asyncio.Queue[int]()
+
+        def register(server: Any) -> None:
+            @server.feature(lsp.TEXT_DOCUMENT_HOVER)
+            async def hover(params: lsp.HoverParams) -> None:
+                begun.put_nowait(params.position.line)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    cancelled.append(params.position.line)
+
+        async with daemon({}) as running:
+            client = await running.connect(Editor)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(editor_door, "FEATURES", (register,))
+                await client.initialize()
+            for line in range(3):
+                place = {"textDocument": {"uri": "file:///x"}, "position": {"line": line, "character": 0}}
+                client.request(line, "textDocument/hover", place)
+                assert await begun.get() == line
+            client.notify("$/cancelRequest", {"id": 1})
+            assert error_of(await client.receive()) == (1, -32800, "CANCELLED")
+            await client.close()
+            await eventually(lambda: cancelled == [1, 0, 2])
+
+    run(test)
+
+
 def test_messages_leave_nothing_behind() -> None:
     async def test() -> None:
         kept: list[Any] = []
@@ -167,7 +198,13 @@ def test_what_an_editor_says_is_never_logged(caplog: pytest.LogCaptureFixture) -
     async def test() -> None:
         async with daemon({"get_summary": echo, "get_tokens": lambda c, p: asyncio.sleep(0, object())}) as running:
             client = await running.editor(rootUri="file:///SECRET")
-            for method in ("get_summary", "get_tokens", "textDocument/hover", "nothing", "workspace/executeCommand"):
+            for method in (
+                "get_summary",
+                "get_tokens",
+                "textDocument/hover",
+                "nothing-SECRET",
+                "workspace/executeCommand",
+            ):
                 params = {"trace_id": "SECRET", "textDocument": {"uri": "SECRET", "version": "SECRET"}}
                 client.notify(method, params)
                 await client.call(1, method, params)
