@@ -115,6 +115,16 @@ class Terminal:
             assert self._read(), self.plain
         return self.plain
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C, again if nothing happens: between asking and reading Python loses one."""
+        self.type("\x03")
+        while True:
+            ready, _, _ = select.select([self.descriptor], [], [], 1.0)
+            if not ready:
+                self.type("\x03")
+            elif not self._read():
+                return
+
     def end(self) -> int:
         """Read to the end; the exit status."""
         while self._read():

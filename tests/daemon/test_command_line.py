@@ -374,7 +374,7 @@ class TestFiles:
         for key, status in (("\x03", 130), ("n\n", 1), ("y\n", 0)):
             with Terminal("delete", "@1") as terminal:
                 terminal.until(lambda shown: "[y/N]" in shown)
-                terminal.type(key)
+                terminal.interrupt() if key == "\x03" else terminal.type(key)
                 assert terminal.end() == status
                 assert "Doomed" in terminal.plain
             assert (doomed in run("list").out) == bool(status)
