@@ -17,9 +17,10 @@ help:  ## list the commands
 demo: $(VENV)/runtime.stamp  ## write a little text and show what the model did (PROMPT="..." for your own)
 	$(DEMO) --prompt "$$PROMPT" --category demo --max-tokens 24
 
-picture: $(VENV)/runtime.stamp  ## draw docs/demo.svg anew from a real run of the built-in model
+picture: $(VENV)/dev.stamp $(EDITOR) vsix  ## draw the README's pictures anew, from real runs of the built-in model
 	$(DEMO) -i demo --device-type cpu --prompt "apple, river, stone, apple, river," --category picture \
 		--temperature 0 --max-tokens 14 --rows 8 --picture docs/demo.svg
+	npm --prefix tests/e2e run pictures
 
 protocol: $(VENV)/dev.stamp $(PACKAGES)  ## write what is generated from protocol/: OpenRPC, JSON Schema, TypeScript, docs
 	$(BIN)/python -m protocol.generate

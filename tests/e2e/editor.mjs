@@ -184,11 +184,12 @@ export class Editor {
     const input = this.page.locator(".quick-input-widget input.input");
     await input.waitFor({ state: "visible" });
     await input.fill(name);
-    const first = this.page.locator(".quick-input-list .monaco-list-row").first();
-    await eventually(`The file ${name}`, async () =>
-      ((await first.getAttribute("aria-label").catch(() => "")) ?? "").includes(name),
-    );
-    await this.page.keyboard.press("Enter");
+    const row = this.page.locator(`.quick-input-list .monaco-list-row[aria-label*="${name}"]`).first();
+    await row.waitFor().catch(async (error) => {
+      await this.screenshot("failed");
+      throw error;
+    });
+    await row.click();
   }
 
   /** The frame of a webview: the one that shows an element of that selector. */

@@ -26,7 +26,10 @@ export async function pointAt(editor, frame, query, key, positions) {
   const matrix = frame.locator(".matrix-window");
   await matrix.evaluate((place, share) => {
     const { top, height } = place.getBoundingClientRect();
-    document.scrollingElement.scrollBy(0, top + share * height - window.innerHeight / 2); // a view in the side bar is low
+    const below = top + share * height;
+    if (below < 0 || below > window.innerHeight) {
+      document.scrollingElement.scrollBy(0, below - window.innerHeight / 2); // a view in the side bar is low
+    }
   }, (query + 0.5) / positions);
   const box = await matrix.boundingBox();
   const cell = box.width / positions;
