@@ -3,7 +3,7 @@
 import { window, type Disposable, type Uri, type WebviewView, type WebviewViewProvider } from "vscode";
 import type { Store } from "../store";
 import { TracePanel } from "./trace_panel";
-import { page, webviewOptions, type PageName } from "./webview_page";
+import { page, WEBVIEW_OPTIONS, type PageName } from "./webview_page";
 
 const VIEWS: readonly { id: string; name: PageName; title: string }[] = [
   { id: "nanoscope.attention", name: "attention", title: "Attention" },
@@ -15,14 +15,14 @@ export function registerSideViews(extension: Uri, store: Store, wanted: () => vo
     const provider: WebviewViewProvider = {
       resolveWebviewView(view: WebviewView): void {
         wanted();
-        view.webview.options = webviewOptions(extension);
+        view.webview.options = WEBVIEW_OPTIONS;
         const panel = new TracePanel(view.webview, store, store.trace, (change) => {
           store.select(change);
         });
         view.onDidDispose(() => {
           panel.dispose();
         });
-        view.webview.html = page(view.webview, extension, name, title);
+        view.webview.html = page(extension, name, title);
       },
     };
     return window.registerWebviewViewProvider(id, provider);

@@ -14,7 +14,7 @@ import { OpenTrace } from "../open_trace";
 import type { Selection } from "../shared/messages";
 import type { Store } from "../store";
 import { TracePanel } from "./trace_panel";
-import { page, webviewOptions } from "./webview_page";
+import { page, WEBVIEW_OPTIONS } from "./webview_page";
 
 export const TRACE_EDITOR = "nanoscope.traceEditor";
 const PATIENCE_MS = 2_000;
@@ -45,7 +45,7 @@ export class TraceEditor implements CustomReadonlyEditorProvider {
     }
     const traceId = traceIdOf(uri.fsPath);
     const folder = path.dirname(uri.fsPath);
-    panel.webview.options = webviewOptions(this.extension);
+    panel.webview.options = WEBVIEW_OPTIONS;
     const soon = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
     await Promise.race([this.ready().catch(() => undefined), soon]); // then it is known which folder is the session's
     const { source, release } = this.folders.acquire(folder);
@@ -68,7 +68,7 @@ export class TraceEditor implements CustomReadonlyEditorProvider {
     });
     open.show(traceId);
     this.store.select(own);
-    panel.webview.html = page(panel.webview, this.extension, "trace", traceId);
+    panel.webview.html = page(this.extension, "trace", traceId);
   }
 }
 

@@ -1,32 +1,19 @@
 // The page of a webview: one module script and its style, under a policy that lets nothing else in.
+//
+// Both are written into the page. A page that loads them depends on the editor's service worker, and in code-server two
+// views that open at once take each other's: one of them stays blank.
 
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { Uri, type Webview, type WebviewOptions } from "vscode";
+import { readFileSync } from "node:fs";
+import { Uri, type WebviewOptions } from "vscode";
 
 export type PageName = "attention" | "summary" | "trace";
 
-function bundles(extension: Uri): Uri {
-  return Uri.joinPath(extension, "dist", "webviews");
-}
+export const WEBVIEW_OPTIONS: WebviewOptions = { enableScripts: true, localResourceRoots: [] };
 
-export function webviewOptions(extension: Uri): WebviewOptions {
-  return { enableScripts: true, localResourceRoots: [bundles(extension)] };
-}
-
-export function page(webview: Webview, extension: Uri, name: PageName, title: string): string {
+export function page(extension: Uri, name: PageName, title: string): string {
   const nonce = randomBytes(16).toString("base64");
-  const script = webview.asWebviewUri(Uri.joinPath(bundles(extension), `${name}.js`)).toString();
-  const style = Uri.joinPath(bundles(extension), `${name}.css`);
-  const link = existsSync(style.fsPath)
-    ? `<link rel="stylesheet" href="${webview.asWebviewUri(style).toString()}">`
-    : "";
-  const policy = [
-    "default-src 'none'",
-    `script-src 'nonce-${nonce}'`,
-    `style-src ${webview.cspSource} 'nonce-${nonce}'`,
-    `font-src ${webview.cspSource}`,
-  ].join("; ");
+  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'`;
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -34,11 +21,15 @@ export function page(webview: Webview, extension: Uri, name: PageName, title: st
 <meta name="viewport" content="width=device-width, initial-scale=1.0">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <title>${title}</title>
-${link}
+<style nonce="${nonce}">${bundle(extension, `${name}.css`).replaceAll("</style", "<\\/style")}</style>
 </head>
 <body>
 <div id="root"></div>
-<script type="module" nonce="${nonce}" src="${script}"></script>
+<script type="module" nonce="${nonce}">${bundle(extension, `${name}.js`).replaceAll("</script", "<\\/script")}</script>
 </body>
 </html>`;
+}
+
+function bundle(extension: Uri, file: string): string {
+  return readFileSync(Uri.joinPath(extension, "dist", "webviews", file).fsPath, "utf8");
 }
