@@ -11,6 +11,7 @@ export const ROOT = resolve(HERE, "../..");
 const ENTRY = join(HERE, "node_modules/code-server/out/node/entry.js");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const START_MS = 90_000;
+const LISTED_MS = 4000;
 export const WAIT_MS = 30_000;
 export const SHOTS = join(HERE, "screenshots");
 export const PYTHON = process.env.NANOSCOPE_TEST_PYTHON ?? join(ROOT, ".venv/bin/python");
@@ -50,6 +51,20 @@ export async function eventually(what, probe, milliseconds = WAIT_MS) {
     if (Date.now() > deadline) throw new Error(`${what} did not come within ${milliseconds / 1000} s.`);
     await new Promise((done) => setTimeout(done, 50));
   }
+}
+
+/**
+ * Gives each webview an origin of its own, as VS Code does everywhere but in code-server, where two webviews that open at
+ * once take each other's service worker and one of them may stay blank.
+ */
+async function withOwnOrigins(route) {
+  const response = await route.fetch();
+  const { host } = new URL(response.url());
+  const own = `http://{{uuid}}.localhost:${host.split(":").at(-1)}/`;
+  const body = (await response.text()).replace(/(webviewEndpoint&quot;:&quot;)/, `$1${own}`);
+  const headers = response.headers();
+  const policy = headers["content-security-policy"]?.replace("frame-src ", "frame-src http://*.localhost:* ");
+  await route.fulfill({ response, body, headers: { ...headers, "content-security-policy": policy } });
 }
 
 /** An editor with its browser page; `close` ends everything that was started. */
@@ -140,6 +155,7 @@ export class Editor {
     this.page.on("console", (message) => message.type() === "error" && this.complaints.push(message.text()));
     this.page.on("pageerror", (error) => this.complaints.push(error.message));
     this.page.setDefaultTimeout(WAIT_MS);
+    await this.page.route(({ pathname }) => pathname === "/", withOwnOrigins);
     await this.page.goto(this.address);
     await this.page.locator(".monaco-workbench .activitybar").waitFor({ timeout: START_MS });
   }
@@ -178,16 +194,19 @@ export class Editor {
     await this.page.keyboard.press("Enter");
   }
 
-  /** Opens a file of the workspace by name. */
+  /** Opens a file of the workspace by name; asks again where the list was made before the file was there. */
   async openFile(name) {
-    await this.page.keyboard.press("Control+P");
     const input = this.page.locator(".quick-input-widget input.input");
-    await input.waitFor({ state: "visible" });
-    await input.fill(name);
     const row = this.page.locator(`.quick-input-list .monaco-list-row[aria-label*="${name}"]`).first();
-    await row.waitFor().catch(async (error) => {
-      await this.screenshot("failed");
-      throw error;
+    await eventually(`The file ${name}`, async () => {
+      await this.page.keyboard.press("Escape");
+      await this.page.keyboard.press("Control+P");
+      await input.waitFor({ state: "visible" });
+      await input.fill(name);
+      return row.waitFor({ timeout: LISTED_MS }).then(
+        () => true,
+        () => false,
+      );
     });
     await row.click();
   }

@@ -1,0 +1,83 @@
+// Bad input: each is told with what to do, one click does it, and nothing needs a reload.
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Editor, PYTHON, eventually } from "./editor.mjs";
+import { barePython } from "./reader.mjs";
+
+const ENDLESS = "apple, river, stone, apple, river,"; // the built-in model goes on with it until it may not
+const SLOW = 90_000;
+let editor;
+
+before(async () => {
+  editor = await Editor.start({ python: null, settings: { "nanoscope.capture.maxTokens": 240 } });
+});
+after(() => editor?.close());
+
+/** The text that the tree has in place of rows. */
+function welcome(text) {
+  return editor.page.locator(".welcome-view-content", { hasText: text });
+}
+
+/** A folder that nobody may write to: not even the superuser writes to /proc. */
+function forbiddenFolder() {
+  if (process.getuid() === 0) return "/proc/nanoscope";
+  const folder = join(editor.folder, "forbidden");
+  mkdirSync(folder);
+  chmodSync(folder, 0o555);
+  return folder;
+}
+
+test("no Python: it says where it looked, and opens the setting", async () => {
+  await editor.showTraces();
+  await welcome("No Python 3.11 or newer was found").waitFor({ timeout: SLOW });
+  await editor.screenshot("no-python");
+  await welcome("No Python").locator("a.monaco-button").click();
+  await editor.page.locator(".settings-editor", { hasText: "Python Path" }).waitFor();
+  await editor.command("View: Close All Editors");
+});
+
+test("no package: it says in which Python, and copies the command", async () => {
+  const bare = barePython(join(editor.folder, "bare"));
+  editor.configure({ "nanoscope.pythonPath": bare });
+  await welcome("nanoscope is not installed").waitFor({ timeout: SLOW });
+  await editor.screenshot("no-package");
+  await welcome("nanoscope is not installed").locator("a.monaco-button").first().click();
+  await eventually("The command", async () =>
+    (await editor.page.evaluate(() => navigator.clipboard.readText())).includes(`${bare} -m pip install nanoscope`),
+  );
+});
+
+test("a folder that cannot be written: it says so, and opens the setting", async () => {
+  editor.configure({ "nanoscope.pythonPath": PYTHON, "nanoscope.tracesFolder": forbiddenFolder() });
+  await eventually("The daemon", async () => editor.daemonPid() !== null, SLOW);
+  await editor.command("nanoscope: Capture Trace...");
+  await editor.answer("The capital of France is");
+  const toast = editor.toast(/folder|written|permi|space/i);
+  await toast.first().waitFor({ timeout: SLOW });
+  await editor.screenshot("read-only");
+  await toast.first().locator(".monaco-button", { hasText: "Choose Traces Folder" }).click();
+  await editor.page.locator(".settings-editor", { hasText: "Traces Folder" }).waitFor();
+  await editor.command("View: Close All Editors");
+});
+
+test("with a Python that has it and a folder that can be written, all is well without a reload", async () => {
+  editor.configure({ "nanoscope.pythonPath": PYTHON });
+  await welcome("No traces here yet").waitFor({ timeout: SLOW });
+  await editor.command("nanoscope: Capture Trace...");
+  await editor.answer("The capital of France is");
+  await editor.rows().filter({ hasText: "Paris" }).first().waitFor({ timeout: SLOW });
+});
+
+test("a daemon that is killed in the middle of a capture: one click captures again", async () => {
+  await editor.command("nanoscope: Capture Trace...");
+  await editor.answer(ENDLESS);
+  process.kill(editor.daemonPid(), "SIGKILL");
+  const again = editor.page.locator(".notification-toast .monaco-button", { hasText: "Capture Again" });
+  const row = editor.rows().filter({ hasText: "apple" }).first();
+  await eventually("An answer", async () => (await again.isVisible()) || (await row.isVisible()), SLOW);
+  if (await again.isVisible()) await again.click(); // unless it had been written by then
+  await row.waitFor({ timeout: SLOW });
+  assert.match(await editor.status(), /2 traces/);
+});
