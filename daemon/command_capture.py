@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import msgspec
+import typer
 
 from daemon.command_options import INTERRUPTED, TRACES, Daemon, Json, command, misused
-from daemon.declarations import Argument, Option
 from daemon.terminal_output import Waiting, notice, output, print_json
 from protocol.types import Capture, GenerateAndCaptureParams, GenerateAndCaptureResult, Message
 
@@ -60,37 +60,47 @@ class LiveText:
 @command("capture", panel=TRACES)
 def capture(
     daemon: Daemon,
-    prompt: Annotated[str, Argument(help="What the model goes on from; - reads it from stdin.")],
-    *,
-    chat: Annotated[bool, Option("--chat", help="Send it as a user's message to a chat model.")] = False,
-    category: Annotated[str | None, Option(metavar="NAME", help="A name to find the trace by.")] = None,
-    metadata: Annotated[
-        list[str] | None, Option(metavar="NAME=VALUE", help="Kept with the trace; may be repeated.")
-    ] = None,
-    max_tokens: Annotated[int, Option("--max-tokens", "-n", min=0, metavar="N", help="At most so many.")] = DEFAULTS[
-        "max_tokens"
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="What the model goes on from; - reads it from stdin.")
     ],
+    *,
+    chat: Annotated[bool, typer.Option("--chat", help="Send it as a user's message to a chat model.")] = False,
+    category: Annotated[str | None, typer.Option(metavar="NAME", help="A name to find the trace by.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Kept with the trace; may be repeated.")
+    ] = None,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", "-n", min=0, metavar="N", help="At most so many.")
+    ] = DEFAULTS["max_tokens"],
     temperature: Annotated[
-        float, Option("--temperature", "-t", min=0, metavar="T", help="0 always takes the likeliest.")
+        float, typer.Option("--temperature", "-t", min=0, metavar="T", help="0 always takes the likeliest.")
     ] = DEFAULTS["temperature"],
     top_k: Annotated[
-        int, Option("--top-k", "-k", min=0, metavar="K", help="Draw from the K likeliest; 0: all.")
+        int, typer.Option("--top-k", "-k", min=0, metavar="K", help="Draw from the K likeliest; 0: all.")
     ] = DEFAULTS["top_k"],
-    seed: Annotated[int, Option(min=0, metavar="N", help="The same seed writes the same text.")] = DEFAULTS["seed"],
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed writes the same text.")] = DEFAULTS[
+        "seed"
+    ],
     capture_steps: Annotated[
-        bool, Option("--capture-steps", help="Spell out every generation step in a JSON trace.")
+        bool, typer.Option("--capture-steps", help="Spell out every generation step in a JSON trace.")
     ] = False,
-    layers: Annotated[str | None, Option(metavar="0,1,...", help="Capture these layers alone.")] = None,
+    layers: Annotated[str | None, typer.Option(metavar="0,1,...", help="Capture these layers alone.")] = None,
     sites: Annotated[
         str | None,
-        Option(metavar="NAME,...", help="Capture these sites alone, such as attention_weights."),
+        typer.Option(metavar="NAME,...", help="Capture these sites alone, such as attention_weights."),
     ] = None,
     logits: Annotated[
         str | None,
-        Option(metavar="generated|all|K|none", help="Which logits to keep.", default="generated"),
+        typer.Option(
+            metavar="WHICH",
+            help="Which logits to keep: generated, all, none, or the K highest of every position.",
+            show_default="generated",
+        ),
     ] = None,
-    format: Annotated[Formats | None, Option(help="How the trace is kept.", default="as the daemon is set")] = None,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Print the response alone, when it is whole.")] = False,
+    format: Annotated[
+        Formats | None, typer.Option(help="How the trace is kept.", show_default="as the daemon is set")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the response alone, when it is whole.")] = False,
     as_json: Json = False,
 ) -> int:
     """Write with the model and keep a trace of it.
@@ -178,7 +188,7 @@ def _metadata(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not name or not equals:
-            raise misused(f"--metadata {pair!r} is not NAME=VALUE.")
+            raise misused("--metadata", f"{pair!r} is not NAME=VALUE.")
         try:
             metadata[name] = json.loads(value)
         except ValueError:
@@ -195,12 +205,12 @@ def _narrowed(layers: str | None, sites: str | None, logits: str | None) -> Capt
         try:
             chosen.layers = [int(layer) for layer in layers.split(",")]
         except ValueError:
-            raise misused(f"--layers {layers!r} is not a list of numbers, such as 0,3.") from None
+            raise misused("--layers", f"{layers!r} is not a list of numbers, such as 0,3.") from None
     if sites is not None:
         chosen.sites = [site.strip() for site in sites.split(",")]
     if logits is not None:
         named = {"generated": "generated", "all": "all", "none": None}
         if logits not in named and not logits.isdecimal():
-            raise misused(f"--logits {logits!r} is none of generated, all, none, and no number.")
+            raise misused("--logits", f"{logits!r} is none of generated, all, none, and no number.")
         chosen.logits = cast(Any, named[logits] if logits in named else int(logits))
     return chosen

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from daemon.command_options import ALL_FLAGS, DAEMON, FAILED, Daemon, Json, command
-from daemon.declarations import Option
 from daemon.terminal_output import Column, Waiting, duration, notice, output, print_facts, print_json, print_rows
 from nanochat.text import human_size
 from protocol.errors import RpcError
@@ -38,7 +39,7 @@ def start(daemon: Daemon, *, as_json: Json = False) -> int:
 def stop(
     daemon: Daemon,
     *,
-    force: Annotated[bool, Option("--force", help="Even if others use it, or if it does not answer.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if others use it, or if it does not answer.")] = False,
 ) -> int:
     """End the daemon, unless somebody else uses it."""
     from daemon.stopping import stop_daemon
@@ -53,7 +54,7 @@ def stop(
 def status(
     daemon: Daemon,
     *,
-    settings: Annotated[bool, Option("--settings", help="Every setting, and where it came from.")] = False,
+    settings: Annotated[bool, typer.Option("--settings", help="Every setting, and where it came from.")] = False,
     as_json: Json = False,
 ) -> int:
     """How the daemon is: its model, queue, clients, folders. Exit status 1 if none runs; none is started."""
@@ -174,8 +175,8 @@ def sessions(daemon: Daemon, *, as_json: Json = False) -> int:
 def logs(
     daemon: Daemon,
     *,
-    follow: Annotated[bool, Option("--follow", "-f", help="Go on as lines come, until Ctrl-C.")] = False,
-    lines: Annotated[int, Option("--lines", "-n", min=0, metavar="N", help="The last so many.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, metavar="N", help="The last so many.")] = 50,
 ) -> int:
     """The daemon's log. What clients say is never in it."""
     from pathlib import Path
@@ -197,7 +198,7 @@ def logs(
 def doctor(
     daemon: Daemon,
     *,
-    deep: Annotated[bool, Option("--deep", help="Load the checkpoint too, which takes seconds.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Load the checkpoint too, which takes seconds.")] = False,
     as_json: Json = False,
 ) -> int:
     """Look for what is wrong, and say what to do about it. Exit status 1 if anything is."""
@@ -224,7 +225,7 @@ def stdio(
     daemon: Daemon,
     *,
     private: Annotated[
-        bool, Option("--private", help="Serve this one client from this process, without a daemon.")
+        bool, typer.Option("--private", help="Serve this one client from this process, without a daemon.")
     ] = False,
 ) -> int:
     """Talk to the daemon on stdin and stdout: a JSON value a line, or as editors do; see docs/scripting.md."""

@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import click
+import typer
 
 from daemon import trace_names
-from daemon.command_options import FAILED, TRACES, Daemon, Trace, command, misused
-from daemon.declarations import Argument, Option
+from daemon.command_options import FAILED, TRACE, TRACES, Daemon, Trace, command, misused
 from daemon.terminal_output import error, notice, output, say
 from nanochat.text import human_size, on_one_line
 from protocol.errors import RpcError
@@ -32,19 +31,21 @@ def export(
     daemon: Daemon,
     trace: Trace,
     *,
-    to: Annotated[Formats, Option(help="The format to write.")],
-    out: Annotated[Path | None, Option(metavar="FILE", help="Where to.", default="its id, in this folder")] = None,
-    steps: Annotated[bool, Option("--steps", help="Spell out every generation step; JSON alone.")] = False,
-    save_as: Annotated[
-        DTypes | None, Option(help="The tensors' dtype; safetensors alone.", default="as they are")
+    to: Annotated[Formats, typer.Option(help="The format to write.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to.", show_default="its id, in this folder")
     ] = None,
-    force: Annotated[bool, Option("--force", "-f", help="Replace the file if it is there.")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="Spell out every generation step; JSON alone.")] = False,
+    save_as: Annotated[
+        DTypes | None, typer.Option(help="The tensors' dtype; safetensors alone.", show_default="as they are")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it is there.")] = False,
 ) -> int:
     """Write a trace in either format, to keep or to hand on."""
     if steps and to != "json":
-        raise misused("--steps is for --to json: the other format gives every step without it.")
+        raise misused("--steps", "it is for --to json; the other format gives every step without it.")
     if save_as is not None and to != "safetensors":
-        raise misused("--save-as is for --to safetensors.")
+        raise misused("--save-as", "it is for --to safetensors.")
     with daemon.client() as client:
         trace_id = trace_names.find(client, trace)
         row = next(row for row in client.list_traces(text=trace_id).traces if row.trace_id == trace_id)
@@ -71,22 +72,19 @@ def _write(path: Path, trace_id: str, target: Path, to: str, *, steps: bool, dty
 @command("delete", panel=TRACES)
 def delete(
     daemon: Daemon,
-    traces: Annotated[
-        list[str],
-        Argument(trace_names.HELP, "TRACE", trace_names.complete),
-    ],
+    traces: Annotated[list[str], TRACE],
     *,
-    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
     """Delete traces from the disk, after asking."""
     if not yes and not sys.stdin.isatty():
-        raise misused("Nobody can be asked here: add --yes to delete all the same.")
+        raise misused("--yes", "nobody can be asked here; add it to delete all the same.")
     with daemon.client() as client:
         found = list(dict.fromkeys(trace_names.find(client, name) for name in traces))
         if not yes:
             listed = "\n".join(f"  {_described(client, trace_id)}" for trace_id in found)
             what = "this trace" if len(found) == 1 else f"these {len(found)} traces"
-            if not click.confirm(f"{listed}\nDelete {what} from the disk?", err=True):
+            if not typer.confirm(f"{listed}\nDelete {what} from the disk?", err=True):
                 notice("Nothing was deleted.")
                 return FAILED
         for trace_id in found:
@@ -118,7 +116,7 @@ def _text(row: Any) -> str:
 def watch(
     daemon: Daemon,
     *,
-    as_json: Annotated[bool, Option("--json", help="One JSON value a change: added, changed, removed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON value a change: added, changed, removed.")] = False,
 ) -> int:
     """A line for every trace that comes, changes or goes, until Ctrl-C.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Annotated, Any
 
-import click
+import typer
+import typer.core
+import typer.main
 
-from daemon.command_options import DAEMON, MODELS, REGISTERED, TRACES
-from daemon.declarations import CONTEXT, Command
+from daemon.command_options import LOOK, REGISTERED
 from daemon.terminal_output import prepare_streams
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
 
@@ -34,7 +36,6 @@ FILES = {  # command to file, in the order of the help
     "serve": "command_daemon",
     "stdio": "command_daemon",
 }
-SUMMARY = 200  # characters of a command in the list of all
 VERSION = f"nanoscope {PACKAGE_VERSION}, protocol {PROTOCOL_VERSION}, Python {sys.version.split()[0]}"
 HELP = """See inside a nanochat model while it writes; every generation is kept as a trace.
 
@@ -42,48 +43,35 @@ One daemon holds the model for all clients. It starts with the first command tha
 used it for a while."""
 
 
-class Commands(click.Group):
-    """All commands; the help shows them below their headings."""
+class Commands(typer.core.TyperGroup):
+    """All commands; a command's file is imported when the command is called for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(FILES)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Command | None:
-        if cmd_name in FILES:
-            import_module(f"daemon.{FILES[cmd_name]}")
-        return REGISTERED.get(cmd_name)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        found = [command for name in FILES if (command := self.get_command(ctx, name)) is not None]
-        for panel in (TRACES, MODELS, DAEMON):
-            rows = [(row.name or "", row.get_short_help_str(SUMMARY)) for row in found if row.panel == panel]
-            with formatter.section(click.style(panel, bold=True)):
-                formatter.write_dl(rows)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in FILES:
+            return None
+        import_module(f"daemon.{FILES[cmd_name]}")
+        return typer.main.get_command(REGISTERED[cmd_name])
 
 
-def _version(context: click.Context, param: click.Parameter, wanted: bool) -> None:
+app = typer.Typer(cls=Commands, help=HELP, no_args_is_help=True, **LOOK)
+
+
+def _version(wanted: bool) -> None:
     if wanted:
-        click.echo(VERSION)
-        context.exit()
+        typer.echo(VERSION)
+        raise typer.Exit
 
 
-def _completion(context: click.Context, param: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        from daemon.completion import install, script
-
-        click.echo(install() if param.name == "install_completion" else script())
-        context.exit()
-
-
-OPTIONS = (
-    click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version,
-                 help="Print the versions and end."),
-    click.Option(["--install-completion"], is_flag=True, is_eager=True, expose_value=False, callback=_completion,
-                 help="Have the shell complete commands, options and traces (bash, zsh, fish)."),
-    click.Option(["--show-completion"], is_flag=True, is_eager=True, expose_value=False, callback=_completion,
-                 help="Print what the shell needs for that."),
-)  # fmt: skip
-app = Commands("nanoscope", help=HELP, params=list(OPTIONS), context_settings=CONTEXT, no_args_is_help=True)
+@app.callback()
+def nanoscope(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the versions and end.")
+    ] = False,
+) -> None:
+    """What may stand before a command."""
 
 
 def main() -> int:

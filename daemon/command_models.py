@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
+
 from daemon.command_options import MODELS, PLACE_FLAGS, Daemon, Json, command
-from daemon.declarations import Argument
 from daemon.settings import SOURCES
 from daemon.terminal_output import Column, Waiting, output, print_facts, print_json, print_rows
 
@@ -57,7 +58,14 @@ def _steps(steps: list[int]) -> str:
 @command("load", panel=MODELS, flags=(*PLACE_FLAGS, *PARAMS))
 def load(
     daemon: Daemon,
-    source: Annotated[str, Argument(help="base, mid, sft, rl, demo, or a folder with a checkpoint.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            autocompletion=lambda: SOURCES,
+            help="base, mid, sft, rl, demo, or a folder with a checkpoint.",
+        ),
+    ],
     *,
     as_json: Json = False,
 ) -> int:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 
 from daemon import trace_names
-from daemon.declarations import Argument, Command, Option, make_command, parameters_of
 from daemon.settings import MODEL_SETTINGS, TABLE, Row, Settings, load_settings
 from daemon.terminal_output import Waiting, error, notice
 from nanochat.errors import NanoscopeError
@@ -27,14 +26,18 @@ PLACE_FLAGS = ("traces_dir", "runtime_dir")
 ALL_FLAGS = tuple(TABLE)
 PANEL = "Daemon and model"
 TRACES, MODELS, DAEMON = "Traces", "Models", "The daemon"
-Json = Annotated[bool, Option("--json", help="Print the result as one JSON value.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
 FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 METAVARS = {"step": "N", "era": "ERA", "idle_timeout": "SECONDS", "queue_limit": "N", "format": "FORMAT"}
 PATHS = ("traces_dir", "runtime_dir", "log_file")
-
-
-REGISTERED: dict[str, Command] = {}
-Trace = Annotated[str, Argument(trace_names.HELP, "TRACE", trace_names.complete)]
+LOOK: dict[str, Any] = {  # markdown: what is wrapped in a docstring is wrapped anew in the terminal
+    "context_settings": {"help_option_names": ["--help", "-h"]},
+    "rich_markup_mode": "markdown",
+    "pretty_exceptions_enable": False,
+}
+REGISTERED: dict[str, typer.Typer] = {}
+TRACE = typer.Argument(metavar="TRACE", help=trace_names.HELP, autocompletion=trace_names.complete)
+Trace = Annotated[str, TRACE]
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,13 @@ def command(
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
         def run(**values: Any) -> None:
             given = {row.name: values.pop(row.name) for row in rows}
-            raise click.exceptions.Exit(guarded(lambda: function(Daemon(given), **values)))
+            raise typer.Exit(guarded(lambda: function(Daemon(given), **values)))
 
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         run.__doc__ = function.__doc__
-        made = make_command(name, run, [*parameters_of(function)[1:], *map(_option, rows)])
-        made.panel = panel
-        REGISTERED[name] = made
+        run.__signature__ = inspect.Signature([*own, *map(_option, rows)])  # typer's options are made of it
+        REGISTERED[name] = typer.Typer(add_completion=False, **LOOK)
+        REGISTERED[name].command(name, rich_help_panel=panel)(run)
         return function
 
     return register
@@ -114,7 +118,7 @@ def command(
 
 def _option(row: Row) -> inspect.Parameter:
     metavar = "PATH" if row.name in PATHS else METAVARS.get(row.name, row.name.rpartition("_")[2].upper())
-    option = Option(row.flag, help=row.meaning, metavar=metavar, panel=PANEL)
+    option = typer.Option(row.flag, help=row.meaning, metavar=metavar, rich_help_panel=PANEL)
     return inspect.Parameter(
         row.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
     )
@@ -126,7 +130,7 @@ def guarded(work: Callable[[], int | None]) -> int:
         status = work() or 0
         sys.stdout.flush()
         return status
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         notice(("\n" if sys.stderr.isatty() else "") + "Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
@@ -137,6 +141,6 @@ def guarded(work: Callable[[], int | None]) -> int:
         return FAILED
 
 
-def misused(message: str) -> click.UsageError:
+def misused(flag: str, message: str) -> typer.BadParameter:
     """The error of options that do not fit together: exit status 2."""
-    return click.UsageError(message, click.get_current_context(silent=True))
+    return typer.BadParameter(message, param_hint=flag)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from daemon import trace_names
 from daemon.command_options import TRACES, Daemon, Json, Trace, command, misused
-from daemon.declarations import Option
 from daemon.terminal_output import output, print_json
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ def show(
     trace: Trace = "latest",
     *,
     head: Annotated[
-        str | None, Option(metavar="LAYER.HEAD", help="The head to draw.", default="the most telling")
+        str | None, typer.Option(metavar="LAYER.HEAD", help="The head to draw.", show_default="the most telling")
     ] = None,
-    rows: Annotated[int, Option(min=0, metavar="N", help="Tokens in the logits table; 0: all.")] = 20,
+    rows: Annotated[int, typer.Option(min=0, metavar="N", help="Tokens in the logits table; 0: all.")] = 20,
     as_json: Json = False,
 ) -> int:
     """A trace as a whole: its text, its tables, and one head as a heat map."""
@@ -58,7 +59,7 @@ def _head(text: str | None) -> tuple[int, int] | None:
         return None
     layer, dot, head = text.partition(".")
     if not (dot and layer.isdecimal() and head.isdecimal()):
-        raise misused(f"--head {text!r} is not LAYER.HEAD, such as 2.0.")
+        raise misused("--head", f"{text!r} is not LAYER.HEAD, such as 2.0.")
     return int(layer), int(head)
 
 

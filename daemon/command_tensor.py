@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from daemon import trace_names
 from daemon.command_options import MODEL_FLAGS, PLACE_FLAGS, TRACES, Daemon, Json, Trace, command, misused
-from daemon.declarations import Argument, Option
 from daemon.terminal_output import notice, output, print_json, say, styled
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ WHOLE = 4000  # numbers of a tensor that is shown whole where its rows fit
 def tensor(
     daemon: Daemon,
     trace: Trace,
-    name: Annotated[str, Argument(help="As `summary` lists it, or without its layer.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `summary` lists it, or without its layer.")],
     *,
-    layer: Annotated[int | None, Option(min=0, metavar="N")] = None,
-    head: Annotated[int | None, Option(min=0, metavar="N")] = None,
-    step: Annotated[int | None, Option(min=0, help="The rows of one generation step.")] = None,
-    rows: Annotated[str | None, Option(metavar="A:B", help="From A up to, not including, B.")] = None,
-    columns: Annotated[str | None, Option(metavar="A:B", help="The same.")] = None,
-    out: Annotated[Path | None, Option(metavar="FILE", help="Save it as .npy, for numpy.load.")] = None,
+    layer: Annotated[int | None, typer.Option(min=0, metavar="N")] = None,
+    head: Annotated[int | None, typer.Option(min=0, metavar="N")] = None,
+    step: Annotated[int | None, typer.Option(min=0, metavar="N", help="The rows of one generation step.")] = None,
+    rows: Annotated[str | None, typer.Option(metavar="A:B", help="From A up to, not including, B.")] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A:B", help="The same.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Save it as .npy, for numpy.load.")] = None,
     as_json: Json = False,
 ) -> int:
     """A tensor of a trace, or a part of it.
@@ -67,7 +68,7 @@ def _span(text: str | None, flag: str) -> tuple[int, int] | None:
         return None
     start, colon, stop = text.partition(":")
     if not colon or not (start or "0").isdecimal() or not stop.isdecimal():
-        raise misused(f"{flag} {text!r} is not A:B, such as 0:10.")
+        raise misused(flag, f"{text!r} is not A:B, such as 0:10.")
     return int(start or 0), int(stop)
 
 

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from daemon import trace_names
 from daemon.command_options import TRACES, Daemon, Json, Trace, command
-from daemon.declarations import Option
 from daemon.terminal_output import Column, notice, output, print_facts, print_json, print_rows, styled
 from nanochat.text import human_size, on_one_line, one_line, share, short_number
 
@@ -25,17 +26,19 @@ SCREEN = 20  # traces that `list` shows in a terminal
 def list_traces(
     daemon: Daemon,
     *,
-    category: Annotated[str | None, Option(metavar="NAME", help="Those of one category.")] = None,
-    text: Annotated[str | None, Option(help="Those with a text in prompt, response or id.")] = None,
+    category: Annotated[str | None, typer.Option(metavar="NAME", help="Those of one category.")] = None,
+    text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Those with a text in prompt, response or id.")
+    ] = None,
     limit: Annotated[
         int | None,
-        Option(
+        typer.Option(
             "--limit",
             "-n",
             min=0,
             metavar="N",
             help="At most so many; 0: all.",
-            default=f"{SCREEN}, all in a pipe",
+            show_default=f"{SCREEN}, all in a pipe",
         ),
     ] = None,
     as_json: Json = False,

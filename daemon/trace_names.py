@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import typer
 
 from protocol.errors import RpcError
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 PAGE = 1000
 COMPLETIONS = 50
 COMPLETION_SECONDS = 1.0
+NOT_PLAIN = re.compile(r"[^\w,.?-]+")  # for a shell: zsh evaluates what describes a word, and typer reads it as markup
+DESCRIPTION = 40  # characters
 SHOWN = 4  # of the traces that a name may mean
 HELP = "Its id or a part of it, latest, or @N as list numbers them."
 
@@ -86,15 +90,14 @@ def _not_found(message: str) -> RpcError:
     return RpcError("TRACE_NOT_FOUND", message)
 
 
-def complete(options: dict[str, Any], incomplete: str) -> list[tuple[str, str]]:
+def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """For the shell: ids, and what they are, from the daemon if one runs; none is started for this."""
     from daemon.connecting import ask, connect
     from daemon.run_folder import RunFolder
     from daemon.settings import load_settings
-    from nanochat.text import on_one_line
 
     try:
-        flags = {name: options.get(name) for name in ("runtime_dir", "traces_dir")}
+        flags = {name: ctx.params.get(name) for name in ("runtime_dir", "traces_dir")}
         settings, origins = load_settings(flags)
         with connect(RunFolder(settings.runtime_dir)) as connection:
             if origins["traces_dir"] != "default":
@@ -102,7 +105,10 @@ def complete(options: dict[str, Any], incomplete: str) -> list[tuple[str, str]]:
             rows = ask(connection, "list_traces", {"limit": PAGE}, COMPLETION_SECONDS)["result"]["traces"]
     except (OSError, RpcError, KeyError):
         return []
-    starts = incomplete if incomplete.startswith("t") or not incomplete else f"trace_{incomplete}"
-    fitting = [row for row in rows if row["trace_id"].startswith(starts)]
-    named = [(row["trace_id"], on_one_line(row["prompt"] + row["response"])[:40]) for row in fitting[:COMPLETIONS]]
+    fitting = [row for row in rows if row["trace_id"].startswith(incomplete)]
+    named = [(row["trace_id"], _description(row["prompt"] + row["response"])) for row in fitting[:COMPLETIONS]]
     return named + [("latest", "the newest")] * ("latest".startswith(incomplete) and bool(rows))
+
+
+def _description(text: str) -> str:
+    return NOT_PLAIN.sub(" ", text)[:DESCRIPTION].strip()

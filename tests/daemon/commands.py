@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "daemon"]
 SECONDS = 30.0
 NOT_PASSED_ON = ("COLUMNS", "LINES", "NO_COLOR")
+FRAME = str.maketrans(dict.fromkeys("╭─╮│╰╯", " "))
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -38,6 +39,11 @@ class Outcome:
     def rows(self) -> list[list[str]]:
         """Its lines, cut at tabs."""
         return [line.split("\t") for line in self.out.splitlines()]
+
+    @property
+    def misuse(self) -> str:
+        """What stderr says of a misuse, on one line and without its frame."""
+        return " ".join(self.err.translate(FRAME).split())
 
 
 def run(*words: str) -> Outcome:

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from rich.cells import cell_len
 
 from daemon.client import Client, Notifications
+from daemon.settings import MODEL_SETTINGS, TABLE
 from nanochat.trace_storage import TraceStorage
 from protocol.types import (
     AnalyzeTraceResult,
@@ -116,17 +118,21 @@ class TestCapture:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (("--layers", "all"), "--layers 'all' is not a list of numbers"),
-            (("--logits", "some"), "--logits 'some' is none of generated, all, none"),
-            (("--metadata", "x"), "--metadata 'x' is not NAME=VALUE"),
-            (("-n", "-1"), "-1 is not in the range"),
-            (("--format", "xml"), "'xml' is not one of"),
+            (("--layers", "all"), "Invalid value for --layers: 'all' is not a list of numbers"),
+            (("--logits", "some"), "Invalid value for --logits: 'some' is none of generated, all, none"),
+            (("--metadata", "x"), "Invalid value for --metadata: 'x' is not NAME=VALUE"),
+            (("-n", "-1"), "'--max-tokens' / '-n': Input should be greater than or equal to 0"),
+            (("-t", "hot"), "'--temperature' / '-t': Input should be a valid number"),
+            (("--format", "xml"), "'xml' is not one of 'json', 'safetensors'"),
+            (("--fromat", "json"), "No such option: --fromat"),
+            (("and", "more"), "Got unexpected extra argument(s) (and more)"),
         ],
     )
     def test_misuse(self, words: tuple[str, ...], said: str) -> None:
         done = run("capture", PROMPT, *words)
         assert (done.status, done.out) == (2, "")
-        assert said in done.err
+        assert "Usage: nanoscope capture" in done.misuse
+        assert said in done.misuse
 
     def test_errors_say_what_to_do(self) -> None:
         done = run("capture", "x " * 20_000)
@@ -339,7 +345,7 @@ class TestTensor:
         assert max(map(cell_len, done.out.splitlines())) <= 80
 
     def test_misuse_and_errors(self, trace: str) -> None:
-        assert "--rows '3' is not A:B" in run("tensor", trace, *self.HEAD, "--rows", "3").err
+        assert "--rows: '3' is not A:B" in run("tensor", trace, *self.HEAD, "--rows", "3").misuse
         nothing = run("tensor", trace, "nothing")
         assert (nothing.status, nothing.err.startswith("error: ")) == (1, True)
 
@@ -434,11 +440,52 @@ def test_a_wrong_setting_is_an_error() -> None:
     assert done.err.startswith("error: device cannot be 'toaster' (--device)")
 
 
-def test_the_help_has_every_command() -> None:
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_help_has_every_command(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
     done = run("--help")
     assert done.status == 0
+    panels = done.out.split("╭─ ")
+    assert [panel.split()[0] for panel in panels[1:]] == ["Options", "Traces", "Models", "The"]
     for name in COMMANDS.split():
-        assert f"\n  {name} " in done.out
-        assert run(name, "--help").out.startswith(f"Usage: nanoscope {name} ")
+        assert f"\n│ {name} " in done.out
+        own = run(name, "-h")
+        assert (own.status, f" Usage: nanoscope {name} " in own.out) == (0, True)
+        assert max(map(cell_len, own.out.splitlines())) <= columns
     assert run("--version").out.startswith("nanoscope ")
+
+
+def test_the_help_has_the_settings_and_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    own, shared = run("capture", "--help").out.split("╭─ Daemon and model ")
+    assert "At most so many. " in own
+    assert "[default: 256]" in own
+    for name in ("traces_dir", *MODEL_SETTINGS):
+        assert f"│ --{name.replace('_', '-')} " in shared
+        assert TABLE[name].meaning in shared
+    assert "--queue-limit" in run("start", "--help").out
+    assert "--queue-limit" not in own + shared
+
+
+@pytest.mark.parametrize(("words", "status"), [(("--help",), 0), (("capture",), 2)])
+def test_help_and_misuse_have_colours_in_terminals_alone(words: tuple[str, ...], status: int) -> None:
+    colour = re.compile(r"\x1b\[(\d;)?3\dm")
+    coloured, plain, piped = in_terminal(*words), in_terminal(*words, NO_COLOR="1"), run(*words)
+    assert {coloured.status, plain.status, piped.status} == {status}
+    assert colour.search(coloured.err)
+    assert not colour.search(plain.err)
+    assert "\x1b" not in piped.out + piped.err
+
+
+def test_no_command_and_one_that_is_not() -> None:
+    nothing = run()
+    assert (nothing.status, "Usage: nanoscope [OPTIONS] COMMAND" in nothing.out + nothing.err) == (2, True)
+    assert "No such command 'no-such-command'" in run("no-such-command").misuse
     assert run("no-such-command").status == 2
+
+
+def test_a_command_imports_no_other() -> None:
+    code = "import sys\nfrom daemon.command_line import main\nsys.argv = ['nanoscope', 'models', '-h']\nmain()\n"
+    code += "sys.exit(','.join(name for name in sys.modules if name.startswith('daemon.command_')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert set(done.stderr.strip().split(",")) == {f"daemon.command_{name}" for name in ("line", "options", "models")}

@@ -1,38 +1,63 @@
-"""Scripts for shells, where the shells find them."""
+"""Completion, as shells ask for it."""
 
-import shutil
+import os
+import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.commands import run
+from tests.daemon.commands import COMMAND, ROOT
+from tests.daemon.running import DaemonProcess
+
+Bash = Callable[[str], str]
+STEERING = "\\$(touch here) `touch here` \\\"; touch here ' [/bold]:"  # what zsh and markup would act on
 
 
-@pytest.mark.parametrize(
-    ("shell", "place", "part"),
-    [
-        ("bash", "data/bash-completion/completions/nanoscope", "complete -o nosort -F"),
-        ("zsh", "data/zsh/site-functions/_nanoscope", "#compdef nanoscope"),
-        ("fish", "config/fish/completions/nanoscope.fish", "complete --no-files --command nanoscope"),
-    ],
-)
-def test_each_shell_gets_its_script(
-    shell: str, place: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SHELL", f"/usr/bin/{shell}")
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    shown = run("--show-completion")
-    assert (shown.status, part in shown.out) == (0, True)
-    done = run("--install-completion")
-    assert done.out.startswith(f"Written to {tmp_path / place}; begin a new shell.")
-    assert (tmp_path / place).read_text().rstrip() == shown.out.rstrip()
-    if shutil.which(shell):
-        subprocess.run([shell, "-n", str(tmp_path / place)], check=True)
+@pytest.fixture
+def bash(tmp_path: Path) -> Bash:
+    """Runs lines in a bash whose user has a home of their own and the command on their PATH."""
+    program = tmp_path / "bin" / "nanoscope"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec env PYTHONPATH={ROOT} {shlex.join(COMMAND)} "$@"\n')
+    program.chmod(0o755)
+
+    def run(lines: str) -> str:
+        environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{program.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(["bash", "-c", lines], env=environment, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+        return done.stdout
+
+    return run
 
 
-def test_an_unknown_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELL", "/bin/tcsh")
-    done = run("--install-completion")
-    assert (done.status, "completion is for bash, zsh, fish" in done.err) == (2, True)
+def test_bash_has_it_installed_and_completes(bash: Bash, tmp_path: Path, daemon_process: DaemonProcess) -> None:
+    made = daemon_process.call("generate_and_capture", {"prompt": "One", "max_tokens": 1})["trace_id"]
+    script = tmp_path / ".bash_completions" / "nanoscope.sh"
+    assert f"bash completion installed in {script}" in bash("nanoscope --install-completion; true")
+    assert str(script) in (tmp_path / ".bashrc").read_text()
+    assert bash("nanoscope --show-completion; true").strip() == script.read_text().strip()
+    for words, completed in (
+        ("show tr", [made]),
+        ("delete latest l", ["latest"]),
+        (f"show --traces-dir {tmp_path} tr", []),
+        ("su", ["summary"]),
+        ("load d", ["demo"]),
+        ("export --to s", ["safetensors"]),
+        ("status --se", ["--settings"]),
+    ):
+        asked = f"COMP_WORDS=(nanoscope {words}) COMP_CWORD={len(words.split())}"
+        shown = bash(f'source {script}; {asked}; _nanoscope_completion nanoscope; echo "${{COMPREPLY[@]}}"')
+        assert shown.split() == completed
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_what_describes_a_trace_steers_no_shell(shell: str, daemon_process: DaemonProcess) -> None:
+    made = daemon_process.call("generate_and_capture", {"prompt": STEERING, "max_tokens": 0})["trace_id"]
+    asked = {"_TYPER_COMPLETE_ARGS": "nanoscope show tr", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    asked["_NANOSCOPE_COMPLETE"] = f"complete_{shell}"
+    done = subprocess.run(COMMAND, cwd=ROOT, env={**os.environ, **asked}, capture_output=True, text=True, check=True)
+    described = "touch here touch here touch here bold"
+    line = f'_arguments \'*: :(("{made}":"{described}"))\'' if shell == "zsh" else f"{made}\t{described}"
+    assert (done.stdout, done.stderr) == (f"{line}\n", "")

@@ -1,16 +1,16 @@
 """What may stand for a trace on the command line."""
 
-import os
-import subprocess
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+import typer
 
 from daemon.client import Client
 from daemon.trace_names import complete, find
 from protocol.errors import RpcError
-from tests.daemon.commands import COMMAND, ROOT
-from tests.daemon.running import DaemonProcess, daemons_in, environment_set_to, private_settings, running_daemon
+from tests.daemon.running import daemons_in, environment_set_to, private_settings, running_daemon
 from tests.daemon.scripted_daemon import ScriptedDaemon, result
 
 
@@ -84,32 +84,22 @@ def test_an_empty_folder_says_how_to_fill_it(client: Client, tmp_path) -> None:
                 find(other, name)
 
 
+def completed(incomplete: str, **flags: str) -> list[tuple[str, str]]:
+    """What a shell is told, after some flags."""
+    return complete(cast(typer.Context, SimpleNamespace(params=flags)), incomplete)
+
+
 def test_completing(client: Client, ids: list[str]) -> None:
-    assert [word for word, _ in complete({}, "")] == [*ids, "latest"]
-    assert dict(complete({}, ids[1]))[ids[1]].startswith("Two")
-    assert [word for word, _ in complete({}, "lat")] == ["latest"]
-    assert complete({}, "zzz") == []
-    assert complete({"device": "toaster"}, "") != []  # no business of the listing
+    assert [word for word, _ in completed("")] == [*ids, "latest"]
+    assert dict(completed(ids[1]))[ids[1]].startswith("Two")
+    assert [word for word, _ in completed("lat")] == ["latest"]
+    assert completed("zzz") == []
+    assert completed("", device="toaster") != []  # no business of the listing
 
 
 def test_completing_starts_no_daemon() -> None:
     with private_settings() as (settings, environment), environment_set_to(environment):
-        assert complete({}, "") == []
-        assert complete({"runtime_dir": 3}, "") == []  # type: ignore[dict-item]
+        assert completed("") == []
+        assert completed("", runtime_dir="") == []
         assert daemons_in(settings.runtime_dir) == []
         assert not settings.runtime_dir.exists()
-
-
-def test_a_shell_completes_traces(daemon_process: DaemonProcess) -> None:
-    made = daemon_process.call("generate_and_capture", {"prompt": "One", "max_tokens": 1})["trace_id"]
-    for words, completed in (
-        ("nanoscope show tr", f"plain,{made}\n"),
-        ("nanoscope delete latest l", "plain,latest\n"),
-        ("nanoscope su", "plain,summary\n"),
-        ("nanoscope export --to s", "plain,safetensors\n"),
-    ):
-        asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_NANOSCOPE_COMPLETE": "bash_complete"}
-        done = subprocess.run(
-            COMMAND, cwd=ROOT, env={**os.environ, **asked}, capture_output=True, text=True, check=True
-        )
-        assert (done.stdout, done.stderr) == (completed, "")
