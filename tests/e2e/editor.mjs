@@ -12,6 +12,10 @@ const ENTRY = join(HERE, "node_modules/code-server/out/node/entry.js");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const START_MS = 90_000;
 const LISTED_MS = 4000;
+const CLICK_MS = 1000;
+const TREE = '.pane:has(.pane-header:has-text("Traces"))';
+const TREE_PIXELS = 10_000;
+const ROW_PIXELS = 22;
 export const WAIT_MS = 30_000;
 export const SHOTS = join(HERE, "screenshots");
 export const PYTHON = process.env.NANOSCOPE_TEST_PYTHON ?? join(ROOT, ".venv/bin/python");
@@ -24,6 +28,7 @@ const USER_SETTINGS = {
   "workbench.colorTheme": "Default Dark Modern",
   "window.autoDetectColorScheme": false,
   "files.simpleDialog.enable": true,
+  "workbench.tree.enableStickyScroll": false, // its lines lie over the rows that a test clicks
 };
 
 /** The package that `make vsix` has built. */
@@ -119,6 +124,7 @@ export class Editor {
 
   async launch() {
     if (!existsSync(ENTRY)) throw new Error("code-server is not installed: run npm --prefix tests/e2e run setup.");
+    if (!existsSync(PYTHON)) throw new Error(`There is no ${PYTHON}: set NANOSCOPE_TEST_PYTHON, or run make e2e.`);
     execFileSync(process.execPath, [ENTRY, ...this.arguments(), "--install-extension", vsix()], {
       env: this.environment,
       stdio: ["ignore", "ignore", "inherit"],
@@ -174,7 +180,7 @@ export class Editor {
   }
 
   rows() {
-    return this.page.locator('.pane:has(.pane-header:has-text("Traces")) .monaco-list-row');
+    return this.page.locator(`${TREE} .monaco-list-row`);
   }
 
   /** Runs a command by its title in the palette. */
@@ -242,11 +248,22 @@ export class Editor {
     writeFileSync(join(this.workspace, ".vscode/settings.json"), JSON.stringify(settings));
   }
 
-  /** Waits for a row of the tree with that text, and shows its trace. */
+  /** Waits for a row of the tree with that text, brings it into sight, and shows its trace. */
   async choose(text) {
     const row = this.rows().filter({ hasText: text }).first();
-    await row.waitFor();
-    await row.click();
+    let scroll = -TREE_PIXELS; // first to the top, then down a little at a time
+    await eventually(`The row ${text}`, async () => {
+      const clicked = await row.click({ timeout: CLICK_MS }).then(
+        () => true,
+        () => false,
+      );
+      if (!clicked) {
+        await this.page.locator(`${TREE} .monaco-list`).hover({ force: true });
+        await this.page.mouse.wheel(0, scroll);
+        scroll = ROW_PIXELS;
+      }
+      return clicked;
+    });
   }
 
   /** The text of our status bar item. */

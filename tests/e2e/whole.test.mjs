@@ -228,7 +228,9 @@ test("after the window is loaded again, the same head of the same trace is shown
   const frame = await editor.frame(SIDE);
   await frame.locator(".head[data-layer='2'][data-head='1']").click();
   await drawnHead(frame, "2.1");
-  await editor.page.reload();
+  const loaded = editor.page.waitForEvent("load");
+  await editor.command("Developer: Reload Window");
+  await loaded;
   await drawnHead(await editor.frame(SIDE, 90_000), "2.1");
   const summary = await editor.frame(".summary .facts");
   assert.match(await summary.locator(".tokens").textContent(), /capital/);
