@@ -111,7 +111,8 @@ def _facts(result: GetStatusResult) -> Iterator[tuple[str, Any]]:
     yield "", result.model.note
     busy = "one generation runs" if queue.running else "nothing runs"
     yield "queue", f"{busy}, {queue.waiting} of at most {queue.limit} wait"
-    yield "sessions", str(len(result.sessions)) if result.sessions else "none"
+    gone = f", {result.sessions_ended} gone" if result.sessions_ended else ""
+    yield "sessions", f"{len(result.sessions) or 'none'} open{gone}"
     for watcher in result.watchers:
         health = "" if watcher.healthy else ", UNHEALTHY"
         note = f": {watcher.note}" if watcher.note else ""

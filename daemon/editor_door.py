@@ -260,7 +260,7 @@ class EditorProtocol(PlainProtocol):
     @lsp_method(lsp.INITIALIZED)
     def lsp_initialized(self, *params: Any) -> Iterator[Any]:
         """From now on notifications are pushed."""
-        self.session.notified = True
+        self.session.notified = self.session.used = True
         return (yield from super().lsp_initialized(*params))
 
     @lsp_method(lsp.SHUTDOWN)

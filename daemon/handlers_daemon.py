@@ -80,6 +80,7 @@ async def get_status(context: Context, params: GetStatusParams) -> GetStatusResu
         model=hub.model.describe(),
         queue=hub.queue(),
         sessions=[_describe(context, session) for session in hub.sessions.values()],
+        sessions_ended=hub.sessions_ended,
         watchers=hub.folders.describe(),
         loop_lag=hub.lag.milliseconds(),
         memory=_process().memory_info().rss,

@@ -44,6 +44,7 @@ class Hub:
         self.settings, self.origins = settings, dict(origins or {})
         self.version, self.pid, self.started = PACKAGE_VERSION, os.getpid(), time.monotonic()
         self.sessions: dict[int, Session] = {}
+        self.sessions_ended = 0  # of clients that asked for something
         self.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self.worker = Worker(settings.queue_limit)
         self.model = ModelHolder(settings, self.worker, self.model_changed)
@@ -95,6 +96,7 @@ class Hub:
         """A client went: its work is cancelled and what it held is freed. Harmless when repeated."""
         if self.sessions.pop(session.number, None) is None:
             return
+        self.sessions_ended += session.used
         session.cancel_all()
         self.worker.cancel_all(session)
         if session.folder is not None:

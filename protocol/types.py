@@ -422,6 +422,9 @@ class GetStatusResult(Result, omit_defaults=True):
     model: ModelInfo
     queue: QueueInfo
     sessions: list[SessionInfo]
+    sessions_ended: Annotated[
+        int, Meta(description="How many have left since the daemon started; those that only asked how it is left out.")
+    ]
     watchers: list[WatchInfo]
     loop_lag: Annotated[float, Meta(description="Milliseconds that the event loop was late by at most, lately.")]
     memory: Annotated[int, Meta(description="Resident bytes.")]

@@ -35,6 +35,7 @@ VOLATILE: dict[str, Any] = {
     "session": 3,
     "uptime": 61.5,
     "seconds": 1.5,
+    "sessions_ended": 1,
     "loop_lag": 0.2,
     "memory": 402653184,
     "request": REQUEST,

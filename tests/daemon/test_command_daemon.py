@@ -12,6 +12,7 @@ import pytest
 
 from daemon import stopping
 from daemon.client import Client
+from daemon.connecting import answers
 from daemon.stopping import stop_daemon
 from protocol.errors import RpcError
 from protocol.types import GetStatusResult, HelloResult, SessionInfo
@@ -74,10 +75,26 @@ def test_status_says_how_it_is(shared: DaemonProcess) -> None:
         for fact in (f"pid {shared.pid}", "demo", "1.3M parameters", "nothing runs, 0 of at most 64 wait",
                      str(shared.settings.traces_dir), "by events", str(shared.settings.log_file)):  # fmt: skip
             assert fact in text
-        assert "sessions    1" in text
+        assert "sessions    1 open" in text
         status = msgspec.json.decode(run("status", "--json").out, type=GetStatusResult)
         assert [session.name for session in status.sessions] == ["notebook"]
         assert in_terminal("status").out.startswith(f"daemon      pid {shared.pid}")
+
+
+def test_status_counts_the_clients_that_are_gone(daemon_process: DaemonProcess) -> None:
+    assert answers(daemon_process.folder)
+    with Client(daemon_process.settings) as client:
+        assert client.greeting.pid == daemon_process.pid  # a hello, and no more
+    for words in (("status",), ("sessions",), ("start",), ("--version",)):
+        assert run(*words).status == 0
+    assert "sessions    none open\n" in run("status").out
+    assert run("capture", "Hello", "-n", "1").status == 0
+    until(lambda: "sessions    none open, 1 gone\n" in run("status").out, "it is not counted")
+    with Client(daemon_process.settings) as client:
+        client.list_traces()
+        assert "sessions    1 open, 1 gone\n" in run("status").out
+        assert client.get_status().sessions_ended == 1
+    until(lambda: json.loads(run("status", "--json").out)["sessions_ended"] == 2, "it is not counted")
 
 
 def test_status_shows_where_each_setting_came_from(shared: DaemonProcess, tmp_path: Path) -> None:

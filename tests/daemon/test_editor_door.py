@@ -27,6 +27,19 @@ def test_initialize_tells_every_method_as_a_command_and_takes_the_editors_name()
     run(test)
 
 
+def test_an_editor_uses_the_daemon_from_the_first() -> None:
+    async def test() -> None:
+        async with daemon({}) as running:
+            client = await running.connect(Editor)
+            await client.call(1, "get_status")  # refused
+            assert not session_of(running).used
+            await client.initialize()
+            await client.call(2, "no_such_method")
+            assert session_of(running).used
+
+    run(test)
+
+
 def test_initialize_with_nothing_but_a_name() -> None:
     async def test() -> None:
         async with daemon({"get_summary": echo}) as running:

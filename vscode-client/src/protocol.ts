@@ -511,6 +511,8 @@ export interface GetStatusResult {
   queue: QueueInfo;
   /** Who is connected. */
   sessions: SessionInfo[];
+  /** How many have left since the daemon started; those that only asked how it is left out. */
+  sessions_ended: number;
   /** Traces folders in use. */
   watchers: WatchInfo[];
   /** Milliseconds that the event loop was late by at most, lately. */
