@@ -97,7 +97,7 @@ export class Editor {
     const folder = mkdtempSync(join(tmpdir(), "nse-"));
     const user = { ...USER_SETTINGS, ...settings };
     const editor = new Editor(folder, python === null ? user : { ...user, "nanoscope.pythonPath": python });
-    if (python === null) editor.environment.PATH = join(folder, "empty");
+    if (python === null) editor.hidePrograms();
     try {
       editor.prepare();
       await prepare(editor);
@@ -115,6 +115,14 @@ export class Editor {
     mkdirSync(this.traces, { recursive: true });
     writeFileSync(join(this.folder, "data/User/settings.json"), JSON.stringify(this.settings));
     writeFileSync(join(this.folder, "config.yaml"), "auth: none\n");
+  }
+
+  /** Leaves nothing on the PATH: VS Code takes it from the user's shell, so that is one that sets none. */
+  hidePrograms() {
+    const shell = join(this.folder, "shell");
+    writeFileSync(shell, '#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nexec /bin/sh -c "$1"\n', { mode: 0o755 });
+    this.environment.SHELL = shell;
+    this.environment.PATH = join(this.folder, "empty");
   }
 
   arguments() {

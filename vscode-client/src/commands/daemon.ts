@@ -6,7 +6,7 @@ import { runNanoscope } from "../command_line";
 import { doctorReport, parsedFindings, type Finding } from "../doctor_report";
 import { Problem, problemOf } from "../problems";
 import { installCommand, PackageMissing } from "../python";
-import { tracesFolder } from "../settings";
+import { tracesFolder, workspaceFolders } from "../settings";
 
 const LOG_LINES = "60";
 
@@ -89,8 +89,11 @@ async function menu(app: App): Promise<void> {
   }
 }
 
+/** In a remote window the page of the user's settings has none of ours: they belong to the machine or the workspace. */
 async function openSettings(query: string): Promise<void> {
-  await commands.executeCommand("workbench.action.openSettings", query);
+  const machine = env.remoteName === undefined ? "openSettings" : "openRemoteSettings";
+  const page = workspaceFolders().length > 0 ? "openWorkspaceSettings" : machine;
+  await commands.executeCommand(`workbench.action.${page}`, { query });
 }
 
 async function copyInstallCommand(app: App): Promise<void> {
