@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanochat.color_map import color_of
-from nanochat.text import one_line, printable, share, short_number, short_probability
+from nanochat.text import below_each_other, one_line, printable, share, short_number, short_probability, three_digits
 
 # What a role is called, and from what score on it is worth naming: an even spread over a short text is half a sink.
 ROLES = {
@@ -150,16 +150,20 @@ def activations_table(activations: Mapping[str, Any]) -> Table:
     table.add_column("layer", justify="right", no_wrap=True)
     for site in sites:
         table.add_column(site, no_wrap=True)
-    for layer, stats in layers:
-        table.add_row(str(layer), *(_site_cell(stats.get(site)) for site in sites))
+    columns = [_site_column([stats.get(site) for _, stats in layers]) for site in sites]
+    for (layer, _), *cells in zip(layers, *columns, strict=True):
+        table.add_row(str(layer), *cells)
     return table
 
 
-def _site_cell(stats: Mapping[str, Any] | None) -> str:
-    if stats is None:
-        return "–"
-    zeros = f" {share(stats['sparsity'])}" if (stats.get("sparsity") or 0.0) >= 0.005 else ""
-    return f"{short_number(stats['mean']):>5} ±{short_number(stats['std'])}{zeros}"
+def _site_column(column: Sequence[Mapping[str, Any] | None]) -> list[str]:
+    """A site's cells, one a layer; a dash where a layer lacks it."""
+    there = [stats for stats in column if stats is not None]
+    means = below_each_other([three_digits(stats["mean"]) for stats in there])
+    deviations = below_each_other([f"±{three_digits(stats['std'])}" for stats in there])
+    zeros = [share(stats["sparsity"]) if (stats.get("sparsity") or 0.0) >= 0.005 else "" for stats in there]
+    cells = iter(f"{mean} {std} {zero:>3}".rstrip() for mean, std, zero in zip(means, deviations, zeros, strict=True))
+    return ["–" if stats is None else next(cells) for stats in column]
 
 
 def logits_table(logits: Mapping[str, Any], output_text: Sequence[str], forced: Sequence[bool], rows: int) -> Table:

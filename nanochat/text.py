@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
@@ -40,6 +41,22 @@ def short_number(value: float | None) -> str:
     if size >= 10_000:
         return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
     return f"{value:.0f}" if size >= 999.5 else f"{value:.3g}" if size >= 10 else f"{value:.2f}"
+
+
+def three_digits(value: float | None) -> str:
+    """A number to three digits, however small it is; "–" where there is none."""
+    if value is None:
+        return "–"
+    if value == 0 or 0.001 <= abs(value) < 999.5:
+        return f"{value:#.3g}".removesuffix(".") if value else "0"
+    return f"{value:.2e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+
+
+def below_each_other(numbers: Sequence[str]) -> list[str]:
+    """Numbers padded to one width, their decimal points below each other."""
+    whole = [len(number.partition(".")[0]) for number in numbers]
+    shifted = [" " * (max(whole) - size) + number for number, size in zip(numbers, whole, strict=True)]
+    return [number.ljust(max(map(len, shifted))) for number in shifted]
 
 
 def short_probability(value: float) -> str:

@@ -1,6 +1,7 @@
 """Tables and tokens, from what analyze really returns."""
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 
 from nanochat import terminal
 from nanochat.analysis import analyze
-from nanochat.text import short_probability
+from nanochat.text import short_probability, three_digits
 
 LAYERS, HEADS, WIDTH, VOCABULARY = 3, 4, 8, 50
 TOKENS = [0, 5, 6, 7, 5, 6, 8, 9]  # 5 and 6 come twice
@@ -121,7 +122,16 @@ def test_activations_table_shows_zeros_only_where_there_are_some(document: dict[
     assert "50%" in row_of(text, "1")
     assert "%" not in row_of(text, "0")
     stats = document["analysis"]["activations"]["layer_stats"]["2"]["post_attn"]
-    assert f"±{stats['std']:.3g}" in row_of(text, "2")
+    assert f"±{three_digits(stats['std'])}" in row_of(text, "2")
+
+
+def test_small_activations_keep_their_size_and_stand_below_each_other(document: dict[str, Any]) -> None:
+    layers = document["analysis"]["activations"]["layer_stats"]
+    for layer, (mean, std) in enumerate([(-0.00123, 0.0345), (0.0456, 12.3), (-7.8e-6, 9e-4)]):
+        layers[str(layer)]["pre_attn_norm"].update(mean=mean, std=std)
+    text = drawn(terminal.activations_table(document["analysis"]["activations"]), width=140)
+    cells = [row_of(text, layer)[7:26].rstrip() for layer in "012"]
+    assert cells == ["-0.00123  ±0.0345", " 0.0456  ±12.3", "-7.80e-6  ±9.00e-4"]
 
 
 def test_logits_table_shows_each_token_with_its_numbers(document: dict[str, Any]) -> None:
@@ -171,7 +181,7 @@ def test_missing_numbers_are_dashes(document: dict[str, Any]) -> None:
         logits[key] = [None] * 4
     stats = document["analysis"]["activations"]["layer_stats"]["0"]["post_mlp"]
     stats.update(dict.fromkeys(stats))
-    assert "– ±–" in drawn(all_tables(document))
+    assert re.search("– +±–", drawn(all_tables(document)))
 
 
 @pytest.mark.parametrize("text", ["a", " a", "\n", "\n\n", "a\n", " \n b", "国"])

@@ -2,7 +2,16 @@
 
 import pytest
 
-from nanochat.text import human_size, on_one_line, one_line, printable, short_number, short_probability
+from nanochat.text import (
+    below_each_other,
+    human_size,
+    on_one_line,
+    one_line,
+    printable,
+    short_number,
+    short_probability,
+    three_digits,
+)
 
 
 def test_tokens_cannot_steer_the_terminal() -> None:
@@ -30,6 +39,32 @@ def test_a_longer_text_keeps_its_spaces() -> None:
 )
 def test_numbers_stay_short(value: float | None, shown: str) -> None:
     assert short_number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (1.0, "1.00"),
+        (-0.00123456, "-0.00123"),
+        (-0.000123456, "-1.23e-4"),
+        (0.0009999, "1.00e-3"),
+        (1.5e-12, "1.50e-12"),
+        (12.34, "12.3"),
+        (123.4, "123"),
+        (999.7, "1.00e3"),
+        (-1.5e12, "-1.50e12"),
+    ],
+)
+def test_three_digits_are_three_however_small(value: float | None, shown: str) -> None:
+    assert three_digits(value) == shown
+
+
+def test_decimal_points_stand_below_each_other() -> None:
+    assert below_each_other(["-1.5", "0.25", "123", "–"]) == [" -1.5 ", "  0.25", "123   ", "  –   "]
+    assert below_each_other([]) == []
 
 
 @pytest.mark.parametrize(
