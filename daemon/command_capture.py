@@ -93,7 +93,7 @@ def capture(
         str | None,
         typer.Option(
             metavar="WHICH",
-            help="Which logits to keep: generated, all, none, or the K highest of every position.",
+            help="Which to keep: generated, all, none, or the top K of every position.",
             show_default="generated",
         ),
     ] = None,

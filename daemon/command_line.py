@@ -37,10 +37,11 @@ FILES = {  # command to file, in the order of the help
     "stdio": "command_daemon",
 }
 VERSION = f"nanoscope {PACKAGE_VERSION}, protocol {PROTOCOL_VERSION}, Python {sys.version.split()[0]}"
-HELP = """See inside a nanochat model while it writes; every generation is kept as a trace.
-
-One daemon holds the model for all clients. It starts with the first command that needs it, and ends when nobody has
-used it for a while."""
+HELP = (
+    "See inside a nanochat model while it writes; every generation is kept as a trace.\n\n"
+    "One daemon holds the model for all clients. It starts with the first command that needs it, and ends when nobody "
+    "has used it for a while."
+)
 
 
 class Commands(typer.core.TyperGroup):

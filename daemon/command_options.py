@@ -27,12 +27,12 @@ ALL_FLAGS = tuple(TABLE)
 PANEL = "Daemon and model"
 TRACES, MODELS, DAEMON = "Traces", "Models", "The daemon"
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
-FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 METAVARS = {"step": "N", "era": "ERA", "idle_timeout": "SECONDS", "queue_limit": "N", "format": "FORMAT"}
 PATHS = ("traces_dir", "runtime_dir", "log_file")
-LOOK: dict[str, Any] = {  # markdown: what is wrapped in a docstring is wrapped anew in the terminal
+LOOK: dict[str, Any] = {
     "context_settings": {"help_option_names": ["--help", "-h"]},
-    "rich_markup_mode": "markdown",
+    "rich_markup_mode": "rich",
     "pretty_exceptions_enable": False,
 }
 REGISTERED: dict[str, typer.Typer] = {}
@@ -107,13 +107,17 @@ def command(
             raise typer.Exit(guarded(lambda: function(Daemon(given), **values)))
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        run.__doc__ = function.__doc__
         run.__signature__ = inspect.Signature([*own, *map(_option, rows)])  # typer's options are made of it
         REGISTERED[name] = typer.Typer(add_completion=False, **LOOK)
-        REGISTERED[name].command(name, rich_help_panel=panel)(run)
+        REGISTERED[name].command(name, help=_unwrapped(function), rich_help_panel=panel)(run)
         return function
 
     return register
+
+
+def _unwrapped(function: Callable[..., Any]) -> str:
+    """Its docstring, each paragraph on a line: terminals are not as wide as the source."""
+    return "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(function) or "").split("\n\n"))
 
 
 def _option(row: Row) -> inspect.Parameter:

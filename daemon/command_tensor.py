@@ -26,7 +26,7 @@ WHOLE = 4000  # numbers of a tensor that is shown whole where its rows fit
 def tensor(
     daemon: Daemon,
     trace: Trace,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As `summary` lists it, or without its layer.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As summary lists it, or without its layer.")],
     *,
     layer: Annotated[int | None, typer.Option(min=0, metavar="N")] = None,
     head: Annotated[int | None, typer.Option(min=0, metavar="N")] = None,

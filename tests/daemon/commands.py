@@ -22,7 +22,7 @@ from daemon.command_line import app
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "daemon"]
 SECONDS = 30.0
-NOT_PASSED_ON = ("COLUMNS", "LINES", "NO_COLOR")
+NOT_PASSED_ON = ("COLUMNS", "LINES", "NO_COLOR")  # to a command in a terminal
 FRAME = str.maketrans(dict.fromkeys("╭─╮│╰╯", " "))
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -82,9 +82,7 @@ class Terminal:
     def __init__(self, *words: str, columns: int = 80, lines: int = 30, variables: dict[str, str] | None = None):
         self.descriptor, program_side = pty.openpty()
         ioctl(program_side, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
-        environment = {
-            name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")
-        }
+        environment = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
         self.process = subprocess.Popen(
             [*COMMAND, *words],
             cwd=ROOT,

@@ -463,6 +463,9 @@ def test_the_help_has_the_settings_and_the_defaults(monkeypatch: pytest.MonkeyPa
     for name in ("traces_dir", *MODEL_SETTINGS):
         assert f"│ --{name.replace('_', '-')} " in shared
         assert TABLE[name].meaning in shared
+    assert (
+        "prompt, response, and why it cannot be read, parted by tabs." in run("list", "--help").out
+    )  # not as the source
     assert "--queue-limit" in run("start", "--help").out
     assert "--queue-limit" not in own + shared
 
