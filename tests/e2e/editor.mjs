@@ -301,6 +301,10 @@ export class Editor {
     return this.nanoscope("status")?.pid ?? null;
   }
 
+  stopDaemon() {
+    spawnSync(PYTHON, ["-m", "daemon", "stop", "--force"], { env: this.environment, stdio: "ignore" });
+  }
+
   async close() {
     await this.browser?.close().catch(() => undefined);
     this.end();
@@ -316,7 +320,7 @@ export class Editor {
         // it has ended by itself
       }
     }
-    spawnSync(PYTHON, ["-m", "daemon", "stop", "--force"], { env: this.environment, stdio: "ignore" });
+    this.stopDaemon();
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

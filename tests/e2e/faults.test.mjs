@@ -1,10 +1,10 @@
 // Bad input: each is told with what to do, one click does it, and nothing needs a reload.
-import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, PYTHON, eventually } from "./editor.mjs";
-import { barePython } from "./reader.mjs";
+import { Editor, PYTHON, ROOT, eventually } from "./editor.mjs";
+import { barePython, otherVersion } from "./reader.mjs";
 
 const ENDLESS = "apple, river, stone, apple, river,"; // the built-in model goes on with it until it may not
 const SLOW = 90_000;
@@ -27,6 +27,12 @@ function forbiddenFolder() {
   mkdirSync(folder);
   chmodSync(folder, 0o555);
   return folder;
+}
+
+/** The clients of the running daemon, as the package in a folder tells. */
+function sessionsOf(cwd = ROOT) {
+  const options = { cwd, env: editor.environment, encoding: "utf8" };
+  return JSON.parse(spawnSync(PYTHON, ["-m", "daemon", "sessions", "--json"], options).stdout || "[]") ?? [];
 }
 
 test("no Python: it says where it looked, and opens the setting", async () => {
@@ -64,6 +70,7 @@ test("a folder that cannot be written: it says so, and opens the setting", async
 
 test("with a Python that has it and a folder that can be written, all is well without a reload", async () => {
   editor.configure({ "nanoscope.pythonPath": PYTHON });
+  await eventually("The other folder", () => sessionsOf().some((session) => session.traces_dir === editor.traces), SLOW);
   await welcome("No traces here yet").waitFor({ timeout: SLOW });
   await editor.command("nanoscope: Capture Trace...");
   await editor.answer("The capital of France is");
@@ -79,5 +86,28 @@ test("a daemon that is killed in the middle of a capture: one click captures aga
   await eventually("An answer", async () => (await again.isVisible()) || (await row.isVisible()), SLOW);
   if (await again.isVisible()) await again.click(); // unless it had been written by then
   await row.waitFor({ timeout: SLOW });
-  assert.match(await editor.status(), /2 traces/);
+  await eventually("Both traces", async () => /2 traces/.test(await editor.status()));
+});
+
+test("a daemon of another version that somebody uses: it says so, and one click replaces it", async () => {
+  editor.configure({ "nanoscope.pythonPath": join(editor.folder, "bare/bin/python") });
+  await eventually("A word that nothing is connected", async () => (await editor.status()).trim() === "nanoscope");
+  editor.stopDaemon();
+  const cwd = otherVersion(join(editor.folder, "other"), "9.9.9");
+  const user = spawn(PYTHON, ["-m", "daemon", "watch", "--traces-dir", editor.traces], {
+    cwd,
+    env: editor.environment,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  try {
+    await eventually("The other daemon's client", () => sessionsOf(cwd).some(({ name }) => name === "nanoscope"), SLOW);
+    editor.configure({ "nanoscope.pythonPath": PYTHON });
+    const toast = editor.toast("9.9.9");
+    await toast.waitFor({ timeout: SLOW });
+    await editor.screenshot("other-version");
+    await toast.locator(".monaco-button", { hasText: "Restart Daemon" }).click();
+    await eventually("The traces", async () => /2 traces/.test(await editor.status()), SLOW);
+  } finally {
+    user.kill("SIGKILL");
+  }
 });

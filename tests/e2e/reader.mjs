@@ -1,5 +1,6 @@
 // What the Python reader gives for a trace, for comparison with what the editor shows.
 import { execFileSync } from "node:child_process";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PYTHON, ROOT } from "./editor.mjs";
 
@@ -44,4 +45,14 @@ export function makeWideTrace(folder) {
 export function barePython(folder) {
   python("-c", EMPTY_ENVIRONMENT, folder);
   return join(folder, "bin/python");
+}
+
+/** Another version of nanoscope, in a folder of its own. */
+export function otherVersion(folder, version) {
+  for (const name of ["daemon", "nanochat", "protocol"]) {
+    cpSync(join(ROOT, name), join(folder, name), { recursive: true, filter: (path) => !path.endsWith("__pycache__") });
+  }
+  const file = join(folder, "daemon/version.py");
+  writeFileSync(file, readFileSync(file, "utf8").replace(/^PACKAGE_VERSION = .*$/m, `PACKAGE_VERSION = "${version}"`));
+  return folder;
 }

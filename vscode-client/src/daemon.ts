@@ -60,6 +60,7 @@ export class Daemon implements TraceSource, Disposable {
   private wake = (): void => undefined;
   private held: Promise<unknown> = Promise.resolve();
   private disposed = false;
+  private changes = 0; // of what a connection is made with; one that began before the last of them is not kept
 
   constructor(private readonly surroundings: Surroundings) {}
 
@@ -83,6 +84,7 @@ export class Daemon implements TraceSource, Disposable {
 
   /** Hang up, do something, and connect anew; for settings that changed, and for a daemon to be ended. */
   async reconnect(meanwhile: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    this.changes += 1;
     const held = this.held.then(async () => {
       await this.session?.close();
       await meanwhile();
@@ -139,13 +141,16 @@ export class Daemon implements TraceSource, Disposable {
     for (let failures = 0; !this.disposed;) {
       this.set({ kind: "starting" });
       const opened = Date.now();
+      const { changes } = this;
       const problem: Problem | undefined = await this.connectedOnce(anew).catch(problemOf);
       this.session = undefined;
       anew = problem !== undefined;
       if (this.isDisposed()) {
         return;
       }
-      if (problem === undefined) {
+      if (changes !== this.changes) {
+        failures = 0;
+      } else if (problem === undefined) {
         failures = 0;
         await this.pause(this.backoff.next(Date.now() - opened));
       } else if (BLOCKING.has(problem.name)) {
@@ -165,6 +170,7 @@ export class Daemon implements TraceSource, Disposable {
     await this.held;
     const { output, message } = this.surroundings;
     const begun = Date.now();
+    const { changes } = this;
     const command = await this.surroundings.command(anew);
     const session = await EditorSession.open(command, {
       output,
@@ -180,6 +186,9 @@ export class Daemon implements TraceSource, Disposable {
     }
     try {
       const greeting = await Promise.race([session.request("hello", {}), session.closed.then(lost)]);
+      if (changes !== this.changes) {
+        return;
+      }
       checkProtocol(greeting, command.python);
       output.info(
         `Connected to the daemon, pid ${greeting.pid}, in ${Date.now() - begun} ms; traces in ${greeting.traces_dir}`,
