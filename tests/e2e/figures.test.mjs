@@ -75,7 +75,10 @@ for (const { name, category } of SIZES) {
     for (const head of heads.slice(1, 1 + HEADS)) {
       const [layer, number] = head.split(".");
       await frame.locator(`.head[data-layer="${layer}"][data-head="${number}"]`).click();
-      await drawnHead(frame, head);
+      await drawnHead(frame, head).catch(async (error) => {
+        await editor.screenshot("failed-head");
+        throw error;
+      });
       times.push(await frame.evaluate(() => performance.getEntriesByName("nanoscope:head")[0].duration));
     }
     times.sort((a, b) => a - b);

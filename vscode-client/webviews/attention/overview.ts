@@ -152,7 +152,7 @@ export function overviewPart(looking: Looking): HTMLElement {
     }
   });
   const bar = element("div", { class: "bar" }, element("h2", {}, "Heads"), element("div", { class: "push" }, select));
-  return element("section", { class: "overview", "aria-label": "Heads" }, bar, words, grid, legend);
+  return element("section", { class: "overview", "aria-label": "Heads" }, bar, grid, legend, words);
 }
 
 function group(label: string, statistics: readonly Statistic[]): HTMLOptGroupElement {
