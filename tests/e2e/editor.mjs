@@ -260,13 +260,14 @@ export class Editor {
   async choose(text) {
     const row = this.rows().filter({ hasText: text }).first();
     let scroll = -TREE_PIXELS; // first to the top, then down a little at a time
+    await this.rows().first().waitFor();
     await eventually(`The row ${text}`, async () => {
       const clicked = await row.click({ timeout: CLICK_MS }).then(
         () => true,
         () => false,
       );
       if (!clicked) {
-        await this.page.locator(`${TREE} .monaco-list`).hover({ force: true });
+        await this.rows().first().hover({ force: true });
         await this.page.mouse.wheel(0, scroll);
         scroll = ROW_PIXELS;
       }
