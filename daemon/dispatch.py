@@ -14,7 +14,7 @@ import msgspec
 
 from nanochat.errors import NanoscopeError
 from protocol.errors import ERRORS, RpcError
-from protocol.methods import CANCEL, DISCOVER, GET_STATUS, HELLO, METHODS, SHUTDOWN, Method
+from protocol.methods import METHODS, Method
 from protocol.types import RequestId, decode_params
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from daemon.session import Session
 
 Result = TypeVar("Result")
-LOOKING = (HELLO, GET_STATUS, CANCEL, SHUTDOWN, DISCOVER)  # what is asked on the way in, or by who only looks
 log = logging.getLogger("nanoscope.dispatch")
 
 
@@ -74,7 +73,6 @@ async def dispatch(context: Context, method: str, params: object = None) -> Any:
     row = METHODS.get(method)
     if row is None:
         raise RpcError("METHOD_NOT_FOUND", f"There is no method {method[:80]!r}; `rpc.discover` lists them.")
-    context.session.used |= row not in LOOKING
     return await guarded(context, method, _handled(context, row, params))
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from protocol.methods import Notification
+from protocol.methods import CANCEL, DISCOVER, GET_STATUS, HELLO, SHUTDOWN, Notification
 from protocol.types import Params, RequestId
 
 if TYPE_CHECKING:
     from daemon.trace_folders import TraceFolder
 
 Door = Literal["editor", "line"]
+LOOKING = tuple(row.name for row in (HELLO, GET_STATUS, CANCEL, SHUTDOWN, DISCOVER))  # asked by who only looks
 
 
 class Outbox(Protocol):
@@ -72,6 +73,7 @@ class Session:
         key = call if call.request_id is None else call.request_id
         assert key not in self.calls
         self.calls[key] = call
+        self.used |= call.method not in LOOKING
 
     def end(self, call: Call) -> None:
         """The call was answered."""
