@@ -116,7 +116,8 @@ def _facts(result: GetStatusResult) -> Iterator[tuple[str, Any]]:
     for watcher in result.watchers:
         health = "" if watcher.healthy else ", UNHEALTHY"
         note = f": {watcher.note}" if watcher.note else ""
-        yield "watches", f"{watcher.traces_dir}, {watcher.traces} traces, by {watcher.method}{health}{note}"
+        traces = "1 trace" if watcher.traces == 1 else f"{watcher.traces} traces"
+        yield "watches", f"{watcher.traces_dir}, {traces}, by {watcher.method}{health}{note}"
     yield "event loop", f"at most {result.loop_lag:.1f} ms late in the last seconds"
     idle = f"after {duration(result.idle_timeout)} without clients" if result.idle_timeout else "never on its own"
     yield "ends", idle
