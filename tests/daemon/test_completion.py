@@ -12,7 +12,7 @@ from tests.daemon.commands import COMMAND, ROOT
 from tests.daemon.running import DaemonProcess
 
 Bash = Callable[[str], str]
-STEERING = "\\$(touch here) `touch here` \\\"; touch here ' [/bold]:"  # what zsh and markup would act on
+STEERING = "\\$(touch here) `touch here` \\\"; touch here ' [/bold]: and more"  # what zsh and markup would act on
 
 
 @pytest.fixture
@@ -58,6 +58,6 @@ def test_what_describes_a_trace_steers_no_shell(shell: str, daemon_process: Daem
     asked = {"_TYPER_COMPLETE_ARGS": "nanoscope show tr", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     asked["_NANOSCOPE_COMPLETE"] = f"complete_{shell}"
     done = subprocess.run(COMMAND, cwd=ROOT, env={**os.environ, **asked}, capture_output=True, text=True, check=True)
-    described = "touch here touch here touch here bold"
+    described = "touch here touch here touch here bold a"  # no longer
     line = f'_arguments \'*: :(("{made}":"{described}"))\'' if shell == "zsh" else f"{made}\t{described}"
     assert (done.stdout, done.stderr) == (f"{line}\n", "")

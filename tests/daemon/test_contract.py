@@ -15,6 +15,7 @@ from protocol.methods import METHODS, NOTIFICATIONS
 from scripts.golden_exchanges import CLIENT_NAME, PUSHED, differences, make_scene, play
 from scripts.stress_daemon_client import DOORS, WireClient
 from scripts.stress_daemon_ground import ROOT, Ground, ground
+from tests.daemon.waiting import until
 
 WAYS = ("unix", "tcp", "stdio")
 EVERYWHERE = [f"{door} {way}" for door, way in itertools.product(DOORS, WAYS)]
@@ -58,6 +59,8 @@ def own_daemon() -> Iterator[Ground]:
 @pytest.fixture(scope="module")
 def here():
     with own_daemon() as here:
+        with connected(here, "line", "unix") as client:  # the examples are of a daemon that holds its model
+            until(lambda: client.call("get_status", {})["model"]["state"] == "ready", "the model is not loaded")
         yield here
 
 

@@ -38,6 +38,7 @@ def test_one_that_others_can_enter_is_refused(tmp_path, mode):
     (tmp_path / "run").mkdir()
     (tmp_path / "run").chmod(mode)
     refused(tmp_path / "run", "chmod 700")
+    assert stat.S_IMODE(os.stat(tmp_path / "run").st_mode) == mode
 
 
 def test_a_link_is_refused_even_to_a_good_folder(tmp_path):

@@ -94,16 +94,16 @@ def test_a_daemon_that_dies_unheard_is_reported_with_its_last_words(prepared, tm
 
 def test_one_that_does_not_become_ready_is_ended(prepared, tmp_path, monkeypatch):
     program = tmp_path / "python"
-    program.write_text("#!/bin/sh\nexec sleep 100\n")
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(100)\n")  # `serve` stays among its words
     program.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setattr(spawning, "START_SECONDS", 0.2)
-    failing(prepared, match="did not start")
+    assert failing(prepared, match="did not start").name == "DAEMON_NOT_STARTED"
 
 
 def test_a_program_that_is_not_there_is_reported(prepared, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    failing(prepared, match="/nowhere/python")
+    assert failing(prepared, match="/nowhere/python").name == "DAEMON_NOT_STARTED"
 
 
 def test_the_start_lock_is_waited_for_and_the_socket_looked_at_meanwhile(prepared, monkeypatch):

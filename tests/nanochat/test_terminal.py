@@ -181,7 +181,9 @@ def test_missing_numbers_are_dashes(document: dict[str, Any]) -> None:
         logits[key] = [None] * 4
     stats = document["analysis"]["activations"]["layer_stats"]["0"]["post_mlp"]
     stats.update(dict.fromkeys(stats))
-    assert re.search("– +±–", drawn(all_tables(document)))
+    text = drawn(all_tables(document))
+    assert re.search("– +±–", text)
+    assert re.search("·t5 +– +– +– ", text)
 
 
 @pytest.mark.parametrize("text", ["a", " a", "\n", "\n\n", "a\n", " \n b", "国"])

@@ -100,5 +100,13 @@ def test_results_and_params_fit_the_documents_schemas():
         ({"$ref": f"#/components/schemas/{row.params.__name__}"}, example["params"])
         for row, example in [*RESULTS, *PUSHED]
     ]
+    takers = methods | {told["name"]: told for told in document["x-notifications"]}
+    pairs += [
+        (param["schema"], example["params"][param["name"]])
+        for row, example in [*RESULTS, *PUSHED]
+        for param in takers[row.name]["params"]
+        if param["name"] in example["params"]
+    ]
+    assert all(schema for schema, _ in pairs)  # an empty one takes everything
     for schema, value in pairs:
         Draft202012Validator({**schema, "components": document["components"]}).validate(value)
