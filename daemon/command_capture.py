@@ -156,21 +156,16 @@ def _tell(result: GenerateAndCaptureResult, shape: str) -> int:
     if shape == "json":
         print_json(result)
         return 0
-    if shape == "quiet":
-        from nanochat.text import printable
+    from nanochat.text import model_name, printable
 
+    if shape == "quiet":
         output().print(printable(result.response), soft_wrap=True)
     speed = result.timings.get("tokens_per_second")
     counts = f"{result.prompt_tokens} + {result.response_tokens} tokens"
-    told = (counts, f"{speed:.0f} a second" if speed else "", _model(result.summary.model or {}))
+    name = model_name(result.summary.model or {})  # the built-in model where there is no other, which is worth knowing
+    told = (counts, f"{speed:.0f} a second" if speed else "", f"by {name}" if name else "")
     notice(f"{result.trace_id}  {', '.join(filter(None, told))}", "dim")
     return 0
-
-
-def _model(model: dict[str, Any]) -> str:
-    """Who wrote it: the built-in model where there is no other, which is worth knowing."""
-    name = " ".join(dict.fromkeys(str(model[key]) for key in ("source", "tag") if model.get(key)))
-    return f"by {name}" if name else ""
 
 
 def _outcome(interrupted: Any) -> str:

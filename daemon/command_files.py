@@ -48,7 +48,7 @@ def export(
         raise misused("--save-as", "it is for --to safetensors.")
     with daemon.client() as client:
         trace_id = trace_names.find(client, trace)
-        row = next(row for row in client.list_traces(text=trace_id).traces if row.trace_id == trace_id)
+        row = trace_names.row_of(client, trace_id)
     target = out or Path(f"{trace_id}.{to}")
     if target.exists() and not force:
         error(f"{target} is there already: name another file with --out, or replace it with --force.")

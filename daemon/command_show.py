@@ -36,7 +36,7 @@ def show(
         if as_json:
             print_json(document)
             return 0
-        place = next(row for row in client.list_traces(text=trace_id).traces if row.trace_id == trace_id)
+        place = trace_names.row_of(client, trace_id)
 
         def attention(layer: int, head: int) -> Any:
             weights = client.tensor(trace_id, "attention_weights", layer=layer, head=head, dtype="float16")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import logging
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from daemon.messages import broken, cancelled
 from nanochat.errors import NanoscopeError
 from protocol.errors import ERRORS, RpcError
 from protocol.methods import METHODS, Method
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from daemon.session import Session
 
 Result = TypeVar("Result")
-log = logging.getLogger("nanoscope.dispatch")
 
 
 def _no_progress(message: str, percent: float | None) -> None:
@@ -90,12 +89,9 @@ async def guarded(context: Context, method: str, work: Awaitable[Any]) -> Any:
         raise RpcError(error.code if error.code in ERRORS else "INTERNAL_ERROR", str(error)) from error
     except asyncio.CancelledError as error:
         context.cancel.set()
-        raise RpcError("CANCELLED", f"Cancelled: {method} was stopped.") from error
+        raise cancelled(method) from error
     except Exception as error:
-        log.exception("%s failed", method)
-        raise RpcError(
-            "INTERNAL_ERROR", f"{method} failed for a reason of the daemon's own; `nanoscope logs` has it."
-        ) from error
+        raise broken(method, error) from error
     finally:
         context.hub.answered()
 

@@ -10,6 +10,7 @@ from daemon.document_captures import Capture
 from daemon.document_text import Place, range_of
 from daemon.prompt_documents import Parsed, Prompt
 from daemon.prompt_front_matter import Problem
+from nanochat.text import on_one_line
 from protocol.types import TokenRow
 
 CAPTURE_PROMPT, SHOW_TRACE = "nanoscope.capturePrompt", "nanoscope.showTrace"
@@ -90,14 +91,14 @@ def hints(document: Snapshot, prompts: Sequence[Prompt], captures: Sequence[Capt
         if capture is not None:
             position = document.range(prompt.end, prompt.end)["start"]
             tooltip = {"tooltip": {"kind": "plaintext", "value": capture.response}} if capture.response else {}
-            label = "→ " + one_line(capture.response)
+            label = "→ " + hint_text(capture.response)
             found.append({"position": position, "label": label, "paddingLeft": True} | tooltip)
     return found
 
 
-def one_line(response: str) -> str:
+def hint_text(response: str) -> str:
     """A response on one line, shortened."""
-    shown = response.replace("\r\n", "⏎").replace("\n", "⏎").replace("\r", "⏎")
+    shown = on_one_line(response.replace("\r\n", "\n").replace("\r", "\n"))
     return (shown if len(shown) <= HINT_LENGTH else shown[: HINT_LENGTH - 1] + "…") or NO_TEXT
 
 

@@ -13,10 +13,10 @@ from daemon.document_captures import Capture
 from daemon.document_tokens import Look, align, strongest_look
 from daemon.handlers_traces import TokenText, tokens_of
 from daemon.trace_folders import TraceFolder
+from nanochat.text import on_one_line
 from protocol.types import TokenRow
 
 KNOWN = 16  # traces whose tokens are kept
-VISIBLE = str.maketrans({" ": "·", "\t": "→", "\n": "⏎", "\r": "␍"})
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,16 @@ def describe(rows: Sequence[TokenRow], position: int, look: Look | None) -> str:
             if choice.probability is not None
         ]
     if look is not None:
-        target = visible(rows[look.position].text, blank=" ")
+        target = on_one_line(rows[look.position].text)
         lines += ["", f"layer {look.layer} head {look.head} → «{target}» {look.weight:.2f} (position {look.position})"]
+        if look.unread:
+            lines.append(f"the last {look.unread} layers were not searched: that takes too long here")
     return "\n".join(lines)
 
 
-def visible(text: str, blank: str = "·") -> str:
-    """A text on one line, with marks for what is not seen."""
-    return text.translate(VISIBLE | {ord(" "): blank})
+def visible(text: str) -> str:
+    """A token on one line, its spaces as ·."""
+    return on_one_line(text).replace(" ", "·")
 
 
 def fenced(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from daemon.prompt_documents import Prompt
-from nanochat.errors import PromptInvalidError
+from nanochat.errors import PromptInvalidError, too_long_error
 
 if TYPE_CHECKING:
     from nanochat.tokenizer import RustBPETokenizer
@@ -23,13 +23,15 @@ def too_long(prompts: Sequence[Prompt], tokenizer: RustBPETokenizer, positions: 
         if len(data) <= room:  # a token has at least one byte
             continue
         try:
-            tokens = tokenizer.encode(prompt.text)
+            # enough to know by: splitting a text of megabytes into tokens takes seconds, after each edit
+            head = prompt.text[: (room + 1) * tokenizer.longest_token]
+            tokens = tokenizer.encode(head)
         except PromptInvalidError as error:
             found.append((prompt, 0, str(error)))
             continue
         if len(tokens) > room:
             kept = sum(len(tokenizer.decode_single_token_bytes(token)) for token in tokens[:room])
-            count = len(tokens) + positions - room
-            message = f"The prompt has {count:,} tokens and the model has positions for {positions:,}: shorten it."
-            found.append((prompt, len(data[:kept].decode(errors="ignore")), message))
+            least = "at least " if len(head) < len(prompt.text) else ""
+            error = too_long_error(f"{least}{len(tokens) + positions - room:,}", positions)
+            found.append((prompt, len(data[:kept].decode(errors="ignore")), str(error)))
     return found

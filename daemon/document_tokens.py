@@ -19,13 +19,13 @@ LOOK_SECONDS = 2.0  # for the rows of all heads, which a large JSON trace is slo
 
 @dataclass(frozen=True)
 class Look:
-    """The head that attends most from a position, and where to; `layers`: how many of them were looked at."""
+    """The head that attends most from a position, and where to; `unread`: layers that there was no time for."""
 
     layer: int
     head: int
     position: int
     weight: float
-    layers: int
+    unread: int
 
 
 def align(texts: Sequence[str], prompt: str) -> dict[int, tuple[int, int]]:
@@ -111,4 +111,4 @@ def strongest_look(trace: Trace, position: int, cancel: Event) -> Look | None:
             where = int(row.argmax())
             if best is None or row[where] > best[0]:
                 best = float(row[where]), layer, head, where + 1
-    return None if best is None else Look(best[1], best[2], best[3], best[0], read)
+    return None if best is None else Look(best[1], best[2], best[3], best[0], len(layers) - read)

@@ -11,7 +11,7 @@ import msgspec
 from lsprotocol import types as lsp
 from pygls.capabilities import get_capability
 
-from daemon.dispatch import Context
+from daemon.dispatch import Context, in_thread
 from daemon.document_answers import COMMANDS, Snapshot, diagnostics
 from daemon.document_captures import Capture, Captures
 from daemon.document_commands import EXECUTES
@@ -160,7 +160,7 @@ class Documents:
 
     async def in_readers(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run something on the reader pool."""
-        return await self._loop.run_in_executor(self.hub.readers, function, *arguments)
+        return await in_thread(self.context(), function, *arguments)
 
     def context(self) -> Context:
         """What handlers want to know of who asks."""

@@ -13,7 +13,7 @@ from typing import Any
 from daemon.document_text import LINE_ENDS, Place
 from daemon.prompt_front_matter import Problem, read_front_matter
 
-LANGUAGES = {"prompt": "prompt", "markdown": "markdown"}  # by the editor's word for them
+LANGUAGES = ("prompt", "markdown")  # as editors call them
 EXTENSIONS = {".prompt": "prompt", ".md": "markdown", ".markdown": "markdown"}  # where the editor has no such word
 SEPARATOR = re.compile(r"---[ \t]*")
 FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*([^\r\n]*)")
@@ -110,7 +110,7 @@ class Parsed:
 def language_of(language: str, uri: str) -> str | None:
     """ "prompt" or "markdown"; None for a document that holds no prompts."""
     if language in LANGUAGES:
-        return LANGUAGES[language]
+        return language
     return next((known for extension, known in EXTENSIONS.items() if uri.endswith(extension)), None)
 
 

@@ -11,6 +11,7 @@ from protocol.errors import RpcError
 
 if TYPE_CHECKING:
     from daemon.client import Client
+    from protocol.types import TraceRow
 
 PAGE = 1000
 COMPLETIONS = 50
@@ -72,6 +73,19 @@ def _ids_with(client: Client, text: str) -> list[str]:
         cursor = page.cursor
         if cursor is None:
             return ids
+
+
+def row_of(client: Client, trace_id: str) -> TraceRow:
+    """What a listing shows of a trace. Raises RpcError: TRACE_NOT_FOUND."""
+    cursor = None
+    while True:
+        page = client.list_traces(text=trace_id, limit=PAGE, cursor=cursor)
+        for row in page.traces:
+            if row.trace_id == trace_id:
+                return row
+        cursor = page.cursor
+        if cursor is None:
+            raise _not_found(f"{trace_id} has gone; `nanoscope list` has what there is.")
 
 
 def _several(ids: list[str]) -> str:

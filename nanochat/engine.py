@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nanochat.calculator import use_calculator
 from nanochat.cancelling import check_cancel
-from nanochat.errors import NonFiniteError, PromptInvalidError, PromptTooLongError
+from nanochat.errors import NonFiniteError, PromptInvalidError, too_long_error
 from nanochat.kv_cache import KVCache
 from nanochat.sampling import sample_next_token
 
@@ -121,9 +121,7 @@ class Engine:
         sequence_len = self.model.config.sequence_len
         positions = ROTARY_FACTOR * sequence_len
         if prompt_length > positions:
-            raise PromptTooLongError(
-                f"The prompt has {prompt_length:,} tokens and the model has positions for {positions:,}: shorten it."
-            )
+            raise too_long_error(f"{prompt_length:,}", positions)
         if max_tokens is None:
             return max(1, sequence_len - prompt_length)
         return min(max_tokens, positions - prompt_length + 1)

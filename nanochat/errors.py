@@ -87,3 +87,10 @@ class StorageFullError(StorageError):
     """No room left for a trace; nothing of it was kept."""
 
     code = "STORAGE_FULL"
+
+
+def too_long_error(count: str, positions: int) -> PromptTooLongError:
+    """The error for a prompt of so many tokens, "1,234" or "at least 1,234"."""
+    return PromptTooLongError(
+        f"The prompt has {count} tokens and the model has positions for {positions:,}: shorten it."
+    )

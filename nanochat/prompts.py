@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from nanochat.errors import PromptInvalidError, PromptTooLongError
+from nanochat.errors import PromptInvalidError, too_long_error
 from nanochat.generation_settings import check_unicode
 from nanochat.tokenizer import RustBPETokenizer
 
@@ -26,7 +26,7 @@ def prompt_tokens(
         raise PromptInvalidError("Give either a prompt or messages.")
     tokens = _of_text(tokenizer, prompt, positions) if messages is None else _of_chat(tokenizer, messages, positions)
     if len(tokens) > positions:
-        raise _too_long(f"{len(tokens):,}", positions)
+        raise too_long_error(f"{len(tokens):,}", positions)
     return tokens
 
 
@@ -52,10 +52,4 @@ def _check_length(tokenizer: RustBPETokenizer, texts: list[str], positions: int)
     """Refuse what cannot fit however it is split: splitting 16 MB takes seconds, in which nothing can be cancelled."""
     fewest = sum(len(text.encode()) for text in texts) // tokenizer.longest_token
     if fewest > positions:
-        raise _too_long(f"at least {fewest:,}", positions)
-
-
-def _too_long(count: str, positions: int) -> PromptTooLongError:
-    return PromptTooLongError(
-        f"The prompt has {count} tokens and the model has positions for {positions:,}: shorten it."
-    )
+        raise too_long_error(f"at least {fewest:,}", positions)

@@ -21,7 +21,7 @@ from nanochat.terminal import (
     surprisal_legend,
     token_text,
 )
-from nanochat.text import human_size, one_line, printable
+from nanochat.text import human_size, model_name, one_line, printable
 from nanochat.trace import Trace
 
 END_REASONS = ("bos", "assistant_end")  # an end token came
@@ -196,9 +196,8 @@ def model_line(document: Mapping[str, Any]) -> str:
     if not model:
         return ""
     config = model["config"]
-    name = " ".join(dict.fromkeys(str(model[key]) for key in ("source", "tag") if model.get(key)))
     step = f" step {model['step']}" if model.get("step") is not None else ""
     return (
-        f"{name}{step}, era {model['era']}: {config['n_layer']} layers of {config['n_head']} heads, "
+        f"{model_name(model)}{step}, era {model['era']}: {config['n_layer']} layers of {config['n_head']} heads, "
         f"{config['n_embd']} wide, {model['parameters'] / 1e6:.1f}M parameters"
     )

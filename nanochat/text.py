@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
@@ -31,6 +32,11 @@ def _spelled(character: str) -> str:
     if unicodedata.category(character) == "Cc" or ord(character) in BIDI_CONTROLS:
         return f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
     return character
+
+
+def model_name(model: Mapping[str, Any]) -> str:
+    """Source and tag of a trace's model, once where they are the same; "" where the trace does not tell."""
+    return " ".join(dict.fromkeys(str(model[key]) for key in ("source", "tag") if model.get(key)))
 
 
 def short_number(value: float | None) -> str:
