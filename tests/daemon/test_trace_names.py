@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from daemon.client import Client
-from daemon.trace_names import complete, find
+from daemon.trace_names import complete, find, row_of
 from protocol.errors import RpcError
 from tests.daemon.running import daemons_in, environment_set_to, private_settings, running_daemon
 from tests.daemon.scripted_daemon import ScriptedDaemon, result
@@ -35,6 +35,13 @@ def test_names_of_one_trace(client: Client, ids: list[str]) -> None:
     assert [find(client, trace_id[-6:]) for trace_id in ids] == ids
     assert [find(client, trace_id.removeprefix("trace_")) for trace_id in ids] == ids
     assert [find(client, trace_id[:-2]) for trace_id in ids] == ids
+
+
+def test_the_row_of_a_trace_and_of_one_that_has_gone(client: Client, ids: list[str]) -> None:
+    assert [row_of(client, trace_id).trace_id for trace_id in ids] == ids
+    with pytest.raises(RpcError, match="has gone") as caught:
+        row_of(client, ids[0][:-1])
+    assert caught.value.name == "TRACE_NOT_FOUND"
 
 
 def test_the_latest_is_one_that_can_be_read() -> None:
