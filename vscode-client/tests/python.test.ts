@@ -18,7 +18,7 @@ function world(probes: Record<string, Probe>, asked: string[] = []): World {
 }
 
 async function refusal(setting: string, probes: Record<string, Probe>) {
-  const list = candidates(setting, ["/work"], PATHS, "linux");
+  const list = candidates(setting, ["/project"], PATHS, "linux");
   return findPython(list, world(probes)).then(() => assert.fail("found one"), problemOf);
 }
 
@@ -27,11 +27,11 @@ const WITHOUT: Probe = { kind: "without", version: "3.12.1", reason: "No module 
 
 void test("the setting comes first and alone, then .venv, then PATH in its order", () => {
   assert.deepEqual(
-    candidates("", ["/work"], PATHS, "linux").map(({ python }) => python),
-    ["/work/.venv/bin/python", "/opt/bin/python3", "/opt/bin/python", "/usr/bin/python3", "/usr/bin/python"],
+    candidates("", ["/project"], PATHS, "linux").map(({ python }) => python),
+    ["/project/.venv/bin/python", "/opt/bin/python3", "/opt/bin/python", "/usr/bin/python3", "/usr/bin/python"],
   );
   assert.deepEqual(
-    candidates("/my/python", ["/work"], PATHS, "linux").map(({ python }) => python),
+    candidates("/my/python", ["/project"], PATHS, "linux").map(({ python }) => python),
     ["/my/python"],
   );
 });
@@ -52,19 +52,19 @@ void test("Windows has other names, folders and separators", () => {
 void test("a Python without nanoscope is passed over for one that has it; none after that is run", async () => {
   const asked: string[] = [];
   const found = await findPython(
-    candidates("", ["/work"], PATHS, "linux"),
-    world({ "/work/.venv/bin/python": WITHOUT, "/opt/bin/python3": READY, "/usr/bin/python3": READY }, asked),
+    candidates("", ["/project"], PATHS, "linux"),
+    world({ "/project/.venv/bin/python": WITHOUT, "/opt/bin/python3": READY, "/usr/bin/python3": READY }, asked),
   );
   assert.equal(found.python, "/opt/bin/python3");
   assert.equal(found.origin, "PATH");
-  assert.deepEqual(asked, ["/work/.venv/bin/python", "/opt/bin/python3"]);
+  assert.deepEqual(asked, ["/project/.venv/bin/python", "/opt/bin/python3"]);
 });
 
 void test("where only the package is missing, the command installs it into the first Python there is", async () => {
-  const problem = await refusal("", { "/work/.venv/bin/python": WITHOUT, "/usr/bin/python3": WITHOUT });
+  const problem = await refusal("", { "/project/.venv/bin/python": WITHOUT, "/usr/bin/python3": WITHOUT });
   assert.equal(problem.name, "PACKAGE_MISSING");
   assert.ok(problem instanceof PackageMissing);
-  assert.equal(installCommand(problem.python), "/work/.venv/bin/python -m pip install nanoscope");
+  assert.equal(installCommand(problem.python), "/project/.venv/bin/python -m pip install nanoscope");
   assert.equal(problem.actions[0]?.command, "nanoscope.copyInstallCommand");
 });
 
