@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from daemon.prompt_documents import Prompt
+from daemon.remembered import Remembered
 from daemon.trace_folders import TraceFolder
 from nanochat.errors import NanoscopeError
 from nanochat.trace_storage import TraceEntry, TraceStorage
 
 SHOWN_TEXT = 4000  # characters of a prompt that a listing has
 KNOWN = 4096  # summaries kept
-CHAT = "chat"  # of a trace's metadata: the prompt was a user's message
+UNREADABLE = object()  # deleted or damaged meanwhile: nobody's messages
 SETTINGS = ("max_tokens", "temperature", "top_k", "seed")  # what decides the response; a category does not
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,6 @@ class Capture:
     prompt: str
     response: str
     generation: Mapping[str, Any]
-    chat: bool
 
     @property
     def seconds(self) -> float | None:
@@ -41,12 +38,12 @@ class Capture:
         return sum(numbers) if len(numbers) == 2 else None
 
     def answers(self, prompt: Prompt) -> bool:
-        """Whether it is what capturing the prompt would give: of the settings, only those given are compared."""
+        """Whether text and settings are the prompt's: of the settings, only those given are compared."""
         wanted = {key: prompt.settings[key] for key in SETTINGS if key in prompt.settings}
         made = {key: self.generation.get(key) for key in wanted}
         if "top_k" in wanted:  # 0 and null both draw from all
             wanted["top_k"], made["top_k"] = wanted["top_k"] or None, made["top_k"] or None
-        return self.prompt == prompt.text and self.chat == prompt.chat and made == wanted
+        return self.prompt == prompt.text and made == wanted
 
 
 class Captures:
@@ -56,8 +53,9 @@ class Captures:
         self._lock = threading.Lock()
         self._entries: Sequence[TraceEntry] = ()
         self._by_prompt: dict[str, list[TraceEntry]] = {}
-        self._known: OrderedDict[tuple[object, ...], Capture | None] = OrderedDict()
-        self._surprisals: OrderedDict[tuple[object, ...], float | None] = OrderedDict()
+        self._known: Remembered[Capture | None] = Remembered(KNOWN)
+        self._messages: Remembered[object] = Remembered(KNOWN)
+        self._surprisals: Remembered[float | None] = Remembered(KNOWN)
 
     def of(self, folder: TraceFolder, prompts: Sequence[Prompt]) -> list[Capture | None]:
         """Each prompt's capture, None where it has none. Raises StorageError."""
@@ -76,27 +74,20 @@ class Captures:
             return self._by_prompt
 
     def _newest(self, storage: TraceStorage, entries: Sequence[TraceEntry], prompt: Prompt) -> Capture | None:
-        found = (self._capture(storage, entry) for entry in entries)
-        return next((capture for capture in found if capture is not None and capture.answers(prompt)), None)
-
-    def _capture(self, storage: TraceStorage, entry: TraceEntry) -> Capture | None:
-        return self._kept(self._known, (entry.path, entry.state), lambda: _read(storage, entry))
+        wanted = messages_of(prompt)
+        for entry in entries:
+            key = (entry.path, entry.state)
+            capture = self._known.get(key, partial(_read, storage, entry))
+            if capture is None or not capture.answers(prompt):
+                continue
+            # Summaries have no messages: they are read of the few files of which all else is as it is asked.
+            if self._messages.get(key, partial(_read_messages, storage, entry)) == wanted:
+                return capture
+        return None
 
     def surprisal(self, trace: tuple[object, ...], read: Callable[[], float | None]) -> float | None:
         """A trace's mean surprisal, read once."""
-        return self._kept(self._surprisals, trace, read)
-
-    def _kept(self, known: OrderedDict[Key, Value], key: Key, read: Callable[[], Value]) -> Value:
-        with self._lock:
-            if key in known:
-                known.move_to_end(key)
-                return known[key]
-        value = read()
-        with self._lock:
-            known[key] = value
-            if len(known) > KNOWN:
-                known.popitem(last=False)
-        return value
+        return self._surprisals.get(trace, read)
 
 
 def _read(storage: TraceStorage, entry: TraceEntry) -> Capture | None:
@@ -105,14 +96,24 @@ def _read(storage: TraceStorage, entry: TraceEntry) -> Capture | None:
     except NanoscopeError:  # deleted or damaged meanwhile: the next listing has it no more
         return None
     generation = summary["generation"] if isinstance(summary["generation"], dict) else {}
-    chat = summary["metadata"].get(CHAT) is True
-    return Capture(entry, summary["prompt"], summary["response"], generation, chat)
+    return Capture(entry, summary["prompt"], summary["response"], generation)
+
+
+def _read_messages(storage: TraceStorage, entry: TraceEntry) -> object:
+    """A chat's messages, as the file has them; None of plain text."""
+    try:
+        with storage.open_trace(entry.trace_id) as trace:
+            return trace.document.get("messages")
+    except NanoscopeError:
+        return UNREADABLE
+
+
+def messages_of(prompt: Prompt) -> list[dict[str, str]] | None:
+    """The chat that a prompt stands for; None where it is plain text."""
+    return [{"role": "user", "content": prompt.text}] if prompt.chat else None
 
 
 def parameters_of(prompt: Prompt) -> dict[str, Any]:
     """What `generate_and_capture` is asked for to capture a prompt."""
-    settings = {key: value for key, value in prompt.settings.items() if key != CHAT}
-    if prompt.chat:
-        messages = [{"role": "user", "content": prompt.text}]
-        return settings | {"messages": messages, "metadata": {CHAT: True}}
-    return settings | {"prompt": prompt.text}
+    settings = {key: value for key, value in prompt.settings.items() if key != "chat"}
+    return settings | ({"messages": messages_of(prompt)} if prompt.chat else {"prompt": prompt.text})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -55,16 +54,16 @@ async def resolve_code_lens(documents: Documents, params: lsp.CodeLens) -> Any:
         trace_id, size, tokens, seconds = msgspec.convert(params.data, Data)
     except msgspec.ValidationError:
         return params
-    surprisal = await documents.in_readers(_surprisal, documents, trace_id, size)
+    surprisal = await documents.in_readers_until_cancelled(_surprisal, documents, trace_id, size)
     command = show_command(facts(tokens, surprisal, seconds), trace_id)
     return lsp.CodeLens(params.range, lsp.Command(command["title"], command["command"], None, command["arguments"]))
 
 
-def _surprisal(documents: Documents, trace_id: str, size: int) -> float | None:
+def _surprisal(documents: Documents, trace_id: str, size: int, cancel: Event) -> float | None:
     storage, context = documents.hub.folder_of(documents.session).storage, documents.context()
 
     def read() -> float | None:
-        return mean_surprisal(tokens_of(storage, trace_id, token_text(context), Event()).tokens)
+        return mean_surprisal(tokens_of(storage, trace_id, token_text(context), cancel).tokens)
 
     try:
         return documents.captures.surprisal((storage.directory, trace_id, size), read)
@@ -100,12 +99,7 @@ async def hover(documents: Documents, params: lsp.HoverParams) -> Any:
     await documents.scanned()
     formats = documents.supports("text_document.hover.content_format") or ()
     kind = next((getattr(name, "value", name) for name in formats), "plaintext")
-    cancel = Event()
-    try:
-        return await documents.in_readers(_hover, documents, document, prompt, offset, kind, cancel)
-    except asyncio.CancelledError:
-        cancel.set()
-        raise
+    return await documents.in_readers_until_cancelled(_hover, documents, document, prompt, offset, kind)
 
 
 def _hover(

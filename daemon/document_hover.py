@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event
@@ -12,6 +10,7 @@ from threading import Event
 from daemon.document_captures import Capture
 from daemon.document_tokens import Look, align, strongest_look
 from daemon.handlers_traces import TokenText, tokens_of
+from daemon.remembered import Remembered
 from daemon.trace_folders import TraceFolder
 from nanochat.text import on_one_line
 from protocol.types import TokenRow
@@ -35,24 +34,17 @@ class TokenHovers:
     """Keeps the tokens of the traces last hovered over. Threads may share it; it reads files."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[object, ...], Aligned] = OrderedDict()
+        self._known: Remembered[Aligned] = Remembered(KNOWN)
 
     def aligned(self, folder: TraceFolder, capture: Capture, text: TokenText, cancel: Event) -> Aligned:
         """A capture's tokens. Raises NanoscopeError."""
-        key = (capture.entry.path, capture.entry.state)
-        with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-                return self._known[key]
-        rows = tokens_of(folder.storage, capture.entry.trace_id, text, cancel).tokens
-        prompt = [row.text for row in rows if not row.generated]
-        aligned = Aligned(rows, align(prompt, capture.prompt))
-        with self._lock:
-            self._known[key] = aligned
-            if len(self._known) > KNOWN:
-                self._known.popitem(last=False)
-        return aligned
+
+        def read() -> Aligned:
+            rows = tokens_of(folder.storage, capture.entry.trace_id, text, cancel).tokens
+            prompt = [row.text for row in rows if not row.generated]
+            return Aligned(rows, align(prompt, capture.prompt))
+
+        return self._known.get((capture.entry.path, capture.entry.state), read)
 
     def text(self, folder: TraceFolder, capture: Capture, aligned: Aligned, offset: int, cancel: Event) -> str | None:
         """What there is to say of a character's tokens; None where it has none. Raises NanoscopeError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -84,6 +85,8 @@ class Documents:
         item = params.text_document
         kind = language_of(item.language_id, item.uri)
         if kind is not None:
+            if item.uri in self._diagnose:  # opened again without a close between
+                self._diagnose[item.uri].close()
             self._open[item.uri] = OpenDocument(item.uri, kind, item.text, item.version)
             self._diagnose[item.uri] = Soon(partial(self._tell_diagnostics, item.uri), DIAGNOSE_SECONDS)
             self._diagnose[item.uri].wish()
@@ -161,6 +164,15 @@ class Documents:
     async def in_readers(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run something on the reader pool."""
         return await in_thread(self.context(), function, *arguments)
+
+    async def in_readers_until_cancelled(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run something on the reader pool, which is told by an event, its last argument, when nobody waits for it."""
+        cancel = Event()
+        try:
+            return await self.in_readers(function, *arguments, cancel)
+        except asyncio.CancelledError:
+            cancel.set()
+            raise
 
     def context(self) -> Context:
         """What handlers want to know of who asks."""

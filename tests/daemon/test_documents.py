@@ -12,7 +12,9 @@ import pytest
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
+from daemon.client import Client
 from nanochat.trace_storage import TraceStorage
+from protocol.types import Message
 from tests.daemon.lsp_client import LspClient, lsp_client
 from tests.daemon.running import DaemonProcess, running_daemon
 
@@ -132,12 +134,30 @@ def test_a_chat_is_captured_as_one_and_its_tokens_are_found(daemon: DaemonProces
         (trace_id,) = storage(tmp_path).list_traces()
         with storage(tmp_path).open_trace(trace_id) as trace:
             assert trace.document["messages"] == [{"role": "user", "content": "Hello you"}]
-            assert trace.document["metadata"]["chat"] is True
             first = trace.document["tokens"]["input_tokens"][2]
         assert (await client.titles(URI)).count("Show trace") == 1
         hover = await client.hover(URI, 2, 0)
         assert f"token {first} · position 2 · " in hover.contents.value
         assert await client.hover(URI, 4, 0) is None
+
+    with_client(daemon, tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "shown"),
+    [([], True), ([Message("user", "Hi"), Message("assistant", "Hello")], False), ([Message("system", "Be")], False)],
+)
+def test_another_clients_chat_is_a_capture_if_it_is_the_prompt_alone(
+    daemon: DaemonProcess, tmp_path: Path, earlier: list[Message], shown: bool
+) -> None:
+    with Client(daemon.settings, traces_dir=tmp_path / "traces") as other:
+        other.generate_and_capture(messages=[*earlier, Message("user", "Hello you")], max_tokens=2)
+
+    async def test(client: LspClient) -> None:
+        client.open(URI, "chat: true\nHello you\n---\nHello you")
+        titles = await client.titles(URI)
+        assert [title for title in titles if "tokens" not in title] == ["Capture", *["Show trace"] * shown, "Capture"]
+        assert len(titles) == (4 if shown else 2) and titles[-1] == "Capture"
 
     with_client(daemon, tmp_path, test)
 
