@@ -72,7 +72,7 @@ export function problemOf(error: unknown): Problem {
   ) {
     return new Problem(
       "CONNECTION_LOST",
-      "The daemon went away in the middle. It is being started again: try once more.",
+      "The connection to the daemon ended in the middle. It is being made again: try once more.",
     );
   }
   return new Problem("UNKNOWN", error.message);

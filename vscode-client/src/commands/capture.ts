@@ -160,7 +160,7 @@ class Streamed {
 }
 
 const AGAIN: Partial<Record<ProblemName, string>> = {
-  CONNECTION_LOST: "The daemon went away while it wrote; nothing else is lost.",
+  CONNECTION_LOST: "The connection to the daemon ended while it wrote; nothing else is lost.",
   QUEUE_FULL: "The model has too much to do already.",
 };
 
