@@ -41,6 +41,14 @@ class FrontMatter:
     lines: int
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """How a key's value is read, which raises ValueError or NanoscopeError, and what it should be."""
+
+    read: Callable[[str], Any]
+    wanted: str
+
+
 def read_front_matter(lines: Sequence[str], first: int = 0) -> FrontMatter:
     """The front matter that a section begins with, if it has any.
 
@@ -72,10 +80,11 @@ def _read(found: Sequence[re.Match[str]], first: int) -> FrontMatter:
             problems.append(Problem(number, *match.span(1), f"`{key}` is given twice: remove one of them."))
         else:
             try:
-                settings[key] = KEYS[key](value)
+                settings[key] = KEYS[key].read(value)
             except (ValueError, NanoscopeError):
                 shown = value if len(value) <= SHOWN else value[:SHOWN] + "…"
-                message = f"`{key}` is {WANTED[key]}, not “{shown}”." if value else f"`{key}` needs {WANTED[key]}."
+                wanted = KEYS[key].wanted
+                message = f"`{key}` is {wanted}, not “{shown}”." if value else f"`{key}` needs {wanted}."
                 place = match.span(2) if value else match.span()
                 problems.append(Problem(number, *place, message))
                 settings[key] = None
@@ -120,19 +129,12 @@ def _true_or_false(value: str) -> bool:
     return ("false", "true").index(value) == 1  # ValueError for any other
 
 
-KEYS: dict[str, Callable[[str], Any]] = {
-    "category": _category,
-    "max_tokens": _whole("max_tokens"),
-    "temperature": _temperature,
-    "top_k": _whole("top_k"),
-    "seed": _whole("seed"),
-    "chat": _true_or_false,
-}
-WANTED = {
-    "category": "a short printable name",
-    "max_tokens": "a whole number, 0 or above",
-    "temperature": "a number, 0 or above",
-    "top_k": "a whole number, 0 or above",
-    "seed": "a whole number, 0 or above",
-    "chat": "`true` or `false`",
+WHOLE = "a whole number, 0 or above"
+KEYS = {
+    "category": Key(_category, "a short printable name"),
+    "max_tokens": Key(_whole("max_tokens"), WHOLE),
+    "temperature": Key(_temperature, "a number, 0 or above"),
+    "top_k": Key(_whole("top_k"), WHOLE),
+    "seed": Key(_whole("seed"), WHOLE),
+    "chat": Key(_true_or_false, "`true` or `false`"),
 }

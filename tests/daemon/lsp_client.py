@@ -40,18 +40,19 @@ class LspClient(LanguageClient):
         self.versions: dict[str, int] = {}
         self.capabilities = lsp.ServerCapabilities()
         for method in ("traces_changed", "model_changed", "status_changed", "$/progress", "window/showMessage"):
-            self._note(method, None)
-        self._note("textDocument/publishDiagnostics", None)
+            self._note(method)
+        self._note("textDocument/publishDiagnostics")
         for method in ("workspace/codeLens/refresh", "workspace/inlayHint/refresh", "window/workDoneProgress/create"):
-            self._note(method, None)
-        self._note("window/showDocument", lsp.ShowDocumentResult(success=True))
+            self._note(method)
+        self.shows_documents = True
+        self._note("window/showDocument", lambda: lsp.ShowDocumentResult(success=self.shows_documents))
 
-    def _note(self, method: str, answer: Any) -> None:
+    def _note(self, method: str, answer: Callable[[], Any] = lambda: None) -> None:
         @self.feature(method)
         def _(params: Any) -> Any:
             self.told.append((method, params))
             self.news.set()
-            return answer
+            return answer()
 
     def of(self, method: str) -> list[Any]:
         """The params of what was told so far."""

@@ -340,6 +340,20 @@ def test_a_trace_is_shown_in_the_editor(daemon: DaemonProcess, tmp_path: Path) -
     with_client(daemon, tmp_path, test)
 
 
+def test_a_trace_that_the_editor_does_not_show_is_named(daemon: DaemonProcess, tmp_path: Path) -> None:
+    async def test(client: LspClient) -> None:
+        client.shows_documents = False
+        client.open(URI, TEXT)
+        await capture(client)
+        (trace_id,) = storage(tmp_path).list_traces()
+        await client.execute("nanoscope.showTrace", trace_id)
+        assert len(client.of("window/showDocument")) == 1
+        (said,) = await client.until(lambda: client.of("window/showMessage"))
+        assert said.message == f"The trace is {storage(tmp_path).path_of(trace_id)}"
+
+    with_client(daemon, tmp_path, test)
+
+
 def test_commands_that_the_editor_has_itself_are_not_announced(daemon: DaemonProcess, tmp_path: Path) -> None:
     async def test(client: LspClient) -> None:
         provider = client.capabilities.execute_command_provider
