@@ -39,6 +39,7 @@ def test_the_tools_are_there(tool):
 def test_each_captures_lists_and_is_told_of_all(daemon_process, tmp_path):
     assert (CLIENTS / "node_modules").is_dir(), "run `make test`, or `npm --prefix tests/clients ci`"
     with WireClient(daemon_process.connect()) as client:  # the model is there: all of them capture at once
+        client.introduce("before", traces_dir=str(tmp_path / "before"))  # of its trace they are not told, however late
         client.call("generate_and_capture", {"prompt": "before", "max_tokens": 1})
     processes = {name: start(name, daemon_process.environment, tmp_path) for name in COMMANDS}
     wait_until(lambda: all((tmp_path / f"{name}.ready").exists() for name in COMMANDS), processes)
