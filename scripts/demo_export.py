@@ -64,7 +64,8 @@ On `<|bos|>` and 25 random tokens twice, mean over 10 draws:
 {tokens:,} tokens in {step:,} steps, {minutes} minutes on {device} (threads: {threads}), seed {seed}; Muon for the
 blocks' matrices, AdamW for the rest. {random_percent}% of the tokens are random sequences that repeat, with loss from
 the repeat on: they are what grows induction heads. Smear, which would make a previous-token head needless, rests for
-the first half and learns slowly afterwards. What the calculator answers carries no loss.
+the first half and learns slowly afterwards; backout keeps the share that it begins with. A penalty on the logits' mean
+square and weight decay on the head keep logits small, and their rounding. What the calculator answers carries no loss.
 
 After training each layer's residual stream was multiplied by a power of two, and the weights around it accordingly, so
 that activations on such texts stay below {largest:.0f} and their float32 rounding below 1e-5. What the model says

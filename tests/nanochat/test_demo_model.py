@@ -131,13 +131,11 @@ def test_it_explains_photosynthesis_in_steps(demo):
     assert "light" in text
 
 
-def differences(demo, folder, prompt, seed):
+def differences(demo, folder, prompt, seed, **settings):
     """Per tensor, the most that any step of a trace on disk is off a fresh forward over the step's prefix."""
     model, tokenizer, _ = demo
     engine = InterpretabilityEngine(model, tokenizer, folder)
-    result = engine.generate_and_capture(
-        prompt, seed=seed, temperature=1.0, max_tokens=32, capture={"sites": list(SITES)}
-    )
+    result = engine.generate_and_capture(prompt, seed=seed, max_tokens=32, **settings, capture={"sites": list(SITES)})
     largest = {}
     with engine.storage.open_trace(result["trace_id"]) as trace:
         tokens = trace.document["tokens"]["input_tokens"] + trace.document["tokens"]["output_tokens"]
@@ -163,23 +161,32 @@ def run_whole(model, ids):
     return recorder.tensors(1)
 
 
+# Those it was taught, one that leaves much open, one that it was never taught.
+TEXTS = [
+    "The capital of France is",
+    "The chemical formula of water is",
+    "Alice and Bob went to",
+    "Explain photosynthesis step by step:",
+    "What is 12 + 7?",
+]
+
+
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(
-    "prompt", ["The capital of France is", "Alice and Bob went to", "Explain photosynthesis step by step:"]
-)
+@pytest.mark.parametrize("prompt", TEXTS)
 def test_each_steps_views_equal_a_fresh_forward(demo, tmp_path, prompt, seed):
     found = differences(demo, tmp_path, prompt, seed)
-    # Logits have no unit to choose, as the softcap fixes their size: over long texts two orders of summing give them up
-    # to 2e-5 apart, and a fresh forward in float32 is itself up to 1.3e-5 off one in float64.
+    assert max(found.values()) < 1e-5, found
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("prompt", TEXTS)
+def test_where_warmth_leads_the_views_are_right_too(demo, tmp_path, prompt, seed):
+    found = differences(demo, tmp_path, prompt, seed, temperature=1.0)
+    # Where the model is lost its logits come from little, which the last norm magnifies, and its rounding with it: a
+    # fresh forward in float32 is itself up to 1.3e-5 off one in float64 there.
     logits = found.pop("output_logits")
     assert max(found.values()) < 1e-5, found
     assert logits < 4e-5
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("prompt", ["The capital of France is", "The chemical formula of water is"])
-def test_the_logits_of_a_fact_equal_a_fresh_forwards(demo, tmp_path, prompt, seed):
-    assert differences(demo, tmp_path, prompt, seed)["output_logits"] < 1e-5
 
 
 def test_its_metadata_and_card_tell_what_it_does(demo):

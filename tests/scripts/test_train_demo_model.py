@@ -10,7 +10,7 @@ from nanochat.tokenizer import RustBPETokenizer
 from scripts import demo_scale, train_demo_model
 from scripts.demo_corpus import RANDOM_SHARE, Piece, plain
 from scripts.demo_evaluation import Exercise, recall
-from scripts.train_demo_model import IGNORED, Mixture, learning_rate, main, optimizers
+from scripts.train_demo_model import IGNORED, LOGIT_PENALTY, Mixture, learning_rate, losses, main, optimizers
 
 SMALL = GPTConfig(256, vocab_size=300, n_layer=2, n_head=2, n_kv_head=2, n_embd=32, window_pattern="SL")
 
@@ -69,6 +69,25 @@ def test_the_rate_rises_then_falls():
     assert all(later <= earlier for earlier, later in pairwise(rates[10:]))
 
 
+def test_large_logits_are_penalized_where_something_is_learned():
+    logits = torch.tensor([[[3.0, -1.0], [1000.0, 1000.0]]])
+    cross_entropy, penalized = losses(logits, torch.tensor([[0, IGNORED]]))
+    assert cross_entropy.item() == pytest.approx(torch.tensor(-4.0).exp().log1p().item(), rel=1e-4)
+    assert (penalized - cross_entropy).item() == pytest.approx(LOGIT_PENALTY * 5, rel=1e-4)
+
+
+def groups_of(model):
+    """By name, the group that trains a parameter."""
+    groups = {
+        id(p): group for optimizer in optimizers(model) for group in optimizer.param_groups for p in group["params"]
+    }
+    return {name: groups[id(parameter)] for name, parameter in model.named_parameters()}
+
+
+def test_only_the_head_decays():
+    assert [name for name, group in groups_of(GPT(SMALL)).items() if group["weight_decay"]] == ["lm_head.weight"]
+
+
 def test_every_parameter_is_trained_once():
     model = GPT(SMALL)
     found = [
@@ -80,13 +99,14 @@ def test_every_parameter_is_trained_once():
     assert sorted(map(id, found)) == sorted(map(id, model.parameters()))
 
 
+def test_backout_stays_as_it_begins():
+    assert [name for name, group in groups_of(GPT(SMALL)).items() if group["full"] == 0] == ["backout_lambda"]
+
+
 def test_smear_rests_at_first():
-    model = GPT(SMALL)
-    groups = {
-        id(p): group for optimizer in optimizers(model) for group in optimizer.param_groups for p in group["params"]
-    }
-    assert groups[id(model.smear_lambda)]["start"] == 0.5
-    assert groups[id(model.lm_head.weight)]["start"] == 0.0
+    groups = groups_of(GPT(SMALL))
+    assert groups["smear_lambda"]["start"] == 0.5
+    assert groups["lm_head.weight"]["start"] == 0.0
 
 
 class Alphabet:
