@@ -130,11 +130,11 @@ def expected_hovers(trace: Trace) -> dict[tuple[int, int], str]:
             "",
             "likeliest here:",
         ]
-        top = logits["top_tokens_per_position"][position]
-        width = max(len(choice["text"].replace("\n", "⏎")) for choice in top)
-        for choice in top:
-            shown = choice["text"].replace(" ", "·").replace("\n", "⏎")
-            lines.append(f"  {shown:<{width}}  {100 * choice['probability']:6.2f} %")
+        top = [
+            (harmless(choice["text"]), choice["probability"]) for choice in logits["top_tokens_per_position"][position]
+        ]
+        width = max(len(shown) for shown, _ in top)
+        lines += [f"  {shown:<{width}}  {100 * probability:6.2f} %" for shown, probability in top]
         if position >= 2:
             row = weights[:, :, position, 1:position]
             layer, head, to = np.unravel_index(row.argmax(), row.shape)
@@ -144,6 +144,12 @@ def expected_hovers(trace: Trace) -> dict[tuple[int, int], str]:
         said = "\n".join(lines)
         hovers[span] = f"{hovers[span]}\n\n{said}" if span in hovers else said
     return hovers
+
+
+def harmless(text: str) -> str:
+    """A token as hovers show it: spaces and line breaks visible, control characters spelled out."""
+    marked = text.replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥")
+    return re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", marked)
 
 
 def test_an_edited_prompt_has_no_capture_until_the_edit_is_undone(session):
