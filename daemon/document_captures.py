@@ -16,7 +16,6 @@ from nanochat.trace_storage import TraceEntry, TraceStorage
 
 SHOWN_TEXT = 4000  # characters of a prompt that a listing has
 KNOWN = 4096  # summaries kept
-UNREADABLE = object()  # deleted or damaged meanwhile: nobody's messages
 SETTINGS = ("max_tokens", "temperature", "top_k", "seed")  # what decides the response; a category does not
 
 
@@ -54,7 +53,7 @@ class Captures:
         self._entries: Sequence[TraceEntry] = ()
         self._by_prompt: dict[str, list[TraceEntry]] = {}
         self._known: Remembered[Capture | None] = Remembered(KNOWN)
-        self._messages: Remembered[object] = Remembered(KNOWN)
+        self._chats: Remembered[bool | None] = Remembered(KNOWN)
         self._surprisals: Remembered[float | None] = Remembered(KNOWN)
 
     def of(self, folder: TraceFolder, prompts: Sequence[Prompt]) -> list[Capture | None]:
@@ -74,14 +73,13 @@ class Captures:
             return self._by_prompt
 
     def _newest(self, storage: TraceStorage, entries: Sequence[TraceEntry], prompt: Prompt) -> Capture | None:
-        wanted = messages_of(prompt)
         for entry in entries:
             key = (entry.path, entry.state)
             capture = self._known.get(key, partial(_read, storage, entry))
             if capture is None or not capture.answers(prompt):
                 continue
             # Summaries have no messages: they are read of the few files of which all else is as it is asked.
-            if self._messages.get(key, partial(_read_messages, storage, entry)) == wanted:
+            if self._chats.get(key, partial(_is_chat, storage, capture)) == prompt.chat:
                 return capture
         return None
 
@@ -99,21 +97,24 @@ def _read(storage: TraceStorage, entry: TraceEntry) -> Capture | None:
     return Capture(entry, summary["prompt"], summary["response"], generation)
 
 
-def _read_messages(storage: TraceStorage, entry: TraceEntry) -> object:
-    """A chat's messages, as the file has them; None of plain text."""
+def _is_chat(storage: TraceStorage, capture: Capture) -> bool | None:
+    """Whether a trace's prompt is a user's message, all there is of a chat; None: there is more, or no trace by now."""
     try:
-        with storage.open_trace(entry.trace_id) as trace:
-            return trace.document.get("messages")
+        with storage.open_trace(capture.entry.trace_id) as trace:
+            messages = trace.document.get("messages")
     except NanoscopeError:
-        return UNREADABLE
+        return None
+    if messages is None:
+        return False
+    return True if messages == messages_of(capture.prompt) else None
 
 
-def messages_of(prompt: Prompt) -> list[dict[str, str]] | None:
-    """The chat that a prompt stands for; None where it is plain text."""
-    return [{"role": "user", "content": prompt.text}] if prompt.chat else None
+def messages_of(text: str) -> list[dict[str, str]]:
+    """The chat that is one message of a user's."""
+    return [{"role": "user", "content": text}]
 
 
 def parameters_of(prompt: Prompt) -> dict[str, Any]:
     """What `generate_and_capture` is asked for to capture a prompt."""
     settings = {key: value for key, value in prompt.settings.items() if key != "chat"}
-    return settings | ({"messages": messages_of(prompt)} if prompt.chat else {"prompt": prompt.text})
+    return settings | ({"messages": messages_of(prompt.text)} if prompt.chat else {"prompt": prompt.text})
