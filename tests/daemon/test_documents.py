@@ -3,9 +3,11 @@
 import asyncio
 import re
 import shutil
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
 from daemon.client import Client
+from daemon.documents import Documents
 from nanochat.trace_storage import TraceStorage
 from protocol.types import Message
 from tests.daemon.lsp_client import LspClient, lsp_client
@@ -441,3 +444,24 @@ def test_a_large_document_holds_up_nobody(daemon: DaemonProcess, tmp_path: Path)
         assert len(waits) > 3 and max(waits) < 0.5
 
     with_client(daemon, tmp_path, test)
+
+
+def test_reading_ends_when_nobody_waits_for_it():
+    begun, told = threading.Event(), threading.Event()
+
+    def read(what: str, cancel: threading.Event) -> None:
+        assert what == "tokens"
+        begun.set()
+        if cancel.wait(20):
+            told.set()
+
+    async def test() -> None:
+        documents: Any = SimpleNamespace(in_readers=asyncio.to_thread)
+        asked = asyncio.create_task(Documents.in_readers_until_cancelled(documents, read, "tokens"))
+        await asyncio.to_thread(begun.wait, 20)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert await asyncio.to_thread(told.wait, 20)
+
+    asyncio.run(test())
