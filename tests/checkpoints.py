@@ -4,14 +4,18 @@ import json
 import os
 import pickle
 import shutil
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nanochat.checkpoint_manager import model_config_of, save_checkpoint
+import torch
+
+from nanochat.checkpoint_manager import load_model, model_config_of, save_checkpoint
 from nanochat.gpt import GPT
 from tests.models import GOLDEN, random_model
 
+IDS = torch.arange(12)[None] * 5 + 1
 TOKENIZER = GOLDEN / "F" / "gqa_windowed" / "tokenizer"
 
 
@@ -49,6 +53,24 @@ def edit_meta(weights: Path, **changes: Any) -> None:
     config = meta["model_config"] | changes
     meta["model_config"] = {key: value for key, value in config.items() if value is not None}
     path.write_text(json.dumps(meta), encoding="utf-8")
+
+
+def changed_state(weights: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the tensors in a file."""
+    state = torch.load(weights, weights_only=True)
+    change(state)
+    torch.save(state, weights)
+
+
+def load(folder: Path | str, **settings: Any) -> Any:
+    """What `load_model` gives on the CPU."""
+    return load_model(folder, "cpu", "eval", **settings)
+
+
+def logits_of(model: GPT) -> torch.Tensor:
+    """What it makes of a few tokens."""
+    with torch.no_grad():
+        return model(IDS)
 
 
 def tree(folder: Path) -> list[str]:
