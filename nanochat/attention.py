@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+EXPLICIT = (torch.float32, torch.float64)
+
 
 class Span:
     """Where the T new tokens of one forward stand in each of its B rows, and which keys they see.
@@ -43,8 +45,8 @@ class Span:
 def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Tensor, Tensor | None]:
     """Causal, windowed, grouped-query attention.
 
-    One token of one row in float32 on the CPU is computed explicitly, which is as fast as the fused kernel there and
-    leaves the weights behind; everything else by torch's fused kernel, which hides them.
+    One token of one row in float32 or float64 on the CPU is computed explicitly, which is as fast as the fused kernel
+    there and leaves the weights behind; everything else by torch's fused kernel, which hides them.
 
     Args:
         q: queries of the new tokens, (B, T, H, D).
@@ -59,7 +61,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Te
     if span.uniform and span.count == 1:
         first = span.first_key(window)
         k, v = (k[:, first:], v[:, first:]) if first else (k, v)
-        if q.size(0) == 1 and q.dtype == torch.float32 and q.device.type == "cpu":
+        if q.size(0) == 1 and q.dtype in EXPLICIT and q.device.type == "cpu":
             return _attend_explicitly(q, k, v)
     elif span.uniform and span.starts[0] == 0 and window >= span.count - 1:
         causal = True
@@ -81,7 +83,7 @@ def _attend_explicitly(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]
 
 
 def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
-    """The weights that `attend` uses, by an explicit softmax in float32.
+    """The weights that `attend` uses, by an explicit softmax in float32, or in float64 where q has that.
 
     Args:
         q, k, span, window: as for `attend`.
@@ -90,6 +92,7 @@ def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
         (B, H, T, S); 0 where a query does not see a key, every row sums to 1.
     """
     (B, T, _, D), H_kv = q.shape, k.size(2)
-    q = (q.float() * D**-0.5).view(B, T, H_kv, -1, D).permute(0, 2, 3, 1, 4)  # (B, H_kv, G, T, D)
-    scores = (q @ k.float().permute(0, 2, 3, 1)[:, :, None]).flatten(1, 2)  # keys are (B, H_kv, 1, D, S)
+    dtype = torch.promote_types(q.dtype, torch.float32)
+    q = (q.to(dtype) * D**-0.5).view(B, T, H_kv, -1, D).permute(0, 2, 3, 1, 4)  # (B, H_kv, G, T, D)
+    scores = (q @ k.to(dtype).permute(0, 2, 3, 1)[:, :, None]).flatten(1, 2)  # keys are (B, H_kv, 1, D, S)
     return scores.masked_fill_(~span.visible(window), -torch.inf).softmax(-1)

@@ -146,7 +146,7 @@ class Engine:
 
     def _cache(self, rows: int, capacity: int) -> KVCache:
         config = self.model.config
-        dtype = getattr(self.model, "dtype", torch.float32)
+        dtype = getattr(self.model, "compute_dtype", torch.float32)
         head_dim = config.n_embd // config.n_head
         cache = KVCache(rows, config.n_kv_head, capacity, head_dim, config.n_layer, self.model.get_device(), dtype)
         cache.logits_wanted = "last"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from nanochat.recorder import Recorder, Tap
 from nanochat.sampling import sample_next_token
 
 SMEAR_CHANNELS = 24
+FLOAT64_PARAMETERS = 4_000_000  # a model with no more in float32 computes in float64; larger ones would be much slower
 NORM_EPSILON = torch.finfo(torch.float32).eps  # torch's own default since 2.7; before, bfloat16 had a coarser one
 
 
@@ -34,6 +34,17 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([x1 * cos + x2 * sin, x2 * cos - x1 * sin], dim=-1)
 
 
+class Linear(nn.Linear):
+    """Without a bias, computed in the input's type: the weights are converted where theirs differs."""
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__(in_features, out_features, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in_features) to (..., out_features)."""
+        return F.linear(input, self.weight.to(input.dtype))
+
+
 class CausalSelfAttention(nn.Module):
     """Grouped-query attention with QK norm, windows and, from era C on, value embeddings."""
 
@@ -43,16 +54,15 @@ class CausalSelfAttention(nn.Module):
 
     def __init__(self, config: GPTConfig, layer_idx: int):
         super().__init__()
-        linear = partial(nn.Linear, bias=False)
         self.era, self.layer_idx, self.tap = ERAS[config.era], layer_idx, None
         self.n_head, self.n_kv_head, self.head_dim = config.n_head, config.n_kv_head, config.head_dim
         self.window = config.windows()[layer_idx]
-        self.c_q = linear(config.n_embd, self.n_head * self.head_dim)
-        self.c_k = linear(config.n_embd, self.n_kv_head * self.head_dim)
-        self.c_v = linear(config.n_embd, self.n_kv_head * self.head_dim)
-        self.c_proj = linear(config.n_embd, config.n_embd)
+        self.c_q = Linear(config.n_embd, self.n_head * self.head_dim)
+        self.c_k = Linear(config.n_embd, self.n_kv_head * self.head_dim)
+        self.c_v = Linear(config.n_embd, self.n_kv_head * self.head_dim)
+        self.c_proj = Linear(config.n_embd, config.n_embd)
         if config.has_value_embedding(layer_idx):
-            self.ve_gate = linear(self.era.value_gate_channels, self.n_kv_head)
+            self.ve_gate = Linear(self.era.value_gate_channels, self.n_kv_head)
 
     def forward(
         self, x: Tensor, ve: Tensor | None, rotary: tuple[Tensor, Tensor], span: Span, kv_cache: KVCache | None
@@ -86,7 +96,7 @@ class CausalSelfAttention(nn.Module):
     def per_head(self, y: Tensor) -> Tensor:
         """What each head adds to the residual stream: (B, T, H, D) through its slice of c_proj, (B, T, H, n_embd)."""
         slices = self.c_proj.weight.view(-1, self.n_head, self.head_dim)  # (n_embd, H, D)
-        return torch.einsum("bthd,ehd->bthe", y, slices)
+        return torch.einsum("bthd,ehd->bthe", y, slices.to(y.dtype))
 
 
 class MLP(nn.Module):
@@ -97,8 +107,8 @@ class MLP(nn.Module):
     def __init__(self, config: GPTConfig, layer_idx: int):
         super().__init__()
         self.layer_idx, self.tap = layer_idx, None
-        self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=False)
-        self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=False)
+        self.c_fc = Linear(config.n_embd, 4 * config.n_embd)
+        self.c_proj = Linear(4 * config.n_embd, config.n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, n_embd) to the same."""
@@ -162,16 +172,17 @@ class GPT(nn.Module):
         rows = -(-config.vocab_size // multiple) * multiple
         blocks = nn.ModuleList(Block(config, i) for i in range(config.n_layer))
         self.transformer = nn.ModuleDict({"wte": _embedding(rows, config.n_embd), "h": blocks})
-        self.lm_head = nn.Linear(config.n_embd, rows, bias=False)
+        self.lm_head = Linear(config.n_embd, rows)
         self._add_era_parameters(config, self.era, rows)
         self._rotary: tuple[Tensor, Tensor] | None = None
+        self._is_small = self.num_parameters() <= FLOAT64_PARAMETERS
 
     def _add_era_parameters(self, config: GPTConfig, era: Era, rows: int) -> None:
         if era.lambdas:
             self.resid_lambdas = nn.Parameter(torch.ones(config.n_layer))
             self.x0_lambdas = nn.Parameter(torch.zeros(config.n_layer))
         if era.smear:
-            self.smear_gate = nn.Linear(SMEAR_CHANNELS, 1, bias=False)
+            self.smear_gate = Linear(SMEAR_CHANNELS, 1)
             self.smear_lambda = nn.Parameter(torch.zeros(1))
             self.backout_lambda = nn.Parameter(torch.full((1,), 0.2))
         if era.value_embeddings:
@@ -208,8 +219,19 @@ class GPT(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the model computes in; logits are float32 all the same."""
+        """What the weights are and captures are kept in; logits are float32 all the same."""
         return self.transformer.wte.weight.dtype
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """What a forward computes in: the weights' type, but float64 for a small model's float32 on the CPU.
+
+        Sums in float32 differ in their last digits with the number of rows that are summed at once, and a final norm
+        of a small residual stream magnifies that. In float64 a token has the same logits alone, in a chunk, in a batch
+        and in the whole text, once rounded to float32. Training computes in the weights' type.
+        """
+        small = self.dtype == torch.float32 and self._is_small and not self.training
+        return torch.float64 if small and self.get_device().type == "cpu" else self.dtype
 
     def num_parameters(self) -> int:
         """How many numbers were trained, padded vocabulary rows included."""
@@ -217,17 +239,18 @@ class GPT(nn.Module):
 
     def rotary_tables(self) -> tuple[Tensor, Tensor]:
         """cos and sin, each (1, max_positions, 1, head_dim / 2), made on first use."""
-        if self._rotary is None or self._rotary[0].device != self.get_device() or self._rotary[0].dtype != self.dtype:
+        device, dtype = self.get_device(), self.compute_dtype
+        if self._rotary is None or self._rotary[0].device != device or self._rotary[0].dtype != dtype:
             with torch.inference_mode(False):  # training may come after generating
-                self._rotary = self._make_rotary_tables()
+                self._rotary = self._make_rotary_tables(dtype)
         return self._rotary
 
-    def _make_rotary_tables(self) -> tuple[Tensor, Tensor]:
+    def _make_rotary_tables(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         channels = torch.arange(0, self.config.head_dim, 2, dtype=torch.float32, device=self.get_device())
         frequencies = 1.0 / (self.era.rotary_base ** (channels / self.config.head_dim))
         positions = torch.arange(self.config.max_positions, dtype=torch.float32, device=self.get_device())
         angles = torch.outer(positions, frequencies)[None, :, None, :]
-        return angles.cos().to(self.dtype), angles.sin().to(self.dtype)
+        return angles.cos().to(dtype), angles.sin().to(dtype)
 
     def _rotary_at(self, span: Span) -> tuple[Tensor, Tensor]:
         cos, sin = self.rotary_tables()
@@ -264,7 +287,7 @@ class GPT(nn.Module):
         B, T = idx.shape
         span = Span([0] * B, T, idx.device) if kv_cache is None else kv_cache.span(T)
         rotary = self._rotary_at(span)
-        x = self.transformer.wte(idx)
+        x = self.transformer.wte(idx).to(rotary[0].dtype)
         keep(self, "token_embeddings", x)
         x = norm(x)
         if self.era.smear:

@@ -64,7 +64,10 @@ class KVCache:
         return Span(self.positions, count, self.k_cache.device)
 
     def write(self, layer_idx: int, k: Tensor, v: Tensor, span: Span) -> tuple[Tensor, Tensor]:
-        """Add the new tokens' keys and values, each (B, T, H_kv, D); returns all so far, each (B, S, H_kv, D)."""
+        """Add the new tokens' keys and values, each (B, T, H_kv, D); returns all so far, each (B, S, H_kv, D).
+
+        What is returned has the type of `k` and `v`, whatever the cache keeps.
+        """
         assert span.end <= self.max_seq_len, f"the cache holds {self.max_seq_len} positions, {span.end} are needed"
         keys, values = self.get_layer_cache(layer_idx)
         if span.uniform:
@@ -72,9 +75,9 @@ class KVCache:
             values[:, span.starts[0] : span.end] = v
         else:
             rows = torch.arange(self.batch_size, device=keys.device)[:, None]
-            keys[rows, span.positions] = k
-            values[rows, span.positions] = v
-        return keys[:, : span.end], values[:, : span.end]
+            keys[rows, span.positions] = k.to(keys.dtype)  # unlike a slice, an index does not convert
+            values[rows, span.positions] = v.to(values.dtype)
+        return keys[:, : span.end].to(k.dtype), values[:, : span.end].to(v.dtype)
 
     def prefill(self, other: KVCache) -> None:
         """Give every row of this empty cache the one sequence that `other` holds."""

@@ -4,9 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from nanochat import gpt
+
 
 @pytest.fixture
 def base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """nanochat's base folder, which is not there."""
     monkeypatch.setenv("NANOCHAT_BASE_DIR", str(tmp_path / "base"))
     return tmp_path / "base"
+
+
+@pytest.fixture(params=["float64", "float32"])
+def summed_in(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """How small models compute float32 on the CPU, and how larger ones do."""
+    if request.param == "float32":
+        monkeypatch.setattr(gpt, "FLOAT64_PARAMETERS", 0)
+    return request.param

@@ -161,32 +161,27 @@ def run_whole(model, ids):
     return recorder.tensors(1)
 
 
-# Those it was taught, one that leaves much open, one that it was never taught.
+# Those it was taught, one that leaves much open, and those that it was never taught: where the model is lost its last
+# residual stream is small, and the last norm magnifies what rounding did before.
 TEXTS = [
     "The capital of France is",
     "The chemical formula of water is",
     "Alice and Bob went to",
     "Explain photosynthesis step by step:",
     "What is 12 + 7?",
+    "The capital of Atlantis is",
+    "To be or not to be",
+    "Once upon a time",
+    "Why is the sky blue?",
 ]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("temperature", [0.6, 1.0])
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("prompt", TEXTS)
-def test_each_steps_views_equal_a_fresh_forward(demo, tmp_path, prompt, seed):
-    found = differences(demo, tmp_path, prompt, seed)
+def test_each_steps_views_equal_a_fresh_forward(demo, tmp_path, prompt, seed, temperature):
+    found = differences(demo, tmp_path, prompt, seed, temperature=temperature)
     assert max(found.values()) < 1e-5, found
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("prompt", TEXTS)
-def test_where_warmth_leads_the_views_are_right_too(demo, tmp_path, prompt, seed):
-    found = differences(demo, tmp_path, prompt, seed, temperature=1.0)
-    # Where the model is lost its logits come from little, which the last norm magnifies, and its rounding with it: a
-    # fresh forward in float32 is itself up to 1.3e-5 off one in float64 there.
-    logits = found.pop("output_logits")
-    assert max(found.values()) < 1e-5, found
-    assert logits < 4e-5
 
 
 def test_its_metadata_and_card_tell_what_it_does(demo):

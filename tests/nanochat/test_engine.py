@@ -19,7 +19,7 @@ class CountingModel:
     """A real model that counts its forwards and the positions they ran over."""
 
     def __init__(self, model: GPT):
-        self.model, self.config, self.dtype = model, model.config, model.dtype
+        self.model, self.config, self.compute_dtype = model, model.config, model.compute_dtype
         self.runs: list[int] = []
 
     def get_device(self) -> torch.device:
@@ -32,8 +32,6 @@ class CountingModel:
 
 class ScriptedModel:
     """Says what it is told to, one row of token ids after another, whatever it is fed; remembers what that was."""
-
-    dtype = torch.float32
 
     def __init__(self, model: GPT, script: list[int]):
         self.config, self.script, self.fed = model.config, iter(script), []

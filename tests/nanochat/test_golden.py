@@ -52,6 +52,7 @@ def test_all_seven_eras_are_here() -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("chunk", [None, 1, 7], ids=["whole", "token by token", "chunks of 7"])
+@pytest.mark.usefixtures("summed_in")
 def test_logits_and_attention_agree(case: str, chunk: int | None, device: torch.device) -> None:
     model, _, golden = load_case(case, device)
     assert model.config.era == case.split("/")[0]
@@ -69,6 +70,7 @@ def test_logits_and_attention_agree(case: str, chunk: int | None, device: torch.
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("summed_in")
 def test_greedy_tokens_agree_without_a_cache(case: str, device: torch.device) -> None:
     model, _, golden = load_case(case, device)
     prompt = golden["tokens"][:GREEDY_PROMPT].tolist()
@@ -77,6 +79,7 @@ def test_greedy_tokens_agree_without_a_cache(case: str, device: torch.device) ->
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("chunk", [GREEDY_PROMPT, 1, 7])
+@pytest.mark.usefixtures("summed_in")
 def test_greedy_tokens_agree_with_a_cache(case: str, chunk: int, device: torch.device) -> None:
     model, tokenizer, golden = load_case(case, device)
     engine = Engine(model, tokenizer)

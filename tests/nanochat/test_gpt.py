@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from nanochat import gpt
 from nanochat.gpt import GPT, GPTConfig
+from nanochat.kv_cache import KVCache
 from tests.models import ERA_NAMES, random_model
 
 
@@ -58,3 +60,52 @@ def test_windows_tile_the_pattern_and_end_in_a_long_one() -> None:
     assert windows("E", "SL", 3) == [768, 2048, 2048]
     assert windows("C", "s", 2) == [1024, 2048]
     assert windows("A", "S", 2) == [20480, 20480]
+
+
+def test_what_a_model_computes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model("F")
+    assert (model.dtype, model.compute_dtype) == (torch.float32, torch.float64)
+    assert model.train().compute_dtype == torch.float32
+    assert model.eval().bfloat16().compute_dtype == torch.bfloat16
+    assert random_model("F").to("meta").compute_dtype == torch.float32  # on no other device
+    monkeypatch.setattr(gpt, "FLOAT64_PARAMETERS", model.num_parameters() - 1)
+    assert random_model("F").compute_dtype == torch.float32
+    monkeypatch.setattr(gpt, "FLOAT64_PARAMETERS", model.num_parameters())
+    assert random_model("F").compute_dtype == torch.float64
+
+
+@pytest.mark.parametrize("era", ERA_NAMES)
+@torch.inference_mode()
+def test_a_token_has_the_same_logits_alone_in_a_batch_and_in_the_whole_text(era: str) -> None:
+    model = random_model(era)
+    ids = torch.randint(300, (5, 40), generator=torch.Generator().manual_seed(0))
+    whole = torch.cat([model(row[None]) for row in ids])
+    cache = KVCache(5, 2, 40, 16, 3, "cpu", model.compute_dtype)
+    together = torch.cat([model(column, kv_cache=cache) for column in ids.split(1, dim=1)], dim=1)
+    alone = []
+    for row in ids:
+        cache = KVCache(1, 2, 40, 16, 3, "cpu", model.compute_dtype)
+        alone.append(torch.cat([model(token[None], kv_cache=cache) for token in row.split(1)], dim=1))
+    assert whole.dtype == torch.float32
+    unit = torch.finfo(torch.float32).eps  # a sum that lies between two values may be rounded to either
+    assert torch.allclose(together, whole, rtol=unit, atol=1e-7)
+    assert torch.allclose(torch.cat(alone), whole, rtol=unit, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["attn.c_v", "attn.c_proj", "mlp.c_fc"])
+@torch.inference_mode()
+def test_weights_that_are_changed_in_place_count_at_once(name: str) -> None:
+    model = random_model("F")
+    ids = torch.tensor([[1, 2, 3]])
+    before = model(ids)
+    model.transformer.h[1].get_submodule(name).weight.data[:, :16] = 0.0  # how heads are ablated
+    assert not torch.allclose(model(ids), before, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_a_cache_in_another_type_is_good_enough(summed_in: str) -> None:
+    model = random_model("F")
+    ids = torch.arange(20)[None] * 7
+    cache = KVCache(1, 2, 20, 16, 3, "cpu", torch.float16)
+    decoded = torch.cat([model(token, kv_cache=cache) for token in ids.split(1, dim=1)], dim=1)
+    assert 0 < (decoded - model(ids)).abs().max() < 0.05
