@@ -20,7 +20,7 @@ from rich.text import Text
 
 from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import default_source
-from nanochat.errors import CancelledError, NanoscopeError
+from nanochat.errors import CancelledError, NanoscopeError, TraceNotFoundError
 from nanochat.report import check_complete, check_head, prompt_text, report, summary, trace_line, written
 from nanochat.terminal import token_text
 from nanochat.text import printable
@@ -86,7 +86,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--format", choices=("json", "safetensors"), default="json", help="how the trace is kept (default: %(default)s)"
     )
-    add("--trace", metavar="ID", help="show a trace kept earlier; nothing is generated")
+    add("--trace", metavar="ID", help="show a trace kept earlier, by its id or latest; nothing is generated")
     add = parser.add_argument_group("output").add_argument
     add("--head", type=parse_head, metavar="LAYER.HEAD", help="the head to draw (default: the most telling)")
     add("--rows", type=int, default=20, metavar="N", help="tokens in the logits table, 0: all (default: %(default)s)")
@@ -147,7 +147,7 @@ def make_console(picture: Path | None) -> Console:
 def run(args: argparse.Namespace, out: Console) -> None:
     """Generate, or open what was generated, and show it."""
     storage = TraceStorage(args.traces_dir, format=args.format)
-    trace_id = args.trace or generate(args, storage, out)
+    trace_id = _newest(storage) if args.trace == "latest" else args.trace or generate(args, storage, out)
     with storage.open_trace(trace_id) as trace:
         check_complete(trace.document, trace_id)
         if args.json:
@@ -163,6 +163,14 @@ def run(args: argparse.Namespace, out: Console) -> None:
     if args.picture:
         save_picture(out, args.picture)
         _notice(f"Picture: {args.picture}")
+
+
+def _newest(storage: TraceStorage) -> str:
+    """The newest trace that can be read."""
+    found = storage.list_traces()
+    if not found:
+        raise TraceNotFoundError(f"There is no trace in {storage.directory} yet: leave --trace out to write one.")
+    return found[0]
 
 
 def generate(args: argparse.Namespace, storage: TraceStorage, out: Console) -> str:

@@ -173,6 +173,20 @@ def test_a_trace_kept_earlier_is_shown_as_when_it_was_written(run: Run, tmp_path
     assert len(traces(tmp_path)) == 1
 
 
+def test_the_newest_trace_is_latest(run: Run) -> None:
+    run("--max-tokens", "2")
+    _, newest, _ = run("--max-tokens", "5")
+    assert run("--trace", "latest") == (0, newest, "")
+
+
+def test_where_there_is_no_trace_none_is_the_latest(run: Run, tmp_path: Path) -> None:
+    status, out, notices = run("--trace", "latest")
+    assert (status, out) == (1, "")
+    assert "There is no trace in" in notices
+    assert "leave --trace out" in notices
+    assert not traces(tmp_path)
+
+
 def test_the_head_that_is_asked_for_is_drawn(run: Run) -> None:
     status, out, _ = run("--max-tokens", "2", "--head", "1.2")
     assert status == 0
