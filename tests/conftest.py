@@ -1,6 +1,7 @@
 """Shared by all tests: one thread a worker, since pytest runs one a core, and nothing left in the user's cache."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job hands on that Ctrl-C is ignored
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
