@@ -39,7 +39,7 @@ class Settings:
     out: Path = DEFAULT_OUT
     device: str = "cpu"
     seed: int = 1
-    steps: int = 4000
+    steps: int = 2400
     minutes: float = 35.0
     batch_tokens: int = 2048
 
@@ -201,7 +201,9 @@ def parse(arguments: list[str] | None = None) -> tuple[Settings, int]:
     parser.add_argument("--seed", type=int, default=Settings.seed, help="(default: %(default)s)")
     parser.add_argument("--steps", type=int, default=Settings.steps, help="(default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=Settings.minutes, help="at most (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="CPU threads; one gives the same weights again (default: %(default)s)"
+    )
     found = parser.parse_args(arguments)
     if found.steps < 1 or found.minutes <= 0 or found.threads < 1:
         parser.error("--steps, --minutes and --threads must be above 0")
