@@ -19,7 +19,7 @@ def queries_and_keys(B: int, T: int, S: int, H: int, H_kv: int, D: int = 8) -> t
 def by_definition(q: Tensor, k: Tensor, starts: list[int], window: int) -> Tensor:
     """Softmax of q.k / sqrt(D) over 0 <= i - j <= window, one cell at a time."""
     B, T, H, D = q.shape
-    weights = torch.zeros(B, H, T, k.size(1))
+    weights = torch.zeros(B, H, T, k.size(1), dtype=q.dtype)
     for b, start in enumerate(starts):
         for h in range(H):
             for t in range(T):
@@ -35,24 +35,27 @@ def by_definition(q: Tensor, k: Tensor, starts: list[int], window: int) -> Tenso
 )
 @pytest.mark.parametrize("window", [0, 2, 100])
 @pytest.mark.parametrize("H_kv", [1, 2, 4])
-def test_weights_and_values_follow_the_definition(starts: list[int], T: int, window: int, H_kv: int) -> None:
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
+def test_weights_and_values_follow_the_definition(
+    starts: list[int], T: int, window: int, H_kv: int, dtype: torch.dtype, tolerance: float
+) -> None:
     span = Span(starts, T, CPU)
-    q, k, v = queries_and_keys(len(starts), T, span.end, 4, H_kv)
+    q, k, v = (tensor.to(dtype) for tensor in queries_and_keys(len(starts), T, span.end, 4, H_kv))
     expected = by_definition(q, k, starts, window)
     weights = attention_weights(q, k, span, window)
-    assert torch.allclose(weights, expected, atol=1e-6)
+    assert torch.allclose(weights, expected, rtol=0, atol=tolerance)
     assert torch.all(weights[expected == 0] == 0)
     mixed = torch.einsum("bhts,bshd->bthd", expected, v.repeat_interleave(4 // H_kv, dim=2))
     values, by_the_way = attend(q, k, v, span, window)
-    assert torch.allclose(values, mixed, atol=1e-5)
+    assert torch.allclose(values, mixed, rtol=0, atol=10 * tolerance)
     assert (by_the_way is not None) == (len(starts) == T == 1)
     if by_the_way is not None:
-        assert torch.allclose(by_the_way, expected[..., -by_the_way.size(3) :], atol=1e-6)
+        assert torch.allclose(by_the_way, expected[..., -by_the_way.size(3) :], rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("T", [1, 3])
-def test_weights_are_float32_whatever_the_model_computes_in(dtype: torch.dtype, T: int) -> None:
+def test_weights_are_float32_where_the_model_computes_in_half(dtype: torch.dtype, T: int) -> None:
     span = Span([4], T, CPU)
     q, k, _ = queries_and_keys(1, T, span.end, 4, 2)
     q, k = q.to(dtype), k.to(dtype)

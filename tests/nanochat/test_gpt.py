@@ -103,9 +103,25 @@ def test_weights_that_are_changed_in_place_count_at_once(name: str) -> None:
 
 
 @torch.inference_mode()
-def test_a_cache_in_another_type_is_good_enough(summed_in: str) -> None:
+def test_training_and_evaluation_take_turns() -> None:
+    model, ids = random_model("F"), torch.tensor([[1, 2, 3]])
+    trained, evaluated = random_model("F").train()(ids), model(ids)
+    assert not torch.equal(trained, evaluated)
+    assert torch.equal(model.train()(ids), trained)
+    assert torch.equal(model.eval()(ids), evaluated)
+
+
+@pytest.mark.parametrize("starts", [[0, 0], [3, 0]])
+@torch.inference_mode()
+def test_a_cache_in_another_type_is_good_enough(summed_in: str, starts: list[int]) -> None:
     model = random_model("F")
-    ids = torch.arange(20)[None] * 7
-    cache = KVCache(1, 2, 20, 16, 3, "cpu", torch.float16)
-    decoded = torch.cat([model(token, kv_cache=cache) for token in ids.split(1, dim=1)], dim=1)
-    assert 0 < (decoded - model(ids)).abs().max() < 0.05
+    ids = torch.arange(40).view(2, 20) * 7
+    cache = KVCache(2, 2, 24, 16, 3, "cpu", torch.float16)
+    if any(starts):
+        first = KVCache(1, 2, 3, 16, 3, "cpu", torch.float16)
+        model(ids[:1, :3], kv_cache=first)
+        cache.load_row(0, first)
+    decoded = torch.cat([model(column, kv_cache=cache) for column in ids.split(1, dim=1)], dim=1)
+    for row, start in enumerate(starts):
+        expected = model(torch.cat([ids[:1, :start], ids[row : row + 1]], dim=1))[:, start:]
+        assert 0 < (decoded[row] - expected[0]).abs().max() < 0.05
