@@ -29,9 +29,11 @@ def norm(x: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding by minus theta, on the two halves of the head dimension of (B, T, H, D)."""
-    x1, x2 = x.chunk(2, dim=-1)
-    return torch.cat([x1 * cos + x2 * sin, x2 * cos - x1 * sin], dim=-1)
+    """Rotary embedding by minus theta of (B, T, H, D): y1 = x1 cos + x2 sin, y2 = x2 cos - x1 sin, for its two halves.
+
+    The tables have both halves: (cos, cos) and (sin, -sin).
+    """
+    return x * cos + x.roll(x.size(-1) // 2, dims=-1) * sin
 
 
 class Linear(nn.Linear):
@@ -238,7 +240,7 @@ class GPT(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def rotary_tables(self) -> tuple[Tensor, Tensor]:
-        """cos and sin, each (1, max_positions, 1, head_dim / 2), made on first use."""
+        """(cos, cos) and (sin, -sin), each (1, max_positions, 1, head_dim), made on first use."""
         device, dtype = self.get_device(), self.compute_dtype
         if self._rotary is None or self._rotary[0].device != device or self._rotary[0].dtype != dtype:
             with torch.inference_mode(False):  # training may come after generating
@@ -250,14 +252,15 @@ class GPT(nn.Module):
         frequencies = 1.0 / (self.era.rotary_base ** (channels / self.config.head_dim))
         positions = torch.arange(self.config.max_positions, dtype=torch.float32, device=self.get_device())
         angles = torch.outer(positions, frequencies)[None, :, None, :]
-        return angles.cos().to(dtype), angles.sin().to(dtype)
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat([cos, cos], dim=-1).to(dtype), torch.cat([sin, -sin], dim=-1).to(dtype)
 
     def _rotary_at(self, span: Span) -> tuple[Tensor, Tensor]:
         cos, sin = self.rotary_tables()
         assert span.end <= cos.size(1), f"position {span.end} is past the rotary tables' {cos.size(1)}"
         if span.uniform:
             return cos[:, span.starts[0] : span.end], sin[:, span.starts[0] : span.end]
-        return cos[0, span.positions], sin[0, span.positions]  # (B, T, 1, D/2)
+        return cos[0, span.positions], sin[0, span.positions]  # (B, T, 1, D)
 
     def _smear(self, x: Tensor, kv_cache: KVCache | None) -> Tensor:
         """Mix into each position the one before it; the first has none, so nothing is mixed in."""
