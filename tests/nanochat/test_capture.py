@@ -204,6 +204,27 @@ def assert_no_captures(model: GPT) -> None:
     assert [*values, model.token_embeddings, model.output_logits] == [None] * 7
 
 
+@pytest.mark.parametrize("logits", ["all", "generated", 7])
+def test_no_room_is_read_that_was_not_written(monkeypatch: pytest.MonkeyPatch, logits: Any) -> None:
+    model, tokenizer = golden_model()
+    settings = dataclasses.replace(EVERYTHING, logits=logits)
+    expected = record(model, settings, len(PROMPT) + 5)
+    generate(model, tokenizer, expected, 6)
+    taken = []
+
+    def used_before(*shape: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        taken.append(shape)
+        return torch.full(shape, 77, dtype=dtype, device=device)
+
+    monkeypatch.setattr(torch, "empty", used_before)
+    recorder = record(model, settings, len(PROMPT) + 9)
+    monkeypatch.undo()
+    generate(model, tokenizer, recorder, 6)
+    assert len(taken) > 4
+    for name, value in recorder.tensors(6).items():
+        assert torch.equal(value, expected.tensors(6)[name]), name
+
+
 def test_a_finished_capture_takes_no_more() -> None:
     model, tokenizer = golden_model()
     recorder = record(model, CaptureSettings(), len(PROMPT) + 3)
