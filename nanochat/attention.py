@@ -9,6 +9,11 @@ from torch import Tensor
 EXPLICIT = (torch.float32, torch.float64)
 
 
+def leaves_weights(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `attend` computes one token of one row explicitly there, which leaves its weights behind."""
+    return device.type == "cpu" and dtype in EXPLICIT
+
+
 class Span:
     """Where the T new tokens of one forward stand in each of its B rows, and which keys they see.
 
@@ -22,6 +27,7 @@ class Span:
         self.uniform = starts.count(starts[0]) == len(starts)
         self.end = max(starts) + count  # S: the number of keys that some row can see
         self._masks: dict[int, Tensor] = {}
+        self._biases: dict[tuple[int, torch.dtype], Tensor] = {}
 
     @cached_property
     def positions(self) -> Tensor:
@@ -41,12 +47,33 @@ class Span:
             self._masks[window] = (distance >= 0) & (distance <= window)
         return self._masks[window]
 
+    def bias(self, window: int, dtype: torch.dtype) -> Tensor:
+        """What is added to scores, of the shape of `visible`: 0 where a query sees a key, else minus infinity."""
+        if (window, dtype) not in self._biases:
+            hidden = ~self.visible(window)
+            self._biases[window, dtype] = torch.zeros_like(hidden, dtype=dtype).masked_fill_(hidden, -torch.inf)
+        return self._biases[window, dtype]
+
+
+class DeviceSpan(Span):
+    """One new token of each row, at positions (B, 1) that the device alone knows, all of them before `end`.
+
+    No operation on it depends on where the rows stand, so that they can be recorded once and repeated.
+    """
+
+    def __init__(self, positions: Tensor, end: int):
+        self.starts, self.count, self.device = [], 1, positions.device
+        self.uniform, self.end, self.positions = False, end, positions
+        self._masks, self._biases = {}, {}
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Tensor, Tensor | None]:
     """Causal, windowed, grouped-query attention.
 
     One token of one row in float32 or float64 on the CPU is computed explicitly, which is as fast as the fused kernel
-    there and leaves the weights behind; everything else by torch's fused kernel, which hides them.
+    there and leaves the weights behind. So is a token whose position the device alone knows: of the kernels that take
+    a mask then, cuDNN's gives other values every time and torch's own is slow. Everything else is left to torch's
+    fused kernel, which hides the weights.
 
     Args:
         q: queries of the new tokens, (B, T, H, D).
@@ -57,16 +84,18 @@ def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Te
     Returns:
         The mixed values (B, T, H, D), and the weights (B, H, T, keys seen) where they came with them.
     """
+    if isinstance(span, DeviceSpan):
+        return _attend_to_all(q, k, v, span, window)
     mask, causal = None, False
     if span.uniform and span.count == 1:
         first = span.first_key(window)
         k, v = (k[:, first:], v[:, first:]) if first else (k, v)
-        if q.size(0) == 1 and q.dtype in EXPLICIT and q.device.type == "cpu":
+        if q.size(0) == 1 and leaves_weights(q.device, q.dtype):
             return _attend_explicitly(q, k, v)
     elif span.uniform and span.starts[0] == 0 and window >= span.count - 1:
         causal = True
     else:
-        mask = span.visible(window)
+        mask = span.bias(window, q.dtype)
     grouped = q.size(2) != k.size(2)
     out = F.scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, is_causal=causal, enable_gqa=grouped
@@ -82,6 +111,14 @@ def _attend_explicitly(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]
     return torch.bmm(weights, v[0].transpose(0, 1)).view(1, 1, H, D), weights.view(1, H, 1, -1)
 
 
+def _attend_to_all(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Tensor, Tensor]:
+    """One token of every row, keys that it does not see masked: (B, 1, H, D) and (B, H, 1, S)."""
+    (B, _, H, D), H_kv = q.shape, k.size(2)
+    weights = attention_weights(q, k, span, window)
+    grouped = weights.view(B, H_kv, H // H_kv, -1).to(v.dtype)
+    return (grouped @ v.transpose(1, 2)).view(B, 1, H, D), weights
+
+
 def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
     """The weights that `attend` uses, by an explicit softmax in float32, or in float64 where q has that.
 
@@ -95,4 +132,4 @@ def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
     dtype = torch.promote_types(q.dtype, torch.float32)
     q = (q.to(dtype) * D**-0.5).view(B, T, H_kv, -1, D).permute(0, 2, 3, 1, 4)  # (B, H_kv, G, T, D)
     scores = (q @ k.to(dtype).permute(0, 2, 3, 1)[:, :, None]).flatten(1, 2)  # keys are (B, H_kv, 1, D, S)
-    return scores.masked_fill_(~span.visible(window), -torch.inf).softmax(-1)
+    return scores.add_(span.bias(window, dtype)).softmax(-1)

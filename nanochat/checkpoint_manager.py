@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from nanochat.eras import EMBEDDING_KEY, VOCAB_MULTIPLE, Era, identify_era, name
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.gpt_config import SIZES
-from nanochat.memory import copy_to_huge_pages
+from nanochat.memory import copy_to_huge_pages, memory_explained
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 
@@ -75,7 +73,8 @@ def load_model(
             f"The tokenizer has {tokenizer.get_vocab_size():,} tokens and {checkpoint.weights} was trained with "
             f"{vocab_size:,}: it is another model's. Copy the right tokenizer.pkl beside the checkpoint."
         )
-    with _memory_explained(parsed_device, parsed_dtype):
+    advice = "use another device, a smaller model, or bfloat16, which takes half of float32"
+    with memory_explained(parsed_device, f"this model in {parsed_dtype}", advice):
         model, note = build_model(read_state(checkpoint.weights), meta, parsed_device, parsed_dtype, era)
         model.train(phase == "train")
         self_check_error = self_check(model)
@@ -91,19 +90,6 @@ def load_model(
     said = f"Loaded {checkpoint.source} model {checkpoint.tag}, step {model.provenance['step']}, era {model.config.era}"
     print(f"{said} from {checkpoint.weights.parent}{f' ({note})' if note else ''}", file=sys.stderr)
     return model, tokenizer, meta
-
-
-@contextmanager
-def _memory_explained(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "not enough memory" not in str(error):
-            raise
-        raise SettingInvalidError(
-            f"There is not enough memory on {device} for this model in {dtype}: use another device, a smaller model, "
-            f"or bfloat16, which takes half of float32. ({error})"
-        ) from error
 
 
 def _load_tokenizer(checkpoint: Checkpoint) -> RustBPETokenizer:

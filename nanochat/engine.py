@@ -11,13 +11,16 @@ from torch import Tensor
 
 from nanochat.calculator import use_calculator
 from nanochat.cancelling import check_cancel
+from nanochat.decoding import decoder, is_repeated, padded
 from nanochat.errors import NonFiniteError, PromptInvalidError, too_long_error
 from nanochat.kv_cache import KVCache
+from nanochat.memory import memory_explained
 from nanochat.sampling import sample_next_token
 
 __all__ = ["Engine", "KVCache", "RowState", "Step", "sample_next_token", "use_calculator"]
 
 PREFILL_CHUNK = 512  # prompt tokens a forward: bounds memory, and the time until a cancel is seen
+ADVICE = "lower max_tokens, shorten the prompt, narrow the capture, or use a device with more memory"
 ROTARY_FACTOR = 10  # a model has positions for this many times its sequence_len
 
 
@@ -39,6 +42,14 @@ class RowState:
     in_python_block: bool = False
     python_expr_tokens: list[int] = field(default_factory=list)
     completed: bool = False
+
+
+def _sample(logits: Tensor, rng: torch.Generator, temperature: float, top_k: int | None) -> list[int] | None:
+    """A token of every row, None if a logit is not finite: both in one wait for the device."""
+    finite = logits.sum().isfinite()  # softcapped logits cannot overflow it; one by one takes long
+    drawn = sample_next_token(logits.nan_to_num(0.0, 0.0, 0.0), rng, temperature, top_k)  # NaN would end CUDA for good
+    *sampled, is_finite = torch.cat([drawn[:, 0], finite.long()[None]]).tolist()
+    return sampled if is_finite else None
 
 
 class Engine:
@@ -77,6 +88,7 @@ class Engine:
             PromptInvalidError, PromptTooLongError: nothing to run, or more than the model has positions.
             CancelledError: `cancel` was set.
             NonFiniteError: the model computed NaN.
+            SettingInvalidError: it does not fit in memory.
         """
         for step in self.steps(tokens, num_samples, max_tokens, temperature, top_k, seed, cancel):
             yield step.tokens, step.masks
@@ -99,22 +111,24 @@ class Engine:
         device = self.model.get_device()
         rng = torch.Generator(device=device)
         rng.manual_seed(seed)
-        cache, logits = self._prefill(tokens, num_samples, max_tokens, cancel)
-        rows = [RowState(list(tokens)) for _ in range(num_samples)]
-        for count in range(1, max_tokens + 1):
-            if not torch.isfinite(logits.sum()):  # softcapped logits cannot overflow it; one by one takes long
-                raise NonFiniteError(
-                    f"The model computed NaN or infinity at position {len(tokens) + count - 2}. Its weights are "
-                    "damaged or overflow in this dtype: try dtype float32, or another checkpoint."
-                )
-            sampled = sample_next_token(logits, rng, temperature, top_k)[:, 0].tolist()
-            chosen = [self._next_token(row, token) for row, token in zip(rows, sampled, strict=True)]
-            yield Step([token for token, _ in chosen], [mask for _, mask in chosen], logits)
-            if count == max_tokens or all(row.completed for row in rows):
-                return
-            check_cancel(cancel)
-            ids = torch.tensor([[token] for token, _ in chosen], device=device)
-            logits = self.model.forward(ids, kv_cache=cache)[:, -1]
+        with memory_explained(device, "this generation", ADVICE):
+            cache, logits = self._prefill(tokens, num_samples, max_tokens, cancel)
+            rows = [RowState(list(tokens)) for _ in range(num_samples)]
+            forward = decoder(self.model, cache)
+            for count in range(1, max_tokens + 1):
+                sampled = _sample(logits, rng, temperature, top_k)
+                if sampled is None:
+                    raise NonFiniteError(
+                        f"The model computed NaN or infinity at position {len(tokens) + count - 2}. Its weights are "
+                        "damaged or overflow in this dtype: try dtype float32, or another checkpoint."
+                    )
+                chosen = [self._next_token(row, token) for row, token in zip(rows, sampled, strict=True)]
+                yield Step([token for token, _ in chosen], [mask for _, mask in chosen], logits)
+                if count == max_tokens or all(row.completed for row in rows):
+                    return
+                check_cancel(cancel)
+                ids = torch.tensor([[token] for token, _ in chosen], device=device)
+                logits = forward(ids)[:, -1]
 
     def _affordable(self, prompt_length: int, max_tokens: int | None) -> int:
         """`max_tokens` within the model's positions; the last token is never fed back, so it needs none."""
@@ -147,8 +161,9 @@ class Engine:
     def _cache(self, rows: int, capacity: int) -> KVCache:
         config = self.model.config
         dtype = getattr(self.model, "compute_dtype", torch.float32)
-        head_dim = config.n_embd // config.n_head
-        cache = KVCache(rows, config.n_kv_head, capacity, head_dim, config.n_layer, self.model.get_device(), dtype)
+        head_dim, device = config.n_embd // config.n_head, self.model.get_device()
+        capacity = padded(capacity, self.model) if is_repeated(self.model, device) else capacity
+        cache = KVCache(rows, config.n_kv_head, capacity, head_dim, config.n_layer, device, dtype)
         cache.logits_wanted = "last"
         return cache
 

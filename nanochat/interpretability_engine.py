@@ -19,11 +19,12 @@ from nanochat.analysis import analyze
 from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture import FINAL, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
-from nanochat.engine import Engine, Step
+from nanochat.engine import ADVICE, Engine, Step
 from nanochat.errors import NonFiniteError
 from nanochat.generation_settings import GenerationSettings, checked_metadata
 from nanochat.gpt import GPT
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
+from nanochat.memory import memory_explained
 from nanochat.prompts import prompt_tokens
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
@@ -139,7 +140,8 @@ class InterpretabilityEngine:
         self.storage.check_writable()  # before the work, not after it
         run = self._run(tokens, settings, spec, on_token, cancel)
         started = time.perf_counter()
-        captured = run.recorder.tensors(len(run.generated))
+        with memory_explained(self.model.get_device(), "this capture", ADVICE):
+            captured = run.recorder.tensors(len(run.generated))
         wanted = {name: value for name, value in captured.items() if name != FINAL or FINAL in spec.sites}
         tensors = Watched({name: _as_array(value) for name, value in wanted.items()}, cancel)
         document = self._document(run, settings, category, extra)

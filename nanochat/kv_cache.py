@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nanochat.attention import Span
+from nanochat.attention import DeviceSpan, Span
 
 
 class KVCache:
@@ -35,6 +35,7 @@ class KVCache:
         self.positions = [0] * batch_size
         self.prev_embedding: Tensor | None = None  # (B, 1, n_embd), before smearing; None: no token yet
         self.logits_wanted: Literal["all", "last"] = "all"  # "last": forward returns the last position's alone
+        self.on_device: DeviceSpan | None = None  # where the next tokens stand, while a recorded forward is made
 
     def reset(self) -> None:
         """Forget every token."""
@@ -61,7 +62,7 @@ class KVCache:
 
     def span(self, count: int) -> Span:
         """Where the next `count` tokens of each row stand."""
-        return Span(self.positions, count, self.k_cache.device)
+        return self.on_device or Span(self.positions, count, self.k_cache.device)
 
     def write(self, layer_idx: int, k: Tensor, v: Tensor, span: Span) -> tuple[Tensor, Tensor]:
         """Add the new tokens' keys and values, each (B, T, H_kv, D); returns all so far, each (B, S, H_kv, D).

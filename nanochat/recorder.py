@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nanochat.attention import Span
+from nanochat.attention import DeviceSpan, Span, attention_weights, leaves_weights
 from nanochat.capture import FINAL, SITES, WEIGHTS, CaptureSettings
 from nanochat.errors import SettingInvalidError
 from nanochat.memory import lazy_zeros
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Column = tuple[str, int]  # site and layer
 AHEAD = 64  # positions
+QUERIES = 512  # rows of attention weights computed at once: bounds the memory that it takes
 REUSED = 32 << 20  # bytes: the most that the C library keeps for reuse (glibc's DEFAULT_MMAP_THRESHOLD_MAX)
 
 
@@ -77,14 +78,21 @@ class Buffer:
         out = self._row(start) if T == 1 else self.rows[start : start + T].transpose(0, 1)
         torch.cat(values, out=out)
 
-    def read(self, column: Column, length: int) -> Tensor | None:
+    def write_at(self, values: list[Tensor], position: Tensor, row: int) -> None:
+        """As `write`, one token at a position that the device alone knows, (1,)."""
+        together = torch.cat(values if values[0].size(0) == 1 else [value[row : row + 1] for value in values])
+        self.rows.index_copy_(0, position, together.to(self.rows.dtype).transpose(0, 1))
+
+    def read(self, column: Column, length: int) -> Tensor:
         """A column's first rows, (length, *shape), sharing memory."""
-        place = self._place.get(column)
-        return None if place is None else self.rows[:length, place]
+        return self.rows[:length, self._place[column]]
 
 
 class Recorder:
     """What one sequence is captured to.
+
+    Where the model's kernel hides attention weights (on GPUs, in half precision), they are computed from the captured
+    queries and keys when they are read: beside the kernel they would take a tenth of a token's time.
 
     Args:
         config: the model's.
@@ -108,20 +116,29 @@ class Recorder:
     ):
         self.config, self.settings, self.capacity, self.length = config, settings, capacity, 0
         self.sites = {name: settings.layers_of(SITES[name], config) for name in settings.sites}
-        columns = {name: [(name, layer) for layer in layers] for name, layers in self.sites.items()}
+        self.taken = dict(self.sites)  # what the forwards have to hand over
+        late = None if leaves_weights(device, dtype) else self.taken.pop(WEIGHTS, None)
+        self.taken |= {"q": late, "k": late} if late else {}
+        columns = {name: [(name, layer) for layer in layers] for name, layers in self.taken.items()}
         weights = columns.pop(WEIGHTS, None)
         by_shape: dict[tuple[int, ...], list[Column]] = {}
         for name, of_site in columns.items():
             by_shape.setdefault(SITES[name].shape(config), []).extend(of_site)
         self._buffers = [Buffer(found, capacity, shape, dtype, device) for shape, found in by_shape.items()]
+        self._buffer_of = {name: buffer for buffer in self._buffers for name, _ in buffer.columns}
         room = (config.n_head, capacity)
         # Weights are zero where a query sees no key, and rows end at the last key seen.
         self._weights = Buffer(weights, capacity, room, torch.float32, device, zeroed=True) if weights else None
+        self._buffer_of |= {WEIGHTS: self._weights} if self._weights else {}
+        on_cpu = torch.device("cpu")  # room for all layers is there alone
+        rooms = _room((len(late), *room, capacity), torch.float32, on_cpu, zeroed=True) if late else ()
+        self._late_weights = dict(zip(late or (), rooms, strict=True))
         self._first_logit = prompt_length - 1 if settings.logits == "generated" else 0  # the position of its row 0
         self._logits: Buffer | None = None
         self._top: dict[str, Tensor] = {}
         if isinstance(settings.logits, int):
-            shape = (capacity, min(settings.logits, config.vocab_size))
+            self._top_count = min(settings.logits, config.vocab_size)
+            shape = (capacity, self._top_count)
             self._top["output_logits.values"] = _room(shape, torch.float32, device)
             self._top["output_logits.indices"] = _room(shape, torch.int32, device)
             self._top["output_logits.log_sum_exp"] = _room(shape[:1], torch.float32, device)
@@ -136,6 +153,9 @@ class Recorder:
 
     def write(self, kept: dict[str, dict[int, Any]], logits: Tensor, span: Span, row: int) -> None:
         """Take one row of what a forward kept; `logits` is (B, T or 1, vocab)."""
+        if isinstance(span, DeviceSpan):
+            self._write_at(kept, logits, span.positions[row], row)
+            return
         start, stop = span.starts[row], span.starts[row] + span.count
         assert start == self.length and stop <= self.capacity
         for buffer in self._buffers:
@@ -146,6 +166,22 @@ class Recorder:
         self._write_logits(logits, stop, row)
         self.length = stop
 
+    def _write_at(self, kept: dict[str, dict[int, Any]], logits: Tensor, position: Tensor, row: int) -> None:
+        assert self._weights is None and self._first_logit <= self.length
+        for buffer in self._buffers:
+            buffer.write_at([kept[name][layer] for name, layer in buffer.columns], position, row)
+        if self._logits is not None:
+            self._logits.write_at([logits], position - self._first_logit, row)
+        elif self._top:
+            for rows, found in zip(self._top.values(), _top_logits(logits[row], self._top_count), strict=True):
+                rows.index_copy_(0, position, found.to(rows.dtype))
+        self.count_token()
+
+    def count_token(self) -> None:
+        """Count a token that was written: by `write`, or by the repeated operations of one."""
+        assert self.length < self.capacity
+        self.length += 1
+
     def _write_logits(self, logits: Tensor, stop: int, row: int) -> None:
         start = stop - logits.size(1)
         if self._logits is not None:
@@ -155,18 +191,34 @@ class Recorder:
                     [logits if first == start else logits[:, first - start :]], first - self._first_logit, row
                 )
         elif self._top:
-            values, indices, log_sum_exp = self._top.values()
-            top = logits[row].topk(values.size(1), dim=-1)
-            values[start:stop], indices[start:stop] = top.values, top.indices
-            log_sum_exp[start:stop] = logits[row].logsumexp(-1)
+            for rows, found in zip(self._top.values(), _top_logits(logits[row], self._top_count), strict=True):
+                rows[start:stop] = found
 
     def view(self, name: str, layer: int) -> Tensor | None:
-        """One site of one layer so far, (1, ...), sharing the buffer's memory; None if it is not captured."""
-        for buffer in (self._weights, *self._buffers):
-            rows = None if buffer is None else buffer.read((name, layer), self.length)
-            if rows is not None:
-                return (rows.transpose(0, 1)[..., : self.length] if buffer is self._weights else rows)[None]
-        return None
+        """One site of one layer so far, (1, ...); None if it is not captured.
+
+        It shares the buffer's memory, except attention weights that are computed now.
+        """
+        if layer not in self.sites.get(name, ()):
+            return None
+        if name == WEIGHTS and layer in self._late_weights:
+            shape, device = (self.config.n_head, self.length, self.length), self._read("q", layer).device
+            return self._compute_weights(layer, _room(shape, torch.float32, device, zeroed=True))
+        return self._read(name, layer)
+
+    def _read(self, name: str, layer: int) -> Tensor:
+        rows = self._buffer_of[name].read((name, layer), self.length)
+        return (rows.transpose(0, 1)[..., : self.length] if name == WEIGHTS else rows)[None]
+
+    @torch.inference_mode()
+    def _compute_weights(self, layer: int, out: Tensor) -> Tensor:
+        """The weights of every query so far into zeros (H, S, S), on any device; (1, H, S, S)."""
+        q, k, window = self._read("q", layer), self._read("k", layer), self.config.windows()[layer]
+        for start in range(0, self.length, QUERIES):
+            span = Span([start], min(QUERIES, self.length - start), q.device)
+            rows = attention_weights(q[:, start : span.end], k[:, : span.end], span, window)
+            out[:, start : span.end, : span.end] = rows[0]
+        return out[None]
 
     def first_non_finite(self) -> str | None:
         """Where NaN or infinity appeared first, such as "layer 2, post_attn"; None if nothing captured shows it."""
@@ -189,12 +241,22 @@ class Recorder:
             SITES[name].tensor_name(layer): self.view(name, layer)
             for name, layers in self.sites.items()
             for layer in layers
+            if name != WEIGHTS or layer not in self._late_weights
         }
+        for layer, room in self._late_weights.items():
+            weights = self._compute_weights(layer, room[:, : self.length, : self.length])
+            found[SITES[WEIGHTS].tensor_name(layer)] = weights
         logits = self.logits_view()
         if logits is not None:
             found["output_logits"] = logits[:, :generated] if self.settings.logits == "generated" else logits
         found |= {name: rows[None, : self.length] for name, rows in self._top.items()}
         return {name: value.cpu() for name, value in found.items() if value is not None}
+
+
+def _top_logits(logits: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest logits of (T, vocab), (T, count), their indices, and the log-sum-exp of all, (T,)."""
+    top = logits.topk(count, dim=-1)
+    return top.values, top.indices, logits.logsumexp(-1)
 
 
 def _write_weights(weights: list[Tensor], rows: Tensor, span: Span, row: int) -> None:
@@ -214,7 +276,7 @@ class Tap:
     def __init__(self, recorders: dict[int, Recorder]):
         assert recorders
         self.recorders, self.recording = recorders, True
-        self.kept: dict[str, dict[int, Any]] = {name: {} for recorder in recorders.values() for name in recorder.sites}
+        self.kept: dict[str, dict[int, Any]] = {name: {} for recorder in recorders.values() for name in recorder.taken}
 
     @property
     def needs_every_logit(self) -> bool:
@@ -223,7 +285,7 @@ class Tap:
 
     def layers(self) -> set[int]:
         """The layers that some recorder wants."""
-        return {layer for recorder in self.recorders.values() for layers in recorder.sites.values() for layer in layers}
+        return {layer for recorder in self.recorders.values() for layers in recorder.taken.values() for layer in layers}
 
     def close(self) -> None:
         """Record no more; what was captured stays readable."""
@@ -236,6 +298,11 @@ class Tap:
             recorder.write(self.kept, logits, span, row)
         for values in self.kept.values():
             values.clear()
+
+    def count_token(self) -> None:
+        """Count a token of every row that repeated operations have written."""
+        for recorder in self.recorders.values():
+            recorder.count_token()
 
     def view(self, name: str, layer: int) -> Tensor | None:
         """What the rows captured at a site so far, (rows, ...)."""

@@ -61,7 +61,10 @@ def gpu(bench: Bench) -> Iterator[Row]:
     ours, job, upstream = bench.ours, bench.job, bench.upstream
     what = f"{size_of(ours)}, bfloat16"
     yield Row("gpu", f"{what}: with capture / without", capture_cost(ours, job, bench.settings.rounds), "×", 1.10)
-    sides = {"ours": lambda: ours.generate(job, capture=False)}
+    sides = {
+        "ours, without capture": lambda: ours.generate(job, capture=False),
+        "ours, with capture": lambda: ours.generate(job, capture=True),
+    }
     if upstream is not None:
         sides["the original"] = lambda: upstream.generate(job)
     seconds, agreed = together(job, bench.settings.rounds, *sides.values())
@@ -69,7 +72,7 @@ def gpu(bench: Bench) -> Iterator[Row]:
     note = f"the first {agreed} of {job.max_tokens} tokens agree" if upstream else ""
     for name, taken in zip(sides, seconds, strict=True):
         speed = tuple(job.max_tokens / each for each in taken)
-        yield Row("gpu", f"{what}: {name}, without capture", speed, "tokens/s", note=note)
+        yield Row("gpu", f"{what}: {name}", speed, "tokens/s", note=note)
 
 
 def size_of(ours: Ours) -> str:

@@ -13,9 +13,11 @@ GOLDEN = Path(__file__).parent / "data" / "golden"
 ERA_NAMES = ("A", "Ap", "B", "C", "D", "E", "F")
 
 
-def golden_model(era: str = "F", case: str = "gqa_windowed", dtype: str = "float32") -> tuple[GPT, RustBPETokenizer]:
+def golden_model(
+    era: str = "F", case: str = "gqa_windowed", dtype: str = "float32", device: torch.device | str = "cpu"
+) -> tuple[GPT, RustBPETokenizer]:
     """A tiny random checkpoint of an era, 256 positions long, and its tokenizer of 300 tokens."""
-    model, tokenizer, _ = load_model(GOLDEN / era / case, "cpu", "eval", era=era, dtype=dtype)
+    model, tokenizer, _ = load_model(GOLDEN / era / case, device, "eval", era=era, dtype=dtype)
     return model, tokenizer
 
 

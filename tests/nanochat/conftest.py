@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from nanochat import gpt
 
@@ -12,6 +13,12 @@ def base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """nanochat's base folder, which is not there."""
     monkeypatch.setenv("NANOCHAT_BASE_DIR", str(tmp_path / "base"))
     return tmp_path / "base"
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Where to compute: the CPU, or what `--device` names."""
+    return torch.device(str(request.config.getoption("--device")))
 
 
 @pytest.fixture(params=["float64", "float32"])

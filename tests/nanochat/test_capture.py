@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from nanochat import attention, gpt
+from nanochat import recorder as recorder_module
 from nanochat.capture import DEFAULT_SITES, SITES, CaptureSettings
 from nanochat.checkpoint_manager import load_model
 from nanochat.engine import Engine
@@ -202,6 +204,41 @@ def assert_no_captures(model: GPT) -> None:
     block = model.transformer.h[1]
     values = [block.pre_attn_norm, block.post_attn, block.pre_mlp_norm, block.post_mlp, block.attn.attention_weights]
     assert [*values, model.token_embeddings, model.output_logits] == [None] * 7
+
+
+@pytest.mark.parametrize("era", ERA_NAMES)
+@pytest.mark.parametrize("layers", [None, (1, 3)])
+def test_weights_that_a_kernel_hides_are_computed_when_they_are_read(
+    monkeypatch: pytest.MonkeyPatch, era: str, layers: tuple[int, ...] | None
+) -> None:
+    model, tokenizer = golden_model(era)
+    settings, positions = CaptureSettings(layers=layers, sites=("attention_weights", "k")), len(PROMPT) + 150
+    beside = record(model, settings, positions)
+    tokens = generate(model, tokenizer, beside, 151, seed=4)
+    for module in (attention, recorder_module):
+        monkeypatch.setattr(module, "leaves_weights", lambda device, dtype: False)
+    monkeypatch.setattr(recorder_module, "QUERIES", 64)  # three times
+    late = record(model, settings, positions)
+    with monkeypatch.context() as patch:
+        patch.setattr(gpt, "attention_weights", None)  # a forward computes none
+        assert generate(model, tokenizer, late, 151, seed=4) == tokens
+    expected, found = beside.tensors(151), late.tensors(151)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.allclose(found[name], value, atol=1e-6), name
+        assert torch.equal(found[name] == 0, value == 0), name
+    block = model.transformer.h[1].attn
+    assert torch.equal(block.attention_weights, found["attention_weights.layer_1"])
+    assert block.q is None
+    assert block.k is not None
+    assert (model.transformer.h[2].attn.attention_weights is None) == (layers is not None)
+
+
+def test_room_for_late_weights_is_asked_for_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "leaves_weights", lambda device, dtype: False)
+    model = random_model("A", sequence_len=1_000_000, vocab_size=300)
+    with pytest.raises(SettingInvalidError, match="does not fit in memory"):
+        record(model, CaptureSettings(sites=("attention_weights",), logits=None), 9_000_000)
 
 
 @pytest.mark.parametrize("logits", ["all", "generated", 7])

@@ -182,6 +182,7 @@ def test_devices_and_dtypes_that_are_not_there_are_refused_before_reading(tmp_pa
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: not enough memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 40 bytes"),
     ],
 )
 @pytest.mark.parametrize("where", ["_placed", "self_check"])

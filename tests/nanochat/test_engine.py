@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nanochat.engine import Engine, KVCache
-from nanochat.errors import CancelledError, NonFiniteError, PromptInvalidError, PromptTooLongError
+from nanochat.errors import CancelledError, NonFiniteError, PromptInvalidError, PromptTooLongError, SettingInvalidError
 from nanochat.gpt import GPT
 from tests.models import ERA_NAMES, golden_model, random_model
 
@@ -226,3 +226,21 @@ def test_a_cache_whose_rows_differ_has_no_one_position() -> None:
         cache.get_pos()
     cache.reset()
     assert cache.get_pos() == 0
+
+
+def test_a_generation_that_does_not_fit_in_memory_says_what_to_do() -> None:
+    _, tokenizer = golden_model()
+    model = random_model(sequence_len=1_000_000_000, n_layer=100)
+    with pytest.raises(SettingInvalidError, match=r"not enough memory on cpu for this generation: lower max_tokens"):
+        next(Engine(model, tokenizer).generate(PROMPT, max_tokens=1_000_000_000))
+
+
+def test_other_errors_of_a_generation_are_not_taken_for_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = golden_model()
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(model, "forward", fail)
+    with pytest.raises(RuntimeError, match="something else"):
+        next(Engine(model, tokenizer).generate(PROMPT, max_tokens=3))

@@ -19,12 +19,6 @@ TOLERANCES = {"cpu": (1e-4, 1e-5), "cuda": (1e-3, 1e-4), "mps": (1e-3, 1e-4)}  #
 GREEDY_PROMPT = 20
 
 
-@pytest.fixture
-def device(request: pytest.FixtureRequest) -> torch.device:
-    """Where to compute: the CPU, or what `--device` names."""
-    return torch.device(str(request.config.getoption("--device")))
-
-
 def load_case(case: str, device: torch.device) -> tuple[GPT, object, dict[str, np.ndarray]]:
     """A golden case's model, tokenizer and vectors; era D has the same keys as C and must be named."""
     era = "D" if case.startswith("D/") else None
