@@ -55,8 +55,8 @@ class RepeatedForward:
 
     def __init__(self, model: GPT, kv_cache: KVCache):
         self.model, self.kv_cache = model, kv_cache
-        device = kv_cache.k_cache.device
-        self._positions = torch.tensor(kv_cache.positions, device=device)[:, None]
+        self._standing = list(kv_cache.positions)  # what the device's positions are
+        self._positions = torch.tensor(self._standing, device=kv_cache.k_cache.device)[:, None]
         self._ids = torch.zeros_like(self._positions)
         if kv_cache.prev_embedding is not None:
             kv_cache.prev_embedding = kv_cache.prev_embedding.clone()
@@ -69,6 +69,9 @@ class RepeatedForward:
         tap, end = self.model.tap, padded(max(self.kv_cache.positions) + 1, self.model)
         tap = tap if tap is not None and tap.recording else None
         self._ids.copy_(ids)
+        if self.kv_cache.positions != self._standing:  # a row was replaced
+            self._positions.copy_(torch.tensor(self.kv_cache.positions)[:, None])
+        self._standing = [position + 1 for position in self.kv_cache.positions]
         if (end, tap) != self._recorded_for:
             self._recorded_for, self._graph = (end, tap), None
             return self._step(end)

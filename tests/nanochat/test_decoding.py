@@ -134,6 +134,20 @@ def test_the_engine_writes_the_same_with_a_capture_and_without(device: torch.dev
         assert torch.allclose(log_sum_exp, fresh["output_logits.log_sum_exp"][0], atol=0.2)
 
 
+@torch.inference_mode()
+@pytest.mark.usefixtures("summed_in")
+def test_a_row_may_be_replaced_between_tokens(device: torch.device) -> None:
+    model, _ = golden_model(device=device)
+    plain, repeated = (filled_cache(model, [PROMPT, PROMPT[:3]], 128) for _ in range(2))
+    forward, other = RepeatedForward(model, repeated), filled_cache(model, [PROMPT[::-1] * 2], 20)
+    for count, ids in enumerate(columns(model, [list(range(12)), list(range(40, 52))])):
+        if count == 5:
+            for cache in (plain, repeated):
+                cache.load_row(1, other)
+        assert close(forward(ids), model(ids, kv_cache=plain))
+    assert repeated.positions == plain.positions == [22, 27]
+
+
 def test_several_rows_are_those_of_plain_forwards(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     model, tokenizer = golden_model(device=device)
     written = Engine(model, tokenizer)
