@@ -49,7 +49,7 @@ class RepeatedForward:
     buffers itself.
 
     Args:
-        model: on CUDA; elsewhere every token runs as it is.
+        model: on CUDA.
         kv_cache: with the prompt in it, and room for a multiple of BLOCK.
     """
 
@@ -74,8 +74,6 @@ class RepeatedForward:
         self._standing = [position + 1 for position in self.kv_cache.positions]
         if (end, tap) != self._recorded_for:
             self._recorded_for, self._graph = (end, tap), None
-            return self._step(end)
-        if self._ids.device.type != "cuda":
             return self._step(end)
         if self._graph is None:
             self._graph, self._logits = self._record(end)

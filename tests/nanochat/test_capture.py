@@ -219,6 +219,8 @@ def test_weights_that_a_kernel_hides_are_computed_when_they_are_read(
         monkeypatch.setattr(module, "leaves_weights", lambda device, dtype: False)
     monkeypatch.setattr(recorder_module, "QUERIES", 64)  # three times
     late = record(model, settings, positions)
+    wanted = list(layers or range(4))
+    assert late.taken == {"q": wanted, "k": wanted}
     with monkeypatch.context() as patch:
         patch.setattr(gpt, "attention_weights", None)  # a forward computes none
         assert generate(model, tokenizer, late, 151, seed=4) == tokens
