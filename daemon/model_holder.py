@@ -237,6 +237,9 @@ def _free_memory() -> None:
     """Give back what the model before took."""
     import torch
 
+    from nanochat.decoding import forget_recordings
+
+    forget_recordings()
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Causal attention over a cache: the fused kernel for the values, an explicit softmax where weights are wanted."""
+"""Causal attention over a cache: by the fused kernel, or explicitly where its weights are wanted or it is no slower."""
 
 from functools import cached_property
 
@@ -26,8 +26,8 @@ class Span:
         self.starts, self.count, self.device = starts, count, device
         self.uniform = starts.count(starts[0]) == len(starts)
         self.end = max(starts) + count  # S: the number of keys that some row can see
-        self._masks: dict[int, Tensor] = {}
-        self._biases: dict[tuple[int, torch.dtype], Tensor] = {}
+        self._hidden: dict[int, Tensor] = {}
+        self._biases: dict[int, Tensor] = {}
 
     @cached_property
     def positions(self) -> Tensor:
@@ -39,20 +39,20 @@ class Span:
         """The first key that a single new token sees when all rows stand at one position."""
         return max(0, self.end - 1 - window)
 
-    def visible(self, window: int) -> Tensor:
-        """True where a query sees a key, 0 <= i - j <= window: (B, 1, T, S), or (1, 1, T, S) where all rows agree."""
-        if window not in self._masks:
+    def hidden(self, window: int) -> Tensor:
+        """False where a query sees a key, 0 <= i - j <= window: (B, 1, T, S), or (1, 1, T, S) where all rows agree."""
+        if window not in self._hidden:
             keys = torch.arange(self.end, device=self.device)
             distance = self.positions[:, None, :, None] - keys  # i - j
-            self._masks[window] = (distance >= 0) & (distance <= window)
-        return self._masks[window]
+            self._hidden[window] = (distance < 0) | (distance > window)
+        return self._hidden[window]
 
     def bias(self, window: int, dtype: torch.dtype) -> Tensor:
-        """What is added to scores, of the shape of `visible`: 0 where a query sees a key, else minus infinity."""
-        if (window, dtype) not in self._biases:
-            hidden = ~self.visible(window)
-            self._biases[window, dtype] = torch.zeros_like(hidden, dtype=dtype).masked_fill_(hidden, -torch.inf)
-        return self._biases[window, dtype]
+        """`hidden` as the fused kernel takes it, in the one dtype of a forward: minus infinity there, else 0."""
+        if window not in self._biases:
+            hidden = self.hidden(window)
+            self._biases[window] = torch.zeros_like(hidden, dtype=dtype).masked_fill_(hidden, -torch.inf)
+        return self._biases[window]
 
 
 class DeviceSpan(Span):
@@ -62,9 +62,8 @@ class DeviceSpan(Span):
     """
 
     def __init__(self, positions: Tensor, end: int):
-        self.starts, self.count, self.device = [], 1, positions.device
-        self.uniform, self.end, self.positions = False, end, positions
-        self._masks, self._biases = {}, {}
+        super().__init__([end - 1] * len(positions), 1, positions.device)  # as far as they may stand
+        self.uniform, self.positions = False, positions
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Tensor, Tensor | None]:
@@ -128,8 +127,8 @@ def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:
     Returns:
         (B, H, T, S); 0 where a query does not see a key, every row sums to 1.
     """
-    (B, T, _, D), H_kv = q.shape, k.size(2)
+    (B, T, H, D), (S, H_kv) = q.shape, k.shape[1:3]
     dtype = torch.promote_types(q.dtype, torch.float32)
-    q = (q.to(dtype) * D**-0.5).view(B, T, H_kv, -1, D).permute(0, 2, 3, 1, 4)  # (B, H_kv, G, T, D)
-    scores = (q @ k.to(dtype).permute(0, 2, 3, 1)[:, :, None]).flatten(1, 2)  # keys are (B, H_kv, 1, D, S)
-    return scores.add_(span.bias(window, dtype)).softmax(-1)
+    q = (q.to(dtype) * D**-0.5).view(B, T, H_kv, -1, D).permute(0, 2, 3, 1, 4).flatten(2, 3)  # (B, H_kv, G * T, D)
+    scores = (q @ k.to(dtype).permute(0, 2, 3, 1)).view(B, H, T, S)  # keys are (B, H_kv, D, S)
+    return scores.masked_fill_(span.hidden(window), -torch.inf).softmax(-1)

@@ -13,7 +13,7 @@ from nanochat.errors import SettingInvalidError
 
 if TYPE_CHECKING:
     from nanochat.gpt import GPTConfig
-    from nanochat.recorder import Tap
+    from nanochat.tap import Tap
 
 WEIGHTS = "attention_weights"
 FINAL = "final_residual"  # what the final norm reads, after the last block and backout

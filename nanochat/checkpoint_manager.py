@@ -17,7 +17,8 @@ from nanochat.eras import EMBEDDING_KEY, VOCAB_MULTIPLE, Era, identify_era, name
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.gpt_config import SIZES
-from nanochat.memory import copy_to_huge_pages, memory_explained
+from nanochat.memory import copy_to_huge_pages
+from nanochat.out_of_memory import memory_explained
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 

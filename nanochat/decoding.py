@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,29 +12,30 @@ from torch import Tensor
 from nanochat.attention import DeviceSpan
 from nanochat.gpt import GPT
 from nanochat.kv_cache import KVCache
-from nanochat.recorder import Tap
+from nanochat.tap import Tap
 
 BLOCK = 256  # keys: a recorded forward looks at a multiple of them, whatever max_tokens is
 
 
-class Forward(Protocol):
-    """A forward of one token of every row, ids (B, 1): logits (B, 1, vocab), which stay as they are."""
-
-    def __call__(self, ids: Tensor) -> Tensor: ...
-
-
 def is_repeated(model: Any, device: torch.device) -> bool:
-    """Whether tokens are decoded by a recorded forward: nanochat's own model on CUDA."""
-    return device.type == "cuda" and isinstance(model, GPT)
+    """Whether tokens are decoded by a recorded forward: nanochat's own model on CUDA, and nobody hooks into it.
+
+    A repeated forward runs no Python, hooks neither.
+    """
+    return device.type == "cuda" and isinstance(model, GPT) and not _has_hooks(model)
 
 
-def padded(positions: int, model: GPT) -> int:
-    """Room in a cache whose tokens a recorded forward decodes."""
+def _has_hooks(model: GPT) -> bool:
+    return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def whole_blocks(positions: int, model: GPT) -> int:
+    """How many positions a recorded forward looks at, and its cache has room for, where `positions` are needed."""
     return min(-(-positions // BLOCK) * BLOCK, model.config.max_positions)
 
 
-def decoder(model: Any, kv_cache: KVCache) -> Forward:
-    """What decodes the tokens after those that the cache holds."""
+def decoder(model: Any, kv_cache: KVCache) -> Callable[[Tensor], Tensor]:
+    """What decodes the tokens after those that the cache holds: ids (B, 1) to logits (B, 1, vocab)."""
     if is_repeated(model, kv_cache.k_cache.device):
         return RepeatedForward(model, kv_cache)
     return partial(model.forward, kv_cache=kv_cache)
@@ -59,20 +60,23 @@ class RepeatedForward:
         self._positions = torch.tensor(self._standing, device=kv_cache.k_cache.device)[:, None]
         self._ids = torch.zeros_like(self._positions)
         if kv_cache.prev_embedding is not None:
-            kv_cache.prev_embedding = kv_cache.prev_embedding.clone()
+            kv_cache.prev_embedding = (
+                kv_cache.prev_embedding.clone()
+            )  # it is written to, and was a view of the prompt's
         self._recorded_for: tuple[int, Tap | None] | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._logits: Tensor | None = None
 
     def __call__(self, ids: Tensor) -> Tensor:
         """The next token of every row, (B, 1); logits (B, 1, vocab)."""
-        tap, end = self.model.tap, padded(max(self.kv_cache.positions) + 1, self.model)
+        tap, end = self.model.tap, whole_blocks(max(self.kv_cache.positions) + 1, self.model)
         tap = tap if tap is not None and tap.recording else None
         self._ids.copy_(ids)
         if self.kv_cache.positions != self._standing:  # a row was replaced
             self._positions.copy_(torch.tensor(self.kv_cache.positions)[:, None])
         self._standing = [position + 1 for position in self.kv_cache.positions]
         if (end, tap) != self._recorded_for:
+            assert tap is None or tap.stands_at(self.kv_cache.positions)
             self._recorded_for, self._graph = (end, tap), None
             return self._step(end)
         if self._graph is None:
@@ -89,8 +93,10 @@ class RepeatedForward:
         """One forward in which nothing depends on the host but `end`."""
         kv_cache, held = self.kv_cache, self.kv_cache.prev_embedding
         kv_cache.on_device = DeviceSpan(self._positions, end)
-        logits = self.model.forward(self._ids, kv_cache=kv_cache)
-        kv_cache.on_device = None
+        try:
+            logits = self.model.forward(self._ids, kv_cache=kv_cache)
+        finally:
+            kv_cache.on_device = None
         if held is not None and kv_cache.prev_embedding is not None:
             kv_cache.prev_embedding = held.copy_(kv_cache.prev_embedding)
         self._positions += 1
@@ -98,14 +104,14 @@ class RepeatedForward:
 
     def _record(self, end: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         """Record a step without running it; the host counts it all the same."""
-        return _studio(self._ids.device).record(lambda: self._step(end))
+        return _graph_maker(self._ids.device).record(lambda: self._step(end))
 
 
-class _Studio:
-    """Where recordings of one device are made: a stream of its own, and one memory for what they compute on the way.
+class _GraphMaker:
+    """Records on one device: on a stream of its own, with one memory for what all recordings compute on the way.
 
-    All recordings may share the memory, since nothing in it outlives its token; each with its own would leave that
-    behind. The first one is kept, so that the memory is.
+    They may share the memory, since nothing in it outlives its token; each with its own would leave that behind. The
+    first recording is kept, so that the memory is.
     """
 
     def __init__(self, device: torch.device):
@@ -128,4 +134,9 @@ class _Studio:
         return graph, result
 
 
-_studio = cache(_Studio)
+_graph_maker = cache(_GraphMaker)
+
+
+def forget_recordings() -> None:
+    """Let the memory that recordings share go with the last of them; the next recording begins a new one."""
+    _graph_maker.cache_clear()

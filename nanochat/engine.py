@@ -11,10 +11,10 @@ from torch import Tensor
 
 from nanochat.calculator import use_calculator
 from nanochat.cancelling import check_cancel
-from nanochat.decoding import decoder, is_repeated, padded
+from nanochat.decoding import decoder, is_repeated, whole_blocks
 from nanochat.errors import NonFiniteError, PromptInvalidError, too_long_error
 from nanochat.kv_cache import KVCache
-from nanochat.memory import memory_explained
+from nanochat.out_of_memory import memory_explained
 from nanochat.sampling import sample_next_token
 
 __all__ = ["Engine", "KVCache", "RowState", "Step", "sample_next_token", "use_calculator"]
@@ -162,7 +162,7 @@ class Engine:
         config = self.model.config
         dtype = getattr(self.model, "compute_dtype", torch.float32)
         head_dim, device = config.n_embd // config.n_head, self.model.get_device()
-        capacity = padded(capacity, self.model) if is_repeated(self.model, device) else capacity
+        capacity = whole_blocks(capacity, self.model) if is_repeated(self.model, device) else capacity
         cache = KVCache(rows, config.n_kv_head, capacity, head_dim, config.n_layer, device, dtype)
         cache.logits_wanted = "last"
         return cache

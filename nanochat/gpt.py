@@ -15,8 +15,9 @@ from nanochat.capture import captured, keep, wants
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
 from nanochat.gpt_config import GPTConfig
 from nanochat.kv_cache import KVCache
-from nanochat.recorder import Recorder, Tap
+from nanochat.recorder import Recorder
 from nanochat.sampling import sample_next_token
+from nanochat.tap import Tap
 
 SMEAR_CHANNELS = 24
 FLOAT64_PARAMETERS = 4_000_000  # a model with no more in float32 computes in float64; larger ones would be much slower

@@ -24,7 +24,7 @@ from nanochat.errors import NonFiniteError
 from nanochat.generation_settings import GenerationSettings, checked_metadata
 from nanochat.gpt import GPT
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
-from nanochat.memory import memory_explained
+from nanochat.out_of_memory import memory_explained
 from nanochat.prompts import prompt_tokens
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
@@ -141,7 +141,7 @@ class InterpretabilityEngine:
         run = self._run(tokens, settings, spec, on_token, cancel)
         started = time.perf_counter()
         with memory_explained(self.model.get_device(), "this capture", ADVICE):
-            captured = run.recorder.tensors(len(run.generated))
+            captured = run.recorder.tensors(len(run.generated), cancel)
         wanted = {name: value for name, value in captured.items() if name != FINAL or FINAL in spec.sites}
         tensors = Watched({name: _as_array(value) for name, value in wanted.items()}, cancel)
         document = self._document(run, settings, category, extra)

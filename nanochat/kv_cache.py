@@ -35,7 +35,7 @@ class KVCache:
         self.positions = [0] * batch_size
         self.prev_embedding: Tensor | None = None  # (B, 1, n_embd), before smearing; None: no token yet
         self.logits_wanted: Literal["all", "last"] = "all"  # "last": forward returns the last position's alone
-        self.on_device: DeviceSpan | None = None  # where the next tokens stand, while a recorded forward is made
+        self.on_device: DeviceSpan | None = None  # where the next tokens stand, if the host is not to know
 
     def reset(self) -> None:
         """Forget every token."""

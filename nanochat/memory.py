@@ -1,15 +1,12 @@
-"""Where large CPU tensors lie: buffers that take memory only as they are written, weights in huge pages. And what is
-said when memory is short."""
+"""Where large CPU tensors lie: buffers that take memory only as they are written, weights in huge pages."""
 
 import contextlib
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import prod
 
 import torch
 from torch import Tensor
-
-from nanochat.errors import SettingInvalidError
 
 SMALLEST = 2 << 20  # bytes: one huge page
 
@@ -35,24 +32,6 @@ def copy_to_huge_pages(tensor: Tensor, dtype: torch.dtype) -> Tensor:
         MemoryError: more than the system can promise.
     """
     return _mapped(tensor.shape, dtype, huge=True).copy_(tensor)
-
-
-@contextlib.contextmanager
-def memory_explained(device: torch.device, purpose: str, advice: str) -> Iterator[None]:
-    """Name the error where memory runs out inside the block.
-
-    Raises:
-        SettingInvalidError: there is not enough memory on `device` for `purpose`; `advice` says what to do.
-    """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        # The CPU's allocator has no error of its own, and other words on every system.
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "DefaultCPUAllocator" not in str(error):
-            raise
-        raise SettingInvalidError(
-            f"There is not enough memory on {device} for {purpose}: {advice}. ({error})"
-        ) from error
 
 
 def _mapped(shape: Sequence[int], dtype: torch.dtype, *, huge: bool) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nanochat.attention import DeviceSpan, Span, attention_weights, leaves_weights
+from nanochat.cancelling import check_cancel
 from nanochat.capture import FINAL, SITES, WEIGHTS, CaptureSettings
 from nanochat.errors import SettingInvalidError
 from nanochat.memory import lazy_zeros
@@ -92,7 +94,8 @@ class Recorder:
     """What one sequence is captured to.
 
     Where the model's kernel hides attention weights (on GPUs, in half precision), they are computed from the captured
-    queries and keys when they are read: beside the kernel they would take a tenth of a token's time.
+    queries and keys when they are read. Beside the kernel they would take a quarter of a token's time; and rows of ever
+    more keys are nothing that a recorded forward could write.
 
     Args:
         config: the model's.
@@ -123,7 +126,8 @@ class Recorder:
         weights = columns.pop(WEIGHTS, None)
         by_shape: dict[tuple[int, ...], list[Column]] = {}
         for name, of_site in columns.items():
-            by_shape.setdefault(SITES[name].shape(config), []).extend(of_site)
+            if of_site:
+                by_shape.setdefault(SITES[name].shape(config), []).extend(of_site)
         self._buffers = [Buffer(found, capacity, shape, dtype, device) for shape, found in by_shape.items()]
         self._buffer_of = {name: buffer for buffer in self._buffers for name, _ in buffer.columns}
         room = (config.n_head, capacity)
@@ -167,7 +171,7 @@ class Recorder:
         self.length = stop
 
     def _write_at(self, kept: dict[str, dict[int, Any]], logits: Tensor, position: Tensor, row: int) -> None:
-        assert self._weights is None and self._first_logit <= self.length
+        assert self._weights is None and self._first_logit <= self.length < self.capacity
         for buffer in self._buffers:
             buffer.write_at([kept[name][layer] for name, layer in buffer.columns], position, row)
         if self._logits is not None:
@@ -206,6 +210,11 @@ class Recorder:
             return self._compute_weights(layer, _room(shape, torch.float32, device, zeroed=True))
         return self._read(name, layer)
 
+    def _on_cpu(self, name: str, layer: int) -> Tensor:
+        if name == WEIGHTS and layer in self._late_weights:
+            return self._compute_weights(layer, self._late_weights[layer][:, : self.length, : self.length])
+        return self._read(name, layer).cpu()
+
     def _read(self, name: str, layer: int) -> Tensor:
         rows = self._buffer_of[name].read((name, layer), self.length)
         return (rows.transpose(0, 1)[..., : self.length] if name == WEIGHTS else rows)[None]
@@ -224,8 +233,7 @@ class Recorder:
         """Where NaN or infinity appeared first, such as "layer 2, post_attn"; None if nothing captured shows it."""
         inside = [(layer, name) for layer in range(self.config.n_layer + 1) for name in SITES if name != FINAL]
         for layer, name in [*inside, (0, FINAL)]:
-            value = self.view(name, layer)
-            if value is not None and not torch.isfinite(value).all():
+            if layer in self.taken.get(name, ()) and not self._read(name, layer).isfinite().all():
                 return f"layer {layer}, {name}" if "{layer}" in SITES[name].path else name
         return None
 
@@ -235,22 +243,21 @@ class Recorder:
             return None
         return self._logits.rows[: max(0, self.length - self._first_logit), 0][None]
 
-    def tensors(self, generated: int) -> dict[str, Tensor]:
-        """All that was captured, on the CPU, under the names that traces use; `generated` is N."""
-        found = {
-            SITES[name].tensor_name(layer): self.view(name, layer)
-            for name, layers in self.sites.items()
-            for layer in layers
-            if name != WEIGHTS or layer not in self._late_weights
-        }
-        for layer, room in self._late_weights.items():
-            weights = self._compute_weights(layer, room[:, : self.length, : self.length])
-            found[SITES[WEIGHTS].tensor_name(layer)] = weights
+    def tensors(self, generated: int, cancel: threading.Event | None = None) -> dict[str, Tensor]:
+        """All that was captured, on the CPU, under the names that traces use; `generated` is N.
+
+        Raises:
+            CancelledError: `cancel` was set.
+        """
+        found: dict[str, Tensor] = {}
+        for name, layers in self.sites.items():
+            for layer in layers:
+                check_cancel(cancel)
+                found[SITES[name].tensor_name(layer)] = self._on_cpu(name, layer)
         logits = self.logits_view()
         if logits is not None:
-            found["output_logits"] = logits[:, :generated] if self.settings.logits == "generated" else logits
-        found |= {name: rows[None, : self.length] for name, rows in self._top.items()}
-        return {name: value.cpu() for name, value in found.items() if value is not None}
+            found["output_logits"] = (logits[:, :generated] if self.settings.logits == "generated" else logits).cpu()
+        return found | {name: rows[None, : self.length].cpu() for name, rows in self._top.items()}
 
 
 def _top_logits(logits: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -268,53 +275,3 @@ def _write_weights(weights: list[Tensor], rows: Tensor, span: Span, row: int) ->
     for index, of_layer in enumerate(weights):
         seen = of_layer[row, ..., :stop].transpose(0, 1)  # (T, H, keys)
         rows[:, index, :, stop - seen.size(2) : stop] = seen
-
-
-class Tap:
-    """What a forward keeps for the recorders of its rows: row number to recorder."""
-
-    def __init__(self, recorders: dict[int, Recorder]):
-        assert recorders
-        self.recorders, self.recording = recorders, True
-        self.kept: dict[str, dict[int, Any]] = {name: {} for recorder in recorders.values() for name in recorder.taken}
-
-    @property
-    def needs_every_logit(self) -> bool:
-        """Whether some recorder wants logits of positions that no token is drawn at."""
-        return self.recording and any(recorder.needs_every_logit for recorder in self.recorders.values())
-
-    def layers(self) -> set[int]:
-        """The layers that some recorder wants."""
-        return {layer for recorder in self.recorders.values() for layers in recorder.taken.values() for layer in layers}
-
-    def close(self) -> None:
-        """Record no more; what was captured stays readable."""
-        self.recording = False
-        self.kept.clear()
-
-    def commit(self, logits: Tensor, span: Span) -> None:
-        """Write what the forward kept, and let go of it."""
-        for row, recorder in self.recorders.items():
-            recorder.write(self.kept, logits, span, row)
-        for values in self.kept.values():
-            values.clear()
-
-    def count_token(self) -> None:
-        """Count a token of every row that repeated operations have written."""
-        for recorder in self.recorders.values():
-            recorder.count_token()
-
-    def view(self, name: str, layer: int) -> Tensor | None:
-        """What the rows captured at a site so far, (rows, ...)."""
-        return _joined(recorder.view(name, layer) for recorder in self.recorders.values())
-
-    def logits_view(self) -> Tensor | None:
-        """The rows' logits so far, (rows, positions, vocab)."""
-        return _joined(recorder.logits_view() for recorder in self.recorders.values())
-
-
-def _joined(views: Iterable[Tensor | None]) -> Tensor | None:
-    found = [view for view in views if view is not None]
-    if len({view.shape for view in found}) != 1:
-        return None
-    return found[0] if len(found) == 1 else torch.cat(found)

@@ -13,8 +13,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--device cuda` runs the golden vectors on another device."""
-    parser.addoption("--device", default="cpu", help="where tests/nanochat/test_golden.py computes (cpu, cuda, mps)")
+    """`--device cuda` runs on another device what can be: the golden vectors, and decoding."""
+    parser.addoption("--device", default="cpu", help="where tests with a device compute (cpu, cuda, mps)")
 
 
 @pytest.fixture(scope="session", autouse=True)

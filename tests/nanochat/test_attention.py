@@ -62,3 +62,23 @@ def test_weights_are_float32_where_the_model_computes_in_half(dtype: torch.dtype
     weights = attention_weights(q, k, span, 3)
     assert weights.dtype == torch.float32
     assert torch.allclose(weights, by_definition(q.float(), k.float(), [4], 3), atol=1e-6)
+
+
+def test_nan_in_a_key_stays_with_the_queries_that_see_it() -> None:
+    span = Span([0], 5, CPU)
+    q, k, _ = queries_and_keys(1, 5, 5, 4, 2)
+    k[:, 3] = torch.nan
+    weights = attention_weights(q, k, span, 100)
+    assert torch.isfinite(weights[:, :, :3]).all()
+    assert torch.all(weights[:, :, :3].triu(1) == 0.0)
+    assert torch.isnan(weights[:, :, 3:, :4]).all()
+
+
+def test_the_fused_kernels_bias_hides_what_is_hidden() -> None:
+    span = Span([2, 0], 3, CPU)
+    bias, hidden = span.bias(1, torch.bfloat16), span.hidden(1)
+    assert bias.dtype == torch.bfloat16
+    assert bias.shape == hidden.shape == (2, 1, 3, 5)
+    assert torch.equal(bias == -torch.inf, hidden)
+    assert torch.all(bias[~hidden] == 0.0)
+    assert hidden[0, 0].tolist() == [[j not in (i - 1, i) for j in range(5)] for i in (2, 3, 4)]

@@ -1,6 +1,7 @@
 """Captures show what the model computes, and change nothing of it."""
 
 import dataclasses
+import threading
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from nanochat import recorder as recorder_module
 from nanochat.capture import DEFAULT_SITES, SITES, CaptureSettings
 from nanochat.checkpoint_manager import load_model
 from nanochat.engine import Engine
-from nanochat.errors import SettingInvalidError
+from nanochat.errors import CancelledError, SettingInvalidError
 from nanochat.gpt import GPT, norm
 from nanochat.kv_cache import KVCache
 from nanochat.recorder import Recorder
@@ -234,6 +235,23 @@ def test_weights_that_a_kernel_hides_are_computed_when_they_are_read(
     assert block.q is None
     assert block.k is not None
     assert (model.transformer.h[2].attn.attention_weights is None) == (layers is not None)
+
+
+def test_a_capture_of_no_layers_has_what_no_layer_has() -> None:
+    model, tokenizer = golden_model()
+    taken = record(model, CaptureSettings(layers=()), len(PROMPT) + 3)
+    generate(model, tokenizer, taken, 4)
+    assert set(taken.tensors(4)) == {"token_embeddings", "output_logits"}
+
+
+def test_reading_a_capture_can_be_cancelled() -> None:
+    model, tokenizer = golden_model()
+    taken, cancel = record(model, CaptureSettings(), len(PROMPT) + 3), threading.Event()
+    generate(model, tokenizer, taken, 4)
+    taken.tensors(4, cancel)
+    cancel.set()
+    with pytest.raises(CancelledError):
+        taken.tensors(4, cancel)
 
 
 def test_room_for_late_weights_is_asked_for_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

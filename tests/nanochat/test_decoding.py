@@ -12,7 +12,7 @@ import torch
 from nanochat import attention, decoding, engine, recorder
 from nanochat.capture import SITES, CaptureSettings
 from nanochat.checkpoint_manager import load_model
-from nanochat.decoding import RepeatedForward
+from nanochat.decoding import RepeatedForward, is_repeated
 from nanochat.engine import Engine
 from nanochat.gpt import GPT
 from nanochat.interpretability_engine import InterpretabilityEngine
@@ -261,7 +261,41 @@ def test_traces_come_from_any_thread_and_are_the_same_again(device: torch.device
         assert step["attention_weights"]["layer_3"].sum(-1) == pytest.approx(1.0, abs=1e-5)
 
 
+@torch.inference_mode()
+def test_a_capture_that_begins_late_must_say_so(device: torch.device) -> None:
+    model, _ = golden_model(device=device)
+    forward = RepeatedForward(model, filled_cache(model, [PROMPT], 128))
+    taken = Recorder(model.config, EVERYTHING, 128, 1, device, model.dtype)  # it has not seen the prompt
+    with model.capturing(taken), pytest.raises(AssertionError):
+        forward(torch.tensor([[5]], device=device))
+
+
+@torch.inference_mode()
+def test_a_cache_is_an_ordinary_one_again_after_an_error(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = golden_model("E", device=device)  # smear keeps what a forward began with
+    cache = filled_cache(model, [PROMPT], 128)
+    forward, ids = RepeatedForward(model, cache), torch.tensor([[5]], device=device)
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "unembed", None)
+        with pytest.raises(TypeError):
+            forward(ids)
+    again = filled_cache(model, [PROMPT], 128)
+    assert close(model(ids, kv_cache=cache), model(ids, kv_cache=again))
+
+
+def test_a_model_with_hooks_is_not_repeated() -> None:
+    model, _ = golden_model()
+    cuda = torch.device("cuda")
+    assert is_repeated(model, cuda)
+    assert not is_repeated(model, torch.device("cpu"))
+    assert not is_repeated(object(), cuda)
+    handle = model.transformer.h[1].mlp.register_forward_hook(lambda module, inputs, output: None)
+    assert not is_repeated(model, cuda)
+    handle.remove()
+    assert is_repeated(model, cuda)
+
+
 def test_the_room_of_a_cache_is_whole_blocks_but_no_more_than_the_model_has() -> None:
     model = random_model(sequence_len=256)
-    assert [decoding.padded(count, model) for count in (1, 64, 65, 2550)] == [64, 64, 128, 2560]
-    assert decoding.padded(2499, random_model(sequence_len=250)) == 2500
+    assert [decoding.whole_blocks(count, model) for count in (1, 64, 65, 2550)] == [64, 64, 128, 2560]
+    assert decoding.whole_blocks(2499, random_model(sequence_len=250)) == 2500

@@ -230,9 +230,9 @@ def test_a_cache_whose_rows_differ_has_no_one_position() -> None:
 
 def test_a_generation_that_does_not_fit_in_memory_says_what_to_do() -> None:
     _, tokenizer = golden_model()
-    model = random_model(sequence_len=1_000_000_000, n_layer=100)
+    model = random_model(sequence_len=100_000_000_000, n_layer=100)
     with pytest.raises(SettingInvalidError, match=r"not enough memory on cpu for this generation: lower max_tokens"):
-        next(Engine(model, tokenizer).generate(PROMPT, max_tokens=1_000_000_000))
+        next(Engine(model, tokenizer).generate(PROMPT, max_tokens=100_000_000_000))
 
 
 def test_other_errors_of_a_generation_are_not_taken_for_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:

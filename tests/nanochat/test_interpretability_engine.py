@@ -24,6 +24,7 @@ from nanochat.errors import (
     TraceNotFoundError,
 )
 from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
+from nanochat.recorder import Recorder
 from nanochat.trace_storage import TraceStorage
 from tests.models import golden_model
 
@@ -324,3 +325,18 @@ def test_importing_prints_and_configures_nothing() -> None:
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
     )
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA"), RuntimeError("MPS backend out of memory"), MemoryError()]
+)
+def test_a_capture_that_does_not_fit_in_memory_says_what_to_do(
+    engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Recorder, "tensors", fail)
+    with pytest.raises(SettingInvalidError, match="not enough memory on cpu for this capture: lower max_tokens"):
+        engine.generate_and_capture(PROMPT, max_tokens=3)
+    assert files_of(engine) == []
