@@ -42,7 +42,8 @@ def logits_analysis(
     generated = tokens[prompt_length:]
     if len(columns[0]) == len(generated):
         return between(0, generated)
-    assert len(columns[0]) == prompt_length + max(len(generated), 1) - 1, "rows for the generated tokens, or for all"
+    fed = prompt_length + max(len(generated), 1) - 1  # older files have a row after the last token too
+    assert len(columns[0]) in (fed, len(tokens)), "rows for the generated tokens, or for all"
     prompt = between(0, tokens[1:prompt_length])
     empty = {"surprisal_per_token": None, "entropy_per_position": None, "top_tokens_per_position": []}
     return between(prompt_length - 1, generated) | {"prompt": {key: [empty[key], *prompt[key]] for key in PROMPT_KEYS}}

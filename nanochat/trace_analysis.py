@@ -23,8 +23,8 @@ def recompute_analysis(
 ) -> dict[str, Any]:
     """The analysis of a trace that carries none, from its tensors, read one at a time.
 
-    Tensors that do not fit the trace's tokens or its model are left out; a token id that the tokenizer does not have is
-    shown as `<id>`.
+    Tensors that do not fit the trace's tokens or its model are left out; attention over fewer positions is that of the
+    first tokens. A token id that the tokenizer does not have is shown as `<id>`.
 
     Raises:
         TraceUnreadableError: a tensor's bytes are damaged. CancelledError: `cancel` was set.
@@ -78,7 +78,7 @@ def _model_config(document: Mapping[str, Any]) -> GPTConfig | None:
 
 
 class _FittingTensors(Mapping[str, np.ndarray]):
-    """A trace's tensors, read on request, those only that have a row for each position of a layer that there is."""
+    """A trace's tensors, read on request, those only whose shape makes sense, of a layer that there is."""
 
     def __init__(
         self,
@@ -111,15 +111,19 @@ class _FittingTensors(Mapping[str, np.ndarray]):
 
 
 def _fits(name: str, shape: Sequence[int], tokens: list[int], prompt_length: int) -> bool:
+    """Older files may hold the prompt's rows alone, or one for the last token too."""
+    if not shape or shape[0] != 1:
+        return False
     generated = len(tokens) - prompt_length
     positions = prompt_length + max(generated, 1) - 1
     if name.startswith("attention_weights."):
-        return len(shape) == 4 and shape[0] == 1 and shape[2] == shape[3] == positions
+        return len(shape) == 4 and shape[1] > 0 and 0 < shape[2] == shape[3] <= len(tokens)
     if name == "output_logits":
-        rows, largest = (positions, generated), max(tokens, default=-1)
-        return len(shape) == 3 and shape[0] == 1 and shape[1] in rows and largest < shape[2]
-    least = 2 if name.startswith("output_logits.") else 3
-    return len(shape) >= least and shape[0] == 1 and shape[1] == positions
+        rows = {generated, positions, len(tokens)} if prompt_length else {generated}
+        return len(shape) == 3 and shape[1] in rows and max(tokens, default=-1) < shape[2]
+    if name.startswith("output_logits."):
+        return len(shape) >= 2 and prompt_length > 0 and shape[1] == positions
+    return len(shape) >= 3 and min(shape) > 0
 
 
 def _has_layer(name: str, layers: int | None) -> bool:

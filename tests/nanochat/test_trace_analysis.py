@@ -41,7 +41,7 @@ def write(engine: InterpretabilityEngine, **changes: Any) -> str:
         "tokens": {"input_tokens": [PROMPT], "output_tokens": OUTPUT},
         "model_data": {
             "output_logits": leaf(np.zeros((1, len(OUTPUT), 1000))),
-            "attention_weights": {"layer_0": leaf(weights), "layer_1": leaf(weights[:, :, :2, :2])},
+            "attention_weights": {"layer_0": leaf(weights), "layer_1": leaf(weights[:, :, :2])},
             "layer_activations": {"layer_0": {"post_mlp": leaf(np.ones((1, POSITIONS, 8)))}},
         },
     }
@@ -71,6 +71,28 @@ def test_tokens_that_the_tokenizer_lacks_are_shown_by_their_number(engine: Inter
     assert engine.analyze_trace(trace_id)["analysis"]["logits"]["top_tokens_per_position"][0][0]["text"] == "<900>"
 
 
+@pytest.mark.parametrize("rows", [1, len(PROMPT), POSITIONS, POSITIONS + 1])
+def test_an_older_trace_is_analysed_over_as_many_positions_as_it_has(engine: InterpretabilityEngine, rows: int) -> None:
+    weights = np.tril(np.ones((1, 2, rows, rows))) / np.arange(1, rows + 1)[:, None]
+    tensors = {
+        "attention_weights": {"layer_0": leaf(weights)},
+        "layer_activations": {"layer_0": {"post_mlp": leaf(np.full((1, rows, 8), 2.0))}},
+    }
+    analysis = engine.analyze_trace(write(engine, model_data=tensors))["analysis"]
+    entropy = np.mean([np.log(keys) for keys in range(1, rows + 1)])
+    assert analysis["attention"]["layer_stats"]["0"]["attention_entropy"] == pytest.approx(entropy)
+    assert analysis["activations"]["layer_stats"]["0"]["post_mlp"]["mean"] == 2.0
+
+
+def test_logits_of_every_token_are_those_that_the_next_one_was_drawn_from(engine: InterpretabilityEngine) -> None:
+    tokens = PROMPT + OUTPUT
+    logits = np.zeros((1, len(tokens), 1000))
+    logits[0, range(len(tokens) - 1), tokens[1:]] = 20.0
+    found = engine.analyze_trace(write(engine, model_data={"output_logits": leaf(logits)}))["analysis"]["logits"]
+    assert found["surprisal_per_token"] == pytest.approx([0.0, 0.0], abs=1e-4)
+    assert found["prompt"]["surprisal_per_token"] == [None, *[pytest.approx(0.0, abs=1e-4)] * (len(PROMPT) - 1)]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -86,6 +108,11 @@ def test_tokens_that_the_tokenizer_lacks_are_shown_by_their_number(engine: Inter
         {"model_data": {"output_logits": {"values": leaf(np.zeros((1, POSITIONS, 2)))}}},
         {"model_data": {"attention_weights": {"layer_99": leaf(np.zeros((1, 1, POSITIONS, POSITIONS)))}}},
         {"model_data": {"token_embeddings": leaf(np.zeros((2, POSITIONS, 2)))}},
+        {"model_data": {"attention_weights": {"layer_0": leaf(np.zeros((1, 0, POSITIONS, POSITIONS)))}}},
+        {"model_data": {"attention_weights": {"layer_0": leaf(np.zeros((1, 1, POSITIONS + 2, POSITIONS + 2)))}}},
+        {"model_data": {"attention_weights": {"layer_0": leaf(np.zeros((1, 1, 0, 0)))}}},
+        {"model_data": {"layer_activations": {"layer_0": {"post_mlp": leaf(np.zeros((1, 0, 8)))}}}},
+        {"tokens": {"input_tokens": [], "output_tokens": [1, 2, 3]}},
         {"model_data": None},
     ],
 )
