@@ -138,8 +138,10 @@ class Trace:
         places = {name: step_index(name, self.shape(name), positions, step) for name in self.names()}
         return StepView(self._reader, small, {name: index for name, index in places.items() if index is not None})
 
-    def to_json(self, path: Path | str | None = None, *, steps: bool = False) -> Path:
+    def to_json(self, path: Path | str | None = None, *, steps: bool | None = None) -> Path:
         """Write the trace as JSON, beside this file if no path is given, replacing what is there; the path.
+
+        `steps`: whether the steps are spelt out; None: as the trace was saved.
 
         Raises StorageError, StorageFullError, TraceUnreadableError.
         """
@@ -150,7 +152,7 @@ class Trace:
 
         Raises SettingInvalidError for a dtype that cannot hold the values.
         """
-        return self._convert(path, "safetensors", self._content(steps=self._keeps_steps(), dtype=dtype))
+        return self._convert(path, "safetensors", self._content(dtype=dtype))
 
     def whole(self) -> dict[str, Any]:
         """The whole document with its tensors as nested lists, as the JSON format has it.
@@ -169,8 +171,9 @@ class Trace:
         info = self.document.get("data_info")
         return bool(info.get("intermediate_steps")) if isinstance(info, dict) else False
 
-    def _content(self, *, steps: bool, dtype: str | None = None) -> Content:
-        own = [(small, LazyTensors(steps.names(), steps.stored), steps.infos()) for small, steps in self._own_steps]
+    def _content(self, *, steps: bool | None = None, dtype: str | None = None) -> Content:
+        steps = self._keeps_steps() if steps is None else steps
+        own = [(small, LazyTensors(step.names(), step.stored), step.infos()) for small, step in self._own_steps]
         source = LazyTensors(self.names(), self.stored)
         return assemble(self.document, source, self._reader.infos(), dtype=dtype, steps=steps, own_steps=own)
 
@@ -185,7 +188,7 @@ class Trace:
         try:
             with tempfile.TemporaryFile() as file:
                 output = Output(file.fileno())
-                write(output, "json", self._content(steps=self._keeps_steps()))
+                write(output, "json", self._content())
                 output.flush()
                 return read_bytes(file.fileno(), 0, output.position)
         except OSError as error:

@@ -283,6 +283,21 @@ def test_conversions_beside_the_file_keep_every_byte(storage, dtype, steps):
     assert text.read_bytes() == first
 
 
+@pytest.mark.parametrize("steps", [False, True])
+def test_steps_stay_as_they_were_asked_for(storage, steps):
+    text = storage.path_of(storage.create_trace(*small_trace(), steps=steps))
+    first = text.read_bytes()
+    assert (b'"intermediate_steps":[' in first) == steps
+    with Trace.open(text) as trace:
+        trace.to_json()
+        compact = trace.to_safetensors()
+    assert text.read_bytes() == first
+    text.unlink()
+    with Trace.open(compact) as trace:
+        trace.to_json()
+    assert text.read_bytes() == first
+
+
 def test_a_conversion_to_a_narrower_dtype(storage):
     document, tensors = small_trace()
     tensors["large"] = np.array([[1e30]], np.float32)
