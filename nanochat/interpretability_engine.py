@@ -32,7 +32,7 @@ from nanochat.trace_analysis import recompute_analysis
 from nanochat.trace_storage import TraceStorage, check_category
 
 DEFAULT_CATEGORY = "general"
-PROMPT_ROWS = 128  # positions unembedded at a time
+ROWS_AT_ONCE = 128  # positions unembedded at a time
 
 
 @dataclass(frozen=True)
@@ -273,29 +273,33 @@ class InterpretabilityEngine:
             token_text=self.tokenizer.token_text,
             vocab_size=self.model.config.vocab_size,
         )
-        prompt = self._prompt_statistics(run, cancel)
-        if prompt is not None:
-            analysis["logits"]["prompt"] = prompt
+        residual, logits = run.recorder.view(FINAL, 0), run.recorder.settings.logits
+        if residual is None:
+            return analysis
+        statistics = partial(self._statistics, residual[0], cancel=cancel)
+        if isinstance(logits, int) and run.generated:
+            analysis["logits"] |= statistics(len(run.prompt) - 1, run.generated)
+        prompt = statistics(0, run.prompt[1:])
+        first = {"surprisal_per_token": None, "entropy_per_position": None, "top_tokens_per_position": []}
+        analysis["logits"]["prompt"] = {key: [first[key], *prompt[key]] for key in PROMPT_KEYS}
         return analysis
 
     @torch.inference_mode()
-    def _prompt_statistics(self, run: _Run, cancel: threading.Event | None) -> dict[str, Any] | None:
-        """What the model thought of the prompt's own tokens; position 0 has nothing before it.
+    def _statistics(
+        self, residual: Tensor, first: int, followers: list[int], cancel: threading.Event | None
+    ) -> dict[str, Any]:
+        """What the model thought of the tokens after position `first`, and of each one's distribution.
 
-        Unembedded after the generation, in pieces: most of a prompt's positions need no logits to go on from.
+        Unembedded after the generation, in pieces: most of a prompt's positions need no logits to go on from, and the
+        top K alone have no entropy.
         """
-        residual = run.recorder.view(FINAL, 0)
-        if residual is None:
-            return None
         parts = []
-        for start in range(0, len(run.prompt) - 1, PROMPT_ROWS):
+        for start in range(0, len(followers), ROWS_AT_ONCE):
             check_cancel(cancel)
-            following = run.prompt[start + 1 : start + 1 + PROMPT_ROWS]
-            logits = self.model.unembed(residual[0, start : start + len(following)])
-            parts.append(logits_statistics(logits.cpu().numpy(), following, self.tokenizer.token_text))
-        first = {"surprisal_per_token": None, "entropy_per_position": None, "top_tokens_per_position": []}
-        statistics = join_statistics(parts)
-        return {key: [first[key], *statistics[key]] for key in PROMPT_KEYS}
+            piece = followers[start : start + ROWS_AT_ONCE]
+            logits = self.model.unembed(residual[first + start : first + start + len(piece)])
+            parts.append(logits_statistics(logits.cpu().numpy(), piece, self.tokenizer.token_text))
+        return join_statistics(parts)
 
 
 def with_prompt_statistics(settings: CaptureSettings) -> CaptureSettings:

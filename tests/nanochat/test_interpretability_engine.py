@@ -165,6 +165,20 @@ def test_the_prompts_own_surprisal_is_in_the_analysis(engine: InterpretabilityEn
     ]
 
 
+@pytest.mark.parametrize("count", [1, 3, 300])
+def test_the_top_logits_alone_give_the_analysis_of_all(
+    engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("nanochat.interpretability_engine.ROWS_AT_ONCE", 4)
+    whole, top = (
+        engine.generate_and_capture(PROMPT, max_tokens=9, temperature=2.0, top_k=0, capture={"logits": logits})
+        for logits in ("generated", count)
+    )
+    assert len(top["analysis"]["logits"]["entropy_per_position"]) == top["response_tokens"] > 4
+    assert isinstance(top["analysis"]["logits"]["mean_logit"], float)
+    compare(whole["analysis"]["logits"], top["analysis"]["logits"])
+
+
 def test_chat_messages_are_rendered(engine: InterpretabilityEngine) -> None:
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
     result = engine.generate_and_capture(messages=messages, max_tokens=3)
