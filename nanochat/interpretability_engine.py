@@ -274,10 +274,11 @@ class InterpretabilityEngine:
             vocab_size=self.model.config.vocab_size,
         )
         residual, logits = run.recorder.view(FINAL, 0), run.recorder.settings.logits
-        if residual is None:
-            return analysis
+        top = isinstance(logits, int)
+        if residual is None or logits == "all" or (top and logits >= self.model.config.vocab_size):
+            return analysis  # what was captured says it all
         statistics = partial(self._statistics, residual[0], cancel=cancel)
-        if isinstance(logits, int) and run.generated:
+        if top and run.generated:
             analysis["logits"] |= statistics(len(run.prompt) - 1, run.generated)
         prompt = statistics(0, run.prompt[1:])
         first = {"surprisal_per_token": None, "entropy_per_position": None, "top_tokens_per_position": []}

@@ -76,8 +76,9 @@ def test_a_trace_holds_what_the_model_did(engine: InterpretabilityEngine, format
     assert result["summary"]["data_info"]
 
 
-def test_stored_and_recomputed_analyses_agree(engine: InterpretabilityEngine) -> None:
-    result = engine.generate_and_capture(PROMPT, max_tokens=6, capture={"logits": "all"})
+@pytest.mark.parametrize("logits", ["all", 300])
+def test_stored_and_recomputed_analyses_agree(engine: InterpretabilityEngine, logits: str | int) -> None:
+    result = engine.generate_and_capture(PROMPT, max_tokens=6, capture={"logits": logits})
     stored = engine.analyze_trace(result["trace_id"])
     path = Path(result["path"])
     document = json.loads(path.read_text())
@@ -87,6 +88,7 @@ def test_stored_and_recomputed_analyses_agree(engine: InterpretabilityEngine) ->
     assert stored["trace_id"] == recomputed["trace_id"] == result["trace_id"]
     assert stored["metadata"] == recomputed["metadata"]
     compare(stored["analysis"], recomputed["analysis"])
+    assert stored["analysis"]["logits"] == recomputed["analysis"]["logits"]  # of the same logits, to the last bit
 
 
 def compare(first: Any, second: Any) -> None:
