@@ -318,13 +318,15 @@ def _as_array(value: Tensor) -> np.ndarray:
 
 
 def _timed(steps: Iterator[Step], run: _Run) -> Iterator[Step]:
-    """The steps, with the seconds to the first and from there to the last noted on the run."""
+    """The steps, noting on the run what the first took and what the others did; the clock stands while one is out."""
     started = time.perf_counter()
-    first: float | None = None
-    for step in steps:
-        now = time.perf_counter()
-        first = now if first is None else first
-        run.prefill_seconds, run.decode_seconds = first - started, now - first
+    for number, step in enumerate(steps):
+        taken = time.perf_counter() - started
+        if number:
+            run.decode_seconds += taken
+        else:
+            run.prefill_seconds = taken
         yield step
-    if first is None:
+        started = time.perf_counter()
+    if not run.generated:
         run.prefill_seconds = time.perf_counter() - started

@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from nanochat.engine import Engine
+from nanochat.engine import Engine, Step
 from nanochat.errors import (
     CancelledError,
     CategoryInvalidError,
@@ -132,6 +134,26 @@ def test_tokens_are_reported_as_they_come(engine: InterpretabilityEngine) -> Non
     assert [event.surprisal for event in events] == pytest.approx(
         result["analysis"]["logits"]["surprisal_per_token"], rel=1e-6
     )
+
+
+def test_the_times_are_the_models_own(engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    steps = engine.engine.steps
+
+    def pass_time(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def slow_steps(*args: Any) -> Iterator[Step]:
+        for step in steps(*args):
+            pass_time(2.0)
+            yield step
+
+    monkeypatch.setattr("nanochat.interpretability_engine.time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(engine.engine, "steps", slow_steps)
+    result = engine.generate_and_capture(PROMPT, max_tokens=4, on_token=lambda event: pass_time(50.0))
+    timings = result["timings"]
+    assert (timings["prefill_seconds"], timings["decode_seconds"], timings["tokens_per_second"]) == (2.0, 6.0, 0.5)
 
 
 def test_a_tokens_alternatives_are_those_of_the_analysis(engine: InterpretabilityEngine) -> None:
