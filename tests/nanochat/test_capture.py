@@ -239,7 +239,7 @@ def test_weights_that_a_kernel_hides_are_computed_when_they_are_read(
 
 def test_a_capture_of_no_layers_has_what_no_layer_has() -> None:
     model, tokenizer = golden_model()
-    taken = record(model, CaptureSettings(layers=()), len(PROMPT) + 3)
+    taken = record(model, CaptureSettings(layers=(), sites=(*DEFAULT_SITES, "mlp_hidden")), len(PROMPT) + 3)
     generate(model, tokenizer, taken, 4)
     assert set(taken.tensors(4)) == {"token_embeddings", "output_logits"}
 
