@@ -1,7 +1,7 @@
 """What a caller may ask of a generation, checked before any work is done."""
 
 import json
-import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,17 +19,26 @@ class GenerationSettings:
 
     def check(self) -> None:
         """Raise SettingInvalidError where a value is out of its range."""
-        numbers: list[tuple[str, Any, float]] = [
+        numbers: list[tuple[str, Any, int]] = [
             ("max_tokens", self.max_tokens, 1 << 31),
             ("top_k", self.top_k or 0, 1 << 31),
             ("seed", self.seed, 1 << 63),
         ]
         for name, value, limit in numbers:
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
-                raise SettingInvalidError(f"{name}={value!r}: use a whole number, 0 or above.")
+                raise SettingInvalidError(
+                    f"{name}={_shown(value)}: use a whole number, 0 or above and below {limit:,}."
+                )
         temperature = self.temperature
-        if not isinstance(temperature, int | float) or not math.isfinite(temperature) or temperature < 0:
-            raise SettingInvalidError(f"temperature={temperature!r}: use a number, 0 or above.")
+        if not isinstance(temperature, int | float) or not 0 <= temperature <= sys.float_info.max:
+            raise SettingInvalidError(f"temperature={_shown(temperature)}: use a number, 0 or above.")
+
+
+def _shown(value: Any) -> str:
+    """A value in a message; Python spells out no whole number of more than 4,300 digits."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"about 2**{value.bit_length()}"
+    return f"{value!r:.100}"
 
 
 def checked_metadata(metadata: Any) -> dict[str, Any]:

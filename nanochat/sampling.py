@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LEAST_TEMPERATURE = 1e-30  # logits over less may be infinite; long before it only the largest is drawn
+
 
 @torch.inference_mode()
 def sample_next_token(
@@ -23,6 +25,7 @@ def sample_next_token(
     assert temperature >= 0.0, "temperature must not be negative"
     if temperature == 0.0:
         return logits.argmax(dim=-1, keepdim=True)
+    temperature = max(float(temperature), LEAST_TEMPERATURE)
     if not top_k:
         return torch.multinomial(F.softmax(logits / temperature, dim=-1), num_samples=1, generator=rng)
     values, indices = logits.topk(min(top_k, logits.size(-1)), dim=-1)
