@@ -20,13 +20,17 @@ def read_meta(path: Path) -> dict[str, Any]:
     """A checkpoint's metadata, with a usable model_config.
 
     Raises:
-        CheckpointNotFoundError, CheckpointInvalidError: missing; not JSON, or sizes missing or impossible.
+        CheckpointNotFoundError, CheckpointInvalidError: missing; unreadable, not JSON, or sizes missing or impossible.
     """
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointNotFoundError(f"There is no {path}: copy it from where the weights came from.") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise CheckpointInvalidError(
+            f"{path} cannot be read ({error.strerror or error}): make it a file that you may read."
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise CheckpointInvalidError(f"{path} cannot be read as JSON ({error}): copy it again.") from error
     config = meta.get("model_config") if isinstance(meta, dict) else None
     if not isinstance(config, dict):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from nanochat.errors import CheckpointNotFoundError, SettingInvalidError
+from nanochat.errors import CheckpointNotFoundError, SettingInvalidError, TokenizerInvalidError
 
 # Source name to the folder that holds its checkpoints, the most trained first.
 SOURCES = {
@@ -44,12 +44,19 @@ class Checkpoint:
         return int(match[1]) if match else -1
 
     def tokenizer_folder(self, base_dir: Path) -> Path | None:
-        """The nearest folder with a tokenizer: beside the weights, above them, else the base folder's."""
+        """The nearest folder with a tokenizer: beside the weights, above them, else the base folder's.
+
+        Raises:
+            TokenizerInvalidError: a folder where it might be cannot be searched.
+        """
         above = [self.weights.parent, *list(self.weights.parent.parents)[:3], base_dir]
-        for folder in (place for root in above for place in (root, root / "tokenizer")):
-            if any((folder / name).is_file() for name in TOKENIZER_NAMES):
-                return folder
-        return None
+        places = (place for root in above for place in (root, root / "tokenizer"))
+        try:
+            return next((at for at in places if any((at / name).is_file() for name in TOKENIZER_NAMES)), None)
+        except OSError as error:
+            raise TokenizerInvalidError(
+                f"The tokenizer of {self.weights} cannot be looked for ({error}): make that folder readable."
+            ) from error
 
 
 def demo_checkpoint(folder: Path | None = None) -> Checkpoint:
@@ -84,12 +91,8 @@ def list_models(base_dir: Path) -> list[ModelFolder]:
     Raises:
         CheckpointNotFoundError: the folder cannot be searched.
     """
-    try:
-        checkpoints = list_checkpoints(base_dir)
-    except OSError as error:
-        raise CheckpointNotFoundError(f"{base_dir} cannot be searched ({error}): make it readable.") from error
     folders: dict[Path, list[Checkpoint]] = {}
-    for checkpoint in [*checkpoints, demo_checkpoint()]:
+    for checkpoint in [*list_checkpoints(base_dir), demo_checkpoint()]:
         folders.setdefault(checkpoint.weights.parent, []).append(checkpoint)
     ordered = sorted(folders.values(), key=lambda of: (PREFERRED.index(of[0].source), -of[0].depth, of[0].tag))
     return [_model_folder(of_folder) for of_folder in ordered]
@@ -102,14 +105,27 @@ def _model_folder(checkpoints: list[Checkpoint]) -> ModelFolder:
 
 
 def default_source(base_dir: Path) -> str | None:
-    """The most useful kind of checkpoint in nanochat's base folder; None where there is none."""
+    """The most useful kind of checkpoint in nanochat's base folder; None where there is none.
+
+    Raises:
+        CheckpointNotFoundError: the folder cannot be searched.
+    """
     found = {checkpoint.source for checkpoint in list_checkpoints(base_dir)}
     return next((source for source in PREFERRED if source in found and source in SOURCES), None)
 
 
 def list_checkpoints(root: Path) -> list[Checkpoint]:
-    """Every checkpoint below a folder in any layout, all steps, in no particular order."""
-    return list(_walk(root))
+    """Every checkpoint below a folder in any layout, all steps, in no particular order.
+
+    Raises:
+        CheckpointNotFoundError: the folder cannot be searched.
+    """
+    try:
+        return list(_walk(root))
+    except OSError as error:
+        raise CheckpointNotFoundError(
+            f"{root} cannot be searched ({error}): make it readable, or name another folder."
+        ) from error
 
 
 def _walk(root: Path) -> Iterator[Checkpoint]:

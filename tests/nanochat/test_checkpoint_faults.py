@@ -66,6 +66,14 @@ def test_missing_metadata(tmp_path):
         load(tmp_path)
 
 
+def test_metadata_that_cannot_be_opened_are_not_said_to_be_no_json(tmp_path):
+    meta = write_flat(tmp_path).with_name("meta_000010.json")
+    meta.unlink()
+    meta.mkdir()
+    with pytest.raises(CheckpointInvalidError, match=r"meta_000010.json cannot be read \(Is a directory\): make it a"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("key", SIZES)
 @pytest.mark.parametrize("value", [None, 0, -1, 1.0, "32", True, [1], 1 << 31, 1 << 62, 10**400])
 def test_sizes_that_are_none(tmp_path, key, value):

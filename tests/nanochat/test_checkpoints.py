@@ -18,7 +18,7 @@ from nanochat.checkpoints import (
     list_checkpoints,
     list_models,
 )
-from nanochat.errors import CheckpointNotFoundError, SettingInvalidError
+from nanochat.errors import CheckpointNotFoundError, SettingInvalidError, TokenizerInvalidError
 from tests.checkpoints import touch_at, tree
 
 
@@ -335,6 +335,24 @@ def test_a_folder_below_one_without_rights(ordinary_user):
     (ordinary_user / "chatsft_checkpoints").chmod(0)
     with pytest.raises(CheckpointNotFoundError, match=r"cannot be searched.*[Pp]ermission"):
         choose_checkpoint(str(ordinary_user / "chatsft_checkpoints" / "d4"), ordinary_user)
+
+
+@pytest.mark.parametrize(
+    "look", [list_models, default_source, list_checkpoints, lambda base: choose_checkpoint("sft", base)]
+)
+def test_a_folder_that_can_be_listed_and_not_entered_is_named(ordinary_user, look):
+    folder = put(ordinary_user / "chatsft_checkpoints" / "d4")
+    folder.chmod(0o444)
+    with pytest.raises(CheckpointNotFoundError, match=r"cannot be searched.*ermission.*d4.*: make it readable"):
+        look(ordinary_user)
+
+
+def test_a_tokenizers_folder_without_rights_is_named(ordinary_user):
+    put(ordinary_user / "chatsft_checkpoints" / "d4")
+    put_tokenizer(ordinary_user / "tokenizer").chmod(0)
+    found = choose_checkpoint("sft", ordinary_user)
+    with pytest.raises(TokenizerInvalidError, match=r"cannot be looked for .*ermission.*: make that folder readable"):
+        found.tokenizer_folder(ordinary_user)
 
 
 def test_a_model_trained_as_the_built_in_one_is_loaded_by_its_folder(tmp_path):
