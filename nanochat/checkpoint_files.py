@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise CheckpointInvalidError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # torch raises nearly anything on a damaged file
         first_line = str(error).strip().split("\n")[0]
+        # Of a pickle that it refuses, torch says how to run it all the same: not to be passed on.
+        said = "" if isinstance(error, pickle.UnpicklingError) else f": {first_line[:200]}"
         raise CheckpointInvalidError(
             f"{path} cannot be loaded: it is damaged, incomplete, or holds something other than weights; nothing in it "
-            f"was run. Copy it again from its source. ({type(error).__name__}: {first_line[:200]})"
+            f"was run. Copy it again from its source. ({type(error).__name__}{said})"
         ) from error
     if not isinstance(state, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
