@@ -172,11 +172,12 @@ def choose_checkpoint(
     """
     if step is not None and type(step) is not int:
         raise SettingInvalidError(f"step={step!r}: give a whole number, such as 650, or none for the highest.")
-    if source == "demo":
-        return demo_checkpoint()
     try:
-        found = _of_source(source, base_dir) if isinstance(source, str) and source in SOURCES else _at(source)
-        return _with_step(_with_tag(found, model_tag), step)
+        if source == "demo":
+            found = [demo_checkpoint()]
+        else:
+            found = _of_source(source, base_dir) if isinstance(source, str) and source in SOURCES else _at(source)
+        return _with_step(_with_tag(found, model_tag, source), step)
     except OSError as error:
         raise CheckpointNotFoundError(f"{source} cannot be searched ({error}): name another folder.") from error
 
@@ -215,12 +216,15 @@ def _not_found(wanted: str, root: Path) -> NoReturn:
     )
 
 
-def _with_tag(found: list[Checkpoint], model_tag: str | None) -> list[Checkpoint]:
+def _with_tag(found: list[Checkpoint], model_tag: str | None, source: str | Path) -> list[Checkpoint]:
     """All steps of the model that is meant."""
     tagged = [c for c in found if model_tag is None or model_tag in (c.tag, c.tag.split("/")[-1])]
     if not tagged:
         tags = ", ".join(sorted({checkpoint.tag for checkpoint in found}))
-        raise CheckpointNotFoundError(f"There is no model {model_tag!r}: the tags here are {tags}.")
+        raise CheckpointNotFoundError(
+            f"There is no model {model_tag!r} in {source}: the tags there are {tags}. To look elsewhere, name another "
+            "source (-i or --source)."
+        )
     best = min(tagged, key=lambda c: (PREFERRED.index(c.source), -c.depth, -c.weights.parent.stat().st_mtime_ns))
     return [checkpoint for checkpoint in tagged if checkpoint.weights.parent == best.weights.parent]
 

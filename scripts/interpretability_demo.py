@@ -67,7 +67,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "-i",
         "--source",
-        help="sft, rl, mid, base, demo (built in) or a folder (default: the most trained at hand, else demo)",
+        help="sft, rl, mid, base, demo (built in) or a folder (default: the first of these at hand)",
     )
     add("-g", "--model-tag", metavar="TAG", help="the model's tag, such as d20 (default: the deepest)")
     add("-s", "--step", type=int, help="the checkpoint's step (default: the last)")

@@ -301,8 +301,19 @@ def test_an_empty_folder(tmp_path):
 def test_a_tag_that_is_not_there(tmp_path, tag):
     put(tmp_path / "base_checkpoints" / "d4")
     put(tmp_path / "experiments" / "first" / "d12" / "base")
-    with pytest.raises(CheckpointNotFoundError, match=f"There is no model {tag!r}: the tags here are d4, first/d12"):
+    with pytest.raises(
+        CheckpointNotFoundError, match=f"no model {tag!r} in base: the tags there are d4, first.d12. .*-i"
+    ):
         choose_checkpoint("base", tmp_path, tag)
+
+
+def test_the_built_in_model_has_one_tag_and_one_step(tmp_path):
+    step = choose_checkpoint("demo", tmp_path).step
+    assert choose_checkpoint("demo", tmp_path, "demo", step).weights.parent == DEMO_FOLDER
+    with pytest.raises(CheckpointNotFoundError, match="no model 'd20' in demo: the tags there are demo"):
+        choose_checkpoint("demo", tmp_path, "d20")
+    with pytest.raises(CheckpointNotFoundError, match=f"has no step {step + 1}: its steps are {step}"):
+        choose_checkpoint("demo", tmp_path, None, step + 1)
 
 
 @pytest.fixture

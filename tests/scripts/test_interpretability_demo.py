@@ -14,7 +14,7 @@ import torch
 from rich.text import Text
 
 from nanochat.checkpoint_manager import model_config_of, save_checkpoint
-from nanochat.checkpoints import DEMO_FOLDER
+from nanochat.checkpoints import DEMO_FOLDER, PREFERRED, SOURCES
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.interpretability_engine import TokenEvent
 from nanochat.report import prompt_text
@@ -212,6 +212,15 @@ def test_the_best_checkpoint_at_hand_is_taken(run: Run, base_dir: Path, tmp_path
     assert "sft d2 step 7" in out
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in traces(tmp_path)]
     assert [document["metadata"]["model_source"] for document in documents] == ["base", "sft"]
+
+
+def test_the_help_names_the_sources_in_the_order_in_which_they_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        demo.parse_arguments(["--help"])
+    order = ", ".join((*(source for source in PREFERRED if source in SOURCES), "demo"))
+    assert f"{order} (built in) or a folder (default: the first of these at hand)" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 @pytest.mark.parametrize(
