@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nanochat.errors import SettingInvalidError, TraceUnreadableError
+from nanochat.errors import SettingInvalidError
 from nanochat.heat_map import heat_map
 from nanochat.terminal import (
     activations_table,
@@ -34,16 +34,6 @@ def check_head(head: tuple[int, int], config: Mapping[str, Any]) -> None:
     if head[0] >= layers or head[1] >= heads:
         raise SettingInvalidError(
             f"There is no head {head[0]}.{head[1]}: layers go from 0 to {layers - 1}, heads from 0 to {heads - 1}."
-        )
-
-
-def check_complete(document: Mapping[str, Any], trace_id: str) -> None:
-    """Raise TraceUnreadableError for a trace of another program, which lacks what is shown here."""
-    missing = [key for key in ("model", "generation", "tokens", "analysis") if not document.get(key)]
-    if missing:
-        raise TraceUnreadableError(
-            f"The trace {trace_id} has no {missing[0]!r}, so another program wrote it: read it with TraceStorage, "
-            "and let InterpretabilityEngine.analyze_trace work out its numbers."
         )
 
 

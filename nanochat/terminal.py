@@ -105,7 +105,7 @@ def notable_head(attention: Mapping[str, Any]) -> tuple[int, int, str] | None:
         return None
     off_sink = [entry for entry in heads if (entry[2].get("sink") or 0.0) < 0.5]
     layer, head, scores = min(off_sink or heads, key=lambda entry: _or_infinity(entry[2].get("attention_entropy")))
-    return layer, head, f"entropy {short_number(scores['attention_entropy'])}"
+    return layer, head, f"entropy {short_number(scores.get('attention_entropy'))}"
 
 
 def _or_infinity(value: float | None) -> float:
@@ -159,9 +159,9 @@ def activations_table(activations: Mapping[str, Any]) -> Table:
 def _site_column(column: Sequence[Mapping[str, Any] | None]) -> list[str]:
     """A site's cells, one a layer; a dash where a layer lacks it."""
     there = [stats for stats in column if stats is not None]
-    means = below_each_other([three_digits(stats["mean"]) for stats in there])
+    means = below_each_other([three_digits(stats.get("mean")) for stats in there])
     deviations = below_each_other([f"±{three_digits(stats['std'])}" for stats in there])
-    zeros = [share(stats["sparsity"]) if (stats.get("sparsity") or 0.0) >= 0.005 else "" for stats in there]
+    zeros = [share(stats.get("sparsity")) if (stats.get("sparsity") or 0.0) >= 0.005 else "" for stats in there]
     cells = iter(f"{mean} {std} {zero:>3}".rstrip() for mean, std, zero in zip(means, deviations, zeros, strict=True))
     return ["–" if stats is None else next(cells) for stats in column]
 

@@ -20,8 +20,9 @@ from rich.text import Text
 
 from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import default_source
+from nanochat.complete_document import check_complete
 from nanochat.errors import CancelledError, NanoscopeError, TraceNotFoundError
-from nanochat.report import check_complete, check_head, prompt_text, report, summary, trace_line, written
+from nanochat.report import check_head, prompt_text, report, summary, trace_line, written
 from nanochat.terminal import token_text
 from nanochat.text import printable
 from nanochat.trace_storage import TraceStorage

@@ -263,6 +263,18 @@ def test_a_trace_by_another_program_is_named_so(run: Run, tmp_path: Path) -> Non
     assert notices.startswith("error: The trace old has no 'model'")
 
 
+def test_a_trace_that_lost_a_key_is_one_line_on_stderr(run: Run, tmp_path: Path) -> None:
+    run("--quiet", "--max-tokens", "2")
+    [path] = traces(tmp_path)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    del document["model"]["config"]["n_layer"]
+    path.with_stem("other").write_text(json.dumps(document | {"trace_id": "other"}), encoding="utf-8")
+    status, out, notices = run("--trace", "other")
+    assert (status, out) == (1, "")
+    assert notices.startswith("error: The trace other has no 'model.config.n_layer'")
+    assert notices.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "words", [["--head", "3"], ["--head", "a.b"], ["--rows", "-1"], ["--format", "hdf5"], ["--quiet", "--json"]]
 )
