@@ -34,7 +34,8 @@ def storage_error(error: OSError, path: Path | str) -> StorageError:
     if error.errno in _FULL:
         return StorageFullError(
             f"No room for {path} ({reason}): nothing of it was kept. Free some space, delete traces, raise the limit, "
-            f"or choose another traces folder; the safetensors format takes about a tenth of the room."
+            "or choose another traces folder. Least room, a fifth of JSON's or less, takes the safetensors format with "
+            "captures of dtype float16."
         )
     return StorageError(f"Cannot write {path} ({reason}). Choose a traces folder that exists and can be written.")
 
