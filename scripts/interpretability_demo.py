@@ -6,6 +6,7 @@ import argparse
 import codecs
 import io
 import json
+import os
 import re
 import signal
 import sys
@@ -104,20 +105,36 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, 1 for an error, 2 for misuse, 130 after Ctrl-C."""
+    """Run the command.
+
+    The exit status is 0, 1 for an error, 2 for misuse, 130 after Ctrl-C, 141 where nobody reads what is printed.
+    """
     args = parse_arguments(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 still gets its tables
     try:
         run(args, make_console(args.picture))
+        sys.stdout.flush()
     except CancelledError:
         return _fail("Cancelled, nothing saved.", 130)
     except KeyboardInterrupt:
         return _fail("Interrupted.", 130)
     except NanoscopeError as error:
         return _fail(f"error: {error}", 1)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _discard_output()
+        return 141
+    except OSError as error:
+        _discard_output()
+        place = error.filename or "The output"
+        return _fail(f"error: {place} cannot be used ({error.strerror or error}): choose another place.", 1)
     return 0
+
+
+def _discard_output() -> None:
+    """Let what is still buffered go nowhere: Python would fail at it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _notice(message: str) -> None:
@@ -129,12 +146,19 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
+class Output(Console):
+    """A console that lets its caller know when nobody reads it, where rich would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 def make_console(picture: Path | None) -> Console:
     """Standard output; of a fixed size and in colour where a picture is to be made of it."""
     if picture is None:
-        return Console(highlight=False)
+        return Output(highlight=False)
     width, height = PICTURE_SIZE
-    return Console(
+    return Output(
         highlight=False,
         record=True,
         width=width,

@@ -140,6 +140,25 @@ def test_a_terminal_without_unicode_still_gets_everything(run: Run, base_dir: Pa
     assert done.stdout.isascii()
 
 
+@pytest.mark.parametrize("shape", [["--json"], ["--quiet"], []])
+def test_output_that_nobody_reads_or_that_does_not_fit(
+    run: Run, base_dir: Path, tmp_path: Path, shape: list[str]
+) -> None:
+    run("--quiet", "--max-tokens", "2")
+    command, variables = [*COMMAND, *shown_again(tmp_path), *shape], environment(base_dir)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as pipe:
+        closed = subprocess.run(command, cwd=ROOT, env=variables, stdout=pipe, stderr=subprocess.PIPE, text=True)
+    assert closed.returncode == 141
+    assert "Traceback" not in closed.stderr
+    with open("/dev/full", "wb") as full:
+        failed = subprocess.run(command, cwd=ROOT, env=variables, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1].startswith("error: The output cannot be used (No space left on device)")
+    assert "Traceback" not in failed.stderr
+
+
 def test_importing_the_command_loads_no_torch_and_prints_nothing() -> None:
     program = "import sys; import scripts.interpretability_demo; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
