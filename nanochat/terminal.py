@@ -65,6 +65,11 @@ def _layers(statistics: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     return sorted((int(layer), stats) for layer, stats in statistics["layer_stats"].items())
 
 
+def _add_layer_column(table: Table) -> None:
+    """Which layer a row is of: whole in the narrowest terminal."""
+    table.add_column("layer", justify="right", no_wrap=True, min_width=len("layer"))
+
+
 def head_roles(attention: Mapping[str, Any]) -> Iterator[tuple[float, str, int, int]]:
     """The (score, role, layer, head) of every head with a role worth naming: its highest.
 
@@ -127,7 +132,8 @@ def attention_table(attention: Mapping[str, Any]) -> Table:
         "Attention",
         "entropy in nats; norm: of an even spread, also by head; sparse: weights under 0.01",
     )
-    for name in ("layer", "entropy", "norm", "by head", "sparse"):
+    _add_layer_column(table)
+    for name in ("entropy", "norm", "by head", "sparse"):
         table.add_column(name, justify="left" if name == "by head" else "right", no_wrap=True)
     table.add_column("notable heads")
     for layer, stats in _layers(attention):
@@ -147,12 +153,12 @@ def activations_table(activations: Mapping[str, Any]) -> Table:
     layers = _layers(activations)
     sites = [site for site in SITES if any(site in stats for _, stats in layers)]
     table = _table("Activations", "mean ±std, and the share of zeros where there are any")
-    table.add_column("layer", justify="right", no_wrap=True)
+    _add_layer_column(table)
     for site in sites:
-        table.add_column(site, no_wrap=True)
+        table.add_column(_yielding(Text(site)))
     columns = [_site_column([stats.get(site) for _, stats in layers]) for site in sites]
     for (layer, _), *cells in zip(layers, *columns, strict=True):
-        table.add_row(str(layer), *cells)
+        table.add_row(str(layer), *(_yielding(Text(cell)) for cell in cells))
     return table
 
 

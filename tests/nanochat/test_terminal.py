@@ -169,6 +169,16 @@ def test_a_narrow_terminal_cuts_a_row_rather_than_wrap_it(document: dict[str, An
     assert all(line.rstrip().endswith("…") for line in text.splitlines()[3:7])
 
 
+@pytest.mark.parametrize("part", ["attention", "activations"])
+@pytest.mark.parametrize("width", [20, 40])
+def test_the_narrowest_terminal_still_tells_the_layers(document: dict[str, Any], part: str, width: int) -> None:
+    table = getattr(terminal, f"{part}_table")(document["analysis"][part])
+    lines = drawn(table, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[1].split()[0] == "layer"
+    assert [line.split()[0] for line in lines[3 : 3 + LAYERS]] == ["0", "1", "2"]
+
+
 def test_a_site_that_a_layer_lacks_is_a_dash(document: dict[str, Any]) -> None:
     del document["analysis"]["activations"]["layer_stats"]["1"]["post_mlp"]
     text = drawn(terminal.activations_table(document["analysis"]["activations"]))
