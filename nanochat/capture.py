@@ -81,10 +81,14 @@ class CaptureSettings:
         """
         if value is None:
             return cls()
+        if not isinstance(value, cls | dict):
+            raise SettingInvalidError(f"capture={value!r:.80}: use a mapping of layers, sites, logits and dtype.")
         if isinstance(value, dict):
             unknown = value.keys() - {"layers", "sites", "logits", "dtype"}
             if unknown:
-                raise SettingInvalidError(f"capture has no setting {min(unknown)!r}: use layers, sites, logits, dtype.")
+                raise SettingInvalidError(
+                    f"capture has no setting {min(unknown, key=str)!r}: use layers, sites, logits, dtype."
+                )
             fields: dict[str, Any] = {key: value[key] for key in ("logits", "dtype") if key in value}
             for key, kind in (("layers", int), ("sites", str)):
                 if value.get(key) is not None:
@@ -98,7 +102,7 @@ class CaptureSettings:
         for site in self.sites:
             if site not in SITES:
                 raise SettingInvalidError(f"There is no capture site {site!r}: choose from {', '.join(SITES)}.")
-        if self.dtype is not None and self.dtype not in DTYPES:
+        if self.dtype is not None and not (isinstance(self.dtype, str) and self.dtype in DTYPES):
             raise SettingInvalidError(f"Cannot store captures as {self.dtype!r}: choose from {', '.join(DTYPES)}.")
         number = isinstance(self.logits, int) and not isinstance(self.logits, bool) and self.logits > 0
         if not number and self.logits not in ("generated", "all", None):
@@ -107,13 +111,13 @@ class CaptureSettings:
     def layers_of(self, site: Site, config: GPTConfig) -> list[int]:
         """The layers captured at a site; a residual stream reaches one past the last block."""
         count = site.layers(config)
-        if self.layers is None or count == 1:
-            return list(range(count))
-        for layer in self.layers:
+        for layer in self.layers or ():
             if not 0 <= layer < config.n_layer:
                 raise SettingInvalidError(
                     f"There is no layer {layer}: this model has layers 0 to {config.n_layer - 1}."
                 )
+        if self.layers is None or count == 1:
+            return list(range(count))
         after_last = [config.n_layer] if count > config.n_layer and config.n_layer - 1 in self.layers else []
         return sorted(set(self.layers)) + after_last
 

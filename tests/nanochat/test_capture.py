@@ -327,17 +327,22 @@ def test_rows_at_different_positions_decode_and_capture_as_if_alone(summed_in: s
         ({"layers": 3}, "layers"),
         ({"layers": ["0"]}, "layers"),
         ({"sites": "post_mlp"}, "sites"),
+        ({"dtype": ["float32"]}, "Cannot store captures as .'float32'"),
+        ({"layer": [0], 5: None}, "capture has no setting 5"),
+        ("all", "capture='all': use a mapping of layers"),
+        ([1], "use a mapping of layers"),
     ],
 )
-def test_settings_out_of_range_are_named(capture: dict[str, Any], message: str) -> None:
+def test_settings_out_of_range_are_named(capture: Any, message: str) -> None:
     with pytest.raises(SettingInvalidError, match=message):
         CaptureSettings.parse(capture)
 
 
-def test_a_layer_that_the_model_lacks_is_named() -> None:
+@pytest.mark.parametrize("sites", [DEFAULT_SITES, ("token_embeddings",), ("final_residual",)])
+def test_a_layer_that_the_model_lacks_is_named(sites: tuple[str, ...]) -> None:
     model, _ = golden_model()
     with pytest.raises(SettingInvalidError, match=r"no layer 4.*layers 0 to 3"):
-        record(model, CaptureSettings(layers=(4,)), 10)
+        record(model, CaptureSettings(layers=(4,), sites=sites), 10)
 
 
 def test_a_capture_that_cannot_fit_in_memory_says_so() -> None:
