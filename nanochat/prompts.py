@@ -31,7 +31,9 @@ def prompt_tokens(
 
 
 def _of_text(tokenizer: RustBPETokenizer, prompt: Any, positions: int) -> list[int]:
-    if not isinstance(prompt, str) or not prompt:
+    if not isinstance(prompt, str):
+        raise PromptInvalidError(f"The prompt is {prompt!r:.80} and must be text: put it in quotes, or send messages.")
+    if not prompt:
         raise PromptInvalidError("The prompt is empty: give the text that the model is to go on from.")
     check_unicode(prompt)
     _check_length(tokenizer, [prompt], positions)

@@ -23,9 +23,9 @@ _TRACE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _TRACE_KEYS = {"trace_id", "tokens", "model_data"}
 
 
-def valid_trace_id(trace_id: str) -> bool:
+def valid_trace_id(trace_id: Any) -> bool:
     """Whether a trace id may become a file name."""
-    return bool(_TRACE_ID.fullmatch(trace_id))
+    return isinstance(trace_id, str) and bool(_TRACE_ID.fullmatch(trace_id))
 
 
 def summarize(document: Mapping[str, Any], infos: Infos, *, steps: bool = False) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class TraceStorage:
         """Files of an id, the one to read first."""
         if not valid_trace_id(trace_id):
             raise TraceIdInvalidError(
-                f"{trace_id[:80]!r} is no trace id: 1 to 200 letters, digits, '_', '-'. `list_traces()` has them all."
+                f"{trace_id!r:.80} is no trace id: 1 to 200 letters, digits, '_', '-'. `list_traces()` has them all."
             )
         paths = (self.directory / f"{trace_id}.{format}" for format in _READING_ORDER)
         return [path for path in paths if os.path.lexists(path)]

@@ -1,10 +1,12 @@
 """Prompts and chats as token ids, and what cannot be one; the rest is in test_interpretability_engine."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanochat.errors import PromptTooLongError
+from nanochat.errors import PromptInvalidError, PromptTooLongError
 from nanochat.prompts import prompt_tokens
 from nanochat.tokenizer import RustBPETokenizer
 from tests.models import golden_model
@@ -45,3 +47,14 @@ def test_what_can_never_fit_is_refused_before_it_is_split(
     least = 2_000_000 // tokenizer.longest_token
     with pytest.raises(PromptTooLongError, match=f"at least {least:,} tokens"):
         prompt_tokens(tokenizer, None if chat else text, [{"role": "user", "content": text}] if chat else None, 2560)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [("", "The prompt is empty"), (5, "The prompt is 5 and must be text"), (["a"], r"is \['a'\] and must be text")],
+)
+def test_a_prompt_that_is_empty_is_told_from_one_that_is_no_text(
+    tokenizer: RustBPETokenizer, prompt: Any, message: str
+) -> None:
+    with pytest.raises(PromptInvalidError, match=message):
+        prompt_tokens(tokenizer, prompt, None, 100)

@@ -118,7 +118,7 @@ def test_what_cannot_name_a_category_is_refused(storage, category):
 
 
 @pytest.mark.parametrize(
-    "trace_id", ["", "..", "../x", "a/b", "a.b", "a b", "é", "x" * 201, "a\0", "a\n", "/etc/passwd", "٣"]
+    "trace_id", ["", "..", "../x", "a/b", "a.b", "a b", "é", "x" * 201, "a\0", "a\n", "/etc/passwd", "٣", None, 5, b"a"]
 )
 def test_ids_that_could_be_paths_are_refused(storage, trace_id):
     storage.create_trace({}, {})
