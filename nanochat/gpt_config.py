@@ -62,7 +62,7 @@ def config_problem(config: dict[str, Any]) -> str | None:
     """What is wrong with a model_config; None if a model can have it."""
     for key, largest in SIZES.items():
         if type(config.get(key)) is not int or not 0 < config[key] <= largest:
-            return f"model_config.{key} is {str(config.get(key))[:40]} and must be a whole number from 1 to {largest:,}"
+            return f"model_config.{key} is {config.get(key)!r:.40} and must be a whole number from 1 to {largest:,}"
     unknown = config.keys() - {*SIZES, "window_pattern", "era"}
     if unknown:
         return f"model_config has the unknown key {min(unknown)!r}"

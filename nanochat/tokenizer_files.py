@@ -91,7 +91,8 @@ def read_pickled_state(path: Path) -> Any:
         loaded = _TokenizerUnpickler(io.BytesIO(content)).load()
     except Exception as error:  # a damaged pickle may raise nearly anything
         raise TokenizerInvalidError(
-            f"{path} is not a nanochat tokenizer ({error}); nothing in it was run. Copy the file again from its source."
+            f"{path} is not a nanochat tokenizer ({str(error) or type(error).__name__}); nothing in it was run. Copy "
+            "the file again from its source."
         ) from error
     return loaded.state if isinstance(loaded, _PickledEncoding) else None
 

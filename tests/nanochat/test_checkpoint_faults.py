@@ -85,6 +85,12 @@ def test_sizes_that_are_none(tmp_path, key, value):
     assert len(str(raised.value)) < 500
 
 
+def test_a_size_that_is_a_text_is_shown_as_one(tmp_path):
+    edit_meta(write_flat(tmp_path), n_layer="4")
+    with pytest.raises(CheckpointInvalidError, match=r"model_config.n_layer is '4' and must be a whole number"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("key", SIZES)
 def test_sizes_just_out_of_bounds(tmp_path, key):
     edit_meta(write_flat(tmp_path), **{key: SIZES[key] + 1})

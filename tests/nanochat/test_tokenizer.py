@@ -343,6 +343,13 @@ def test_nothing_in_a_pickle_is_run(tmp_path, name):
     assert not target.exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"\x80\x04", b"\x80\x04.", b"0", b"x"])
+def test_an_error_without_words_is_named(tmp_path, content):
+    (tmp_path / "tokenizer.pkl").write_bytes(content)
+    with pytest.raises(TokenizerInvalidError, match=r"is not a nanochat tokenizer \([^)]+\); nothing in it was run"):
+        RustBPETokenizer.from_directory(tmp_path)
+
+
 def test_registered_calls_are_not_run_either(tmp_path):
     copyreg.add_extension("os", "getcwd", 200)
     try:
