@@ -1,88 +1,148 @@
-"""Whether a trace's document has all that is shown of it: other programs write traces too, with less in them."""
+"""What the demo shows of a trace's document: other programs write traces too, with less in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from nanochat.errors import TraceUnreadableError
 
-NUMBER = (int, float)
-STEPS: dict[str, tuple[type, Any]] = {"*": (list, enumerate), "#": (dict, dict.items)}
-PER_TOKEN = ("surprisal_per_token", "sampled_probability", "entropy_per_position", "top_tokens_per_position")
-# What stands where. `*`: each in a list, `#`: each layer; `?`: may be missing or null, with what is below it.
-SHOWN: tuple[tuple[str, Any], ...] = (
-    ("model.config", dict),
-    ("generation", dict),
-    ("tokens", dict),
-    ("analysis", dict),
-    ("prompt", str),
-    ("response", str),
-    *((f"model.config.{key}", int) for key in ("n_layer", "n_head", "n_embd")),
-    ("model.era", str),
-    ("model.parameters", NUMBER),
-    ("generation.stop_reason", str),
-    *((f"generation.timings?.{key}_seconds", NUMBER) for key in ("prefill", "decode", "analysis")),
-    ("tokens.input_text.*", str),
-    ("tokens.output_text.*", str),
-    ("tokens.forced?", list),
-    ("analysis.attention?.layer_stats.#.heads.*", dict),
-    *(
-        (f"analysis.attention?.layer_stats.#.{key}?", NUMBER)
-        for key in ("attention_entropy", "attention_entropy_normalised", "head_sparsity")
-    ),
-    *(
-        (f"analysis.attention?.layer_stats.#.heads.*.{key}?", NUMBER)
-        for key in (
-            *("attention_entropy", "attention_entropy_normalised"),
-            *("induction", "previous_token", "duplicate_token", "sink"),
-        )
-    ),
-    *(
-        (f"analysis.activations?.layer_stats.#.{site}?.{key}?", NUMBER)
-        for site in ("pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp")
-        for key in ("mean", "std", "sparsity")
-    ),
-    *((f"analysis.logits?.{key}.*", (*NUMBER, type(None))) for key in PER_TOKEN[:3]),
-    ("analysis.logits?.top_tokens_per_position.*.*.text", str),
-    ("analysis.logits?.top_tokens_per_position.*.*.probability", NUMBER),
-)
+Number = int | float
+
+
+class Config(Struct):
+    """The model's sizes."""
+
+    n_layer: int
+    n_head: int
+    n_embd: int
+
+
+class Model(Struct):
+    """Which model."""
+
+    config: Config
+    era: str
+    parameters: Number
+
+
+class Timings(Struct):
+    """Seconds of each part."""
+
+    prefill_seconds: Number
+    decode_seconds: Number
+    analysis_seconds: Number
+
+
+class Generation(Struct):
+    """How it ended."""
+
+    stop_reason: str
+    timings: Timings | None = None
+
+
+class Tokens(Struct):
+    """The texts of all tokens, and which ones the calculator chose."""
+
+    input_text: list[str]
+    output_text: list[str]
+    forced: list[Any] | None = None
+
+
+class Head(Struct):
+    """One head's numbers, null where there are none."""
+
+    attention_entropy: Number | None = None
+    attention_entropy_normalised: Number | None = None
+    induction: Number | None = None
+    previous_token: Number | None = None
+    duplicate_token: Number | None = None
+    sink: Number | None = None
+
+
+class AttentionLayer(Struct):
+    """A layer's heads, and what they are on average."""
+
+    heads: list[Head]
+    attention_entropy: Number | None = None
+    attention_entropy_normalised: Number | None = None
+    head_sparsity: Number | None = None
+
+
+class Attention(Struct):
+    """By layer."""
+
+    layer_stats: dict[int, AttentionLayer]
+
+
+class Site(Struct):
+    """A site's numbers in one layer."""
+
+    mean: Number | None = None
+    std: Number | None = None
+    sparsity: Number | None = None
+
+
+class Activations(Struct):
+    """By layer and site."""
+
+    layer_stats: dict[int, dict[str, Site | None]]
+
+
+class TopToken(Struct):
+    """One of a position's likeliest."""
+
+    text: str
+    probability: Number
+
+
+class Logits(Struct):
+    """By generated token."""
+
+    surprisal_per_token: list[Number | None]
+    sampled_probability: list[Number | None]
+    entropy_per_position: list[Number | None]
+    top_tokens_per_position: list[list[TopToken]]
+
+
+class Analysis(Struct):
+    """Each part, null where it was not captured."""
+
+    attention: Attention | None
+    activations: Activations | None
+    logits: Logits | None
+
+
+class Document(Struct):
+    """All of it."""
+
+    prompt: str
+    response: str
+    model: Model
+    generation: Generation
+    tokens: Tokens
+    analysis: Analysis
 
 
 def check_complete(document: Mapping[str, Any], trace_id: str) -> None:
     """Raise TraceUnreadableError for a trace of another program, which lacks what is shown here."""
-    lacking = next(_lacking(document), None)
-    if lacking is not None:
-        raise TraceUnreadableError(
-            f"The trace {trace_id} has no {lacking!r} as nanoscope writes it, so another program wrote it: read it "
-            "with TraceStorage, and let InterpretabilityEngine.analyze_trace work out its numbers."
-        )
-
-
-def _lacking(document: Mapping[str, Any]) -> Iterator[str]:
-    for path, kinds in SHOWN:
-        yield from _unlike(document, path.split("."), kinds, ())
-    logits, count = document["analysis"].get("logits"), len(document["tokens"]["output_text"])
-    if logits and logits["surprisal_per_token"]:  # else no logits were captured
-        yield from (f"analysis.logits.{key}" for key in PER_TOKEN if len(logits[key]) < count)
-
-
-def _unlike(value: Any, path: Sequence[str], kinds: Any, above: tuple[str, ...]) -> Iterator[str]:
-    """The places on a path where something is missing or of another type."""
-    if not path:
-        if not isinstance(value, kinds) or (kinds is dict and not value):
-            yield ".".join(above)
+    try:
+        found = msgspec.convert(document, Document, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise _of_another(trace_id, str(error)) from error
+    logits = found.analysis.logits
+    if logits is None or not logits.surprisal_per_token:  # no logits were captured
         return
-    step, rest = path[0], path[1:]
-    if step in STEPS:
-        kind, items = STEPS[step]
-        if not isinstance(value, kind) or (kind is dict and not all(map(str.isdecimal, value))):
-            yield ".".join(above)
-            return
-        for key, item in items(value):
-            yield from _unlike(item, rest, kinds, (*above, str(key)))
-    elif not isinstance(value, dict):
-        yield ".".join(above)
-    elif not step.endswith("?") or value.get(step[:-1]) is not None:
-        name = step.removesuffix("?")
-        yield from _unlike(value.get(name), rest, kinds, (*above, name))
+    for name in Logits.__struct_fields__:
+        if len(getattr(logits, name)) < len(found.tokens.output_text):
+            raise _of_another(trace_id, f"Too few values - at `$.analysis.logits.{name}`")
+
+
+def _of_another(trace_id: str, lacking: str) -> TraceUnreadableError:
+    return TraceUnreadableError(
+        f"The trace {trace_id} lacks what is shown here ({lacking}), so another program wrote it: read it with "
+        "TraceStorage, and let InterpretabilityEngine.analyze_trace work out its numbers."
+    )

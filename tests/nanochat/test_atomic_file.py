@@ -83,7 +83,7 @@ def test_what_means_that_there_is_no_room_says_what_to_do(code):
     assert isinstance(error, StorageFullError)
     assert "/traces/x" in str(error)
     assert "delete traces" in str(error)
-    assert "the safetensors format with captures of dtype float16" in str(error)  # true whichever format it was
+    assert "The safetensors format with captures of dtype float16" in str(error)  # true whichever format it was
     assert not isinstance(storage_error(OSError(errno.EACCES, "no"), "/x"), StorageFullError)
 
 

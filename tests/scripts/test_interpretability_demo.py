@@ -279,7 +279,8 @@ def test_a_trace_by_another_program_is_named_so(run: Run, tmp_path: Path) -> Non
     (tmp_path / "traces" / "old.json").write_text(json.dumps(older), encoding="utf-8")
     status, out, notices = run("--trace", "old")
     assert (status, out) == (1, "")
-    assert notices.startswith("error: The trace old has no 'model'")
+    assert notices.startswith("error: The trace old lacks what is shown here")
+    assert "another program wrote it: read it with TraceStorage" in notices
 
 
 def test_a_trace_that_lost_a_key_is_one_line_on_stderr(run: Run, tmp_path: Path) -> None:
@@ -290,7 +291,8 @@ def test_a_trace_that_lost_a_key_is_one_line_on_stderr(run: Run, tmp_path: Path)
     path.with_stem("other").write_text(json.dumps(document | {"trace_id": "other"}), encoding="utf-8")
     status, out, notices = run("--trace", "other")
     assert (status, out) == (1, "")
-    assert notices.startswith("error: The trace other has no 'model.config.n_layer'")
+    assert "The trace other lacks what is shown here" in notices
+    assert "`n_layer` - at `$.model.config`" in notices
     assert notices.count("\n") == 1
 
 
