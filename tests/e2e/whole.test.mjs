@@ -10,7 +10,7 @@ import { analysisOf, headOf } from "./reader.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
 const SERIOUS = ["serious", "critical"];
-const ENDLESS = "apple, river, stone, apple, river,"; // the built-in model goes on with it until it may not
+const ENDLESS = "apple, river, stone, apple, river,"; // the built-in model goes on with it for seconds
 const THEMES = ["Default Dark Modern", "Default Light Modern", "Default High Contrast"];
 const SITES = ["pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp"];
 const SIDE = "main:not(:has(.summary)) .matrix[data-complete=true]"; // of the side bar, not of a trace editor
@@ -21,7 +21,7 @@ let editor;
 
 before(async () => {
   editor = await Editor.start({
-    settings: { "nanoscope.capture.maxTokens": 240, "nanoscope.capture.temperature": 0 },
+    settings: { "nanoscope.capture.maxTokens": 2400, "nanoscope.capture.temperature": 0 },
     prepare: ({ workspace }) => writeFileSync(join(workspace, "notes.md"), "# Notes\n\nThe symbol of gold is\n"),
   });
 });
