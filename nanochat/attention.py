@@ -1,12 +1,17 @@
 """Causal attention over a cache: by the fused kernel, or explicitly where its weights are wanted or it is no slower."""
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 EXPLICIT = (torch.float32, torch.float64)
+# cuDNN's is not among them: of 512 keys and more it made something else every time (torch 2.11 on an H200).
+REPEATABLE = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def leaves_weights(device: torch.device, dtype: torch.dtype) -> bool:
@@ -71,8 +76,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Te
 
     One token of one row in float32 or float64 on the CPU is computed explicitly, which is as fast as the fused kernel
     there and leaves the weights behind. So is a token whose position the device alone knows: of the kernels that take
-    a mask then, cuDNN's gives other values every time and torch's own is slow. Everything else is left to torch's
-    fused kernel, which hides the weights.
+    a mask then, torch's own is slow and cuDNN's not repeatable. Everything else is left to torch's fused kernel, which
+    hides the weights.
 
     Args:
         q: queries of the new tokens, (B, T, H, D).
@@ -96,10 +101,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Te
     else:
         mask = span.bias(window, q.dtype)
     grouped = q.size(2) != k.size(2)
-    out = F.scaled_dot_product_attention(
-        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, is_causal=causal, enable_gqa=grouped
-    )
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    with _repeatable_kernels(q.device):
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
     return out.transpose(1, 2), None
+
+
+def _repeatable_kernels(device: torch.device) -> AbstractContextManager[Any]:
+    return sdpa_kernel(REPEATABLE) if device.type == "cuda" else nullcontext()
 
 
 def _attend_explicitly(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

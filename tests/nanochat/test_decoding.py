@@ -219,18 +219,19 @@ def test_a_capture_may_begin_and_end_between_tokens(device: torch.device) -> Non
         assert close(after[name][:, 15:], expected[name][:, 15:]), name
 
 
-@pytest.mark.parametrize("length", [200, 600])
+@pytest.mark.parametrize(("prompt_length", "length"), [(10, 200), (10, 600), (900, 5)])
 def test_logits_are_the_same_again_bit_for_bit(
-    device: torch.device, length: int, monkeypatch: pytest.MonkeyPatch
+    device: torch.device, prompt_length: int, length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "BLOCK", 512)
+    prompt = (PROMPT * 90)[:prompt_length]  # past a chunk and the short window, or not
     _, tokenizer = golden_model()
     model = random_model(sequence_len=1024, n_embd=256, n_head=2, n_kv_head=2).to(device, torch.bfloat16)
 
     def generate() -> tuple[list[int], list[torch.Tensor]]:
         written = Engine(model, tokenizer)
         written.end_tokens = frozenset()
-        steps = list(written.steps(PROMPT, 1, length, 1.0, None, 5))
+        steps = list(written.steps(prompt, 1, length, 1.0, None, 5))
         return [step.tokens[0] for step in steps], [step.logits for step in steps]
 
     tokens, logits = generate()
