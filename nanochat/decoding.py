@@ -60,9 +60,8 @@ class RepeatedForward:
         self._positions = torch.tensor(self._standing, device=kv_cache.k_cache.device)[:, None]
         self._ids = torch.zeros_like(self._positions)
         if kv_cache.prev_embedding is not None:
-            kv_cache.prev_embedding = (
-                kv_cache.prev_embedding.clone()
-            )  # it is written to, and was a view of the prompt's
+            # It is written to, and was a view of the prompt's.
+            kv_cache.prev_embedding = kv_cache.prev_embedding.clone()
         self._recorded_for: tuple[int, Tap | None] | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._logits: Tensor | None = None

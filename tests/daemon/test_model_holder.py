@@ -6,6 +6,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from daemon.jobs import Worker
 from daemon.model_holder import ModelHolder, Wish
 from daemon.settings import Settings
+from nanochat import decoding
 from protocol.errors import RpcError
 from protocol.types import ModelInfo
 from tests.checkpoints import tiny_model, write_checkpoint, write_flat, write_tokenizer
@@ -245,6 +247,18 @@ def test_the_model_before_is_freed_at_once(ground: Ground) -> None:
         return freed[-1]
 
     assert ground.on_worker(switch)
+
+
+def test_the_memory_of_recordings_goes_with_the_model_before(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Maker:
+        """In place of what records on a GPU."""
+
+    monkeypatch.setattr(decoding, "_graph_maker", cache(lambda device: Maker()))
+    ground.load_first()
+    kept = weakref.ref(decoding._graph_maker(torch.device("cuda", 0)))
+    assert kept() is not None
+    ground.load("demo")
+    assert kept() is None
 
 
 @pytest.mark.parametrize(
