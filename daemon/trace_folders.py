@@ -65,6 +65,7 @@ class TraceFolder:
         self._entries: Sequence[TraceEntry] = ()  # never changed in place
         self._told: dict[str, TraceEntry] = {}  # what listeners know of
         self._meanwhile: dict[str, TraceEntry | None] = {}  # saved or deleted here (None) while a scan runs
+        self._saved_early: set[str] = set()  # saved here before the first scan had ended: news, unlike what it finds
         self._half_written = HalfWritten()
         self._parts = 0  # scans in a row that left files to the next
 
@@ -109,6 +110,8 @@ class TraceFolder:
         with self._lock:
             self._meanwhile[trace_id] = entry
             self._entries = _with(self._entries, {trace_id: entry})
+            if not self.first_scan.done():
+                self._saved_early.add(trace_id)
         self.watch.hint()
 
     def _rescan(self) -> float | None:
@@ -152,7 +155,7 @@ class TraceFolder:
     def _tell(self, now: dict[str, TraceEntry]) -> None:
         before, self._told = self._told, now
         if self._finish_first_scan():
-            return
+            before = {trace_id: entry for trace_id, entry in now.items() if trace_id not in self._saved_early}
         added, changed, removed = difference(before, now)
         if added or changed or removed:
             self._notify(self, TracesChanged(traces_dir=str(self.path), added=added, changed=changed, removed=removed))

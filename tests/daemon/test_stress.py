@@ -14,6 +14,7 @@ from scripts.stress_daemon_chaos import answers_in
 from scripts.stress_daemon_ground import Report, ground
 from scripts.stress_daemon_remains import check_rows, look_at_remains
 from scripts.stress_kills import example
+from tests.daemon.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SHORT = {
@@ -66,6 +67,7 @@ def test_what_is_lost_half_or_left_over_is_seen():
         here.run_folder.path.mkdir()
         here.run_folder.socket.touch()
         with subprocess.Popen(["sleep", "60"], env=here.environment) as stray:
+            until(lambda: bool(here.processes()), "its environment is to be seen")  # for a moment it has none yet
             look_at_remains(here, [whole, "lost"], report)
             stray.kill()
     assert [failure.split(":")[0] for failure in report.failures] == [

@@ -233,6 +233,26 @@ def test_the_first_listing_waits_for_the_first_scan(folders, tmp_path, told, old
         assert not listing.done()
         held_reads.go_on.set()
         assert {entry.trace_id for entry in listing.result(8)} == {"there", own}
+    assert told.wait(lambda notes: notes) == [change(added=[own])]  # not what the scan found
+
+
+def test_a_trace_saved_here_before_the_first_scan_is_told(tmp_path, told, older, monkeypatch):
+    (tmp_path / "traces").mkdir()
+    shutil.copy(older, tmp_path / "traces" / "there.json")
+    may_scan, original = threading.Event(), TraceStorage.scan
+
+    def scan(storage, seconds):
+        assert may_scan.wait(10)
+        return original(storage, seconds)
+
+    monkeypatch.setattr(TraceStorage, "scan", scan)
+    folders = TraceFolders(tmp_path / "traces", "json", False, lambda folder, news: told.add(news.added))
+    with contextlib.closing(folders):
+        own, gone = (folders.default.storage.create_trace(*small_trace()) for _ in range(2))
+        folders.default.storage.delete_trace(gone)
+        may_scan.set()
+        assert told.wait(lambda notes: notes) == [[own]]
+        assert set(ids(folders.default)) == {"there", own}
 
 
 def test_many_new_files_are_shown_in_parts(folder, told, older, monkeypatch):
