@@ -1,6 +1,5 @@
 """What a caller may ask of a generation, checked before any work is done."""
 
-import json
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -39,19 +38,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 256:
         return f"about 2**{value.bit_length()}"
     return f"{value!r:.100}"
-
-
-def checked_metadata(metadata: Any) -> dict[str, Any]:
-    """The caller's metadata as plain JSON values; SettingInvalidError for what JSON cannot hold."""
-    try:
-        text = json.dumps(metadata or {}, allow_nan=False, ensure_ascii=False)
-        text.encode()
-        plain = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise SettingInvalidError(f"metadata must hold only what JSON can: {error}.") from error
-    if not isinstance(plain, dict):
-        raise SettingInvalidError(f"metadata must be a mapping, not {type(metadata).__name__}.")
-    return plain
 
 
 def check_unicode(text: str) -> None:

@@ -21,7 +21,7 @@ from nanochat.capture import FINAL, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import ADVICE, Engine, Step
 from nanochat.errors import NonFiniteError
-from nanochat.generation_settings import GenerationSettings, checked_metadata
+from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
 from nanochat.out_of_memory import memory_explained
@@ -29,6 +29,7 @@ from nanochat.prompts import prompt_tokens
 from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace_analysis import recompute_analysis
+from nanochat.trace_metadata import checked_metadata
 from nanochat.trace_storage import TraceStorage, check_category
 
 DEFAULT_CATEGORY = "general"

@@ -18,6 +18,7 @@ from nanochat.trace_tensors import Span, TensorInfo, document_positions, documen
 _BLOCK_VALUES = 1 << 14  # values encoded at once: 0.6 ms with the interpreter locked, and its text stays in the cache
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _ZERO = b",0.0"
+LARGEST_DOCUMENT = 64 << 20  # bytes of all but the tensors: readers take no more for a trace
 
 Tensors = Mapping[str, np.ndarray]
 Infos = Mapping[str, TensorInfo]
@@ -63,6 +64,15 @@ def document_json(document: Mapping[str, Any]) -> bytes:
         ) from error
 
 
+def check_size(size: int, limit: int) -> None:
+    """Refuse a document that no reader would take for one."""
+    if size > limit:
+        raise SettingInvalidError(
+            f"Without its tensors the trace has {size:,} bytes, and {limit:,} at most can be read back: put less into "
+            "its texts and metadata."
+        )
+
+
 def without_surrogates(text: str) -> str:
     """Text that UTF-8 can hold: a lone surrogate becomes U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -96,6 +106,7 @@ def write_trace(
     `tensors` is read one tensor at a time, in the order of `infos`, whose dtypes and shapes it must have.
     """
     head = document_json(document)
+    check_size(len(head), LARGEST_DOCUMENT)
     output.write(head[:-1])
     output.write(b'"model_data":{' if head == b"{}" else b',"model_data":{')
     spans: dict[str, Span] = {}

@@ -18,7 +18,8 @@ from nanochat.trace_tensors import Span, TensorInfo, data_info, document_positio
 
 _SCANNED_WHOLE = 64 << 20  # bytes; of larger files listings read the head and the end
 _PARSED_WHOLE = 1 << 16  # bytes; larger ones are walked, which jumps over their numbers
-_SHOWN_TEXT = 4000
+_SHOWN_TEXT = 4000  # characters; other programs' traces have whatever they have
+_SHOWN_NAME = 200
 _TRACE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _TRACE_KEYS = {"trace_id", "tokens", "model_data"}
 
@@ -53,8 +54,8 @@ def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> R
     summary = summarize(document, index.infos, steps=bool(index.steps))
     positions = document_positions(document)
     entry = {
-        "timestamp": summary["timestamp"],
-        "category": summary["category"],
+        "timestamp": summary["timestamp"][:_SHOWN_NAME],
+        "category": summary["category"] and summary["category"][:_SHOWN_NAME],
         "prompt": summary["prompt"][:_SHOWN_TEXT],
         "response": summary["response"][:_SHOWN_TEXT],
         "prompt_tokens": positions.prompt,
@@ -92,7 +93,7 @@ def unreadable(name: str, key: FileKey, reason: str) -> Row:
     """The row of a file that is not a trace, or not a whole one."""
     entry = {
         "timestamp": "", "category": None, "prompt": "", "response": "", "prompt_tokens": 0, "response_tokens": 0,
-        "readable": False, "reason": reason, "moment": key.mtime_ns / 1e9,
+        "readable": False, "reason": reason[:_SHOWN_TEXT], "moment": key.mtime_ns / 1e9,
     }  # fmt: skip
     return Row(name, key, document_json(entry))
 

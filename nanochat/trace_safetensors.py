@@ -11,7 +11,7 @@ import orjson
 from nanochat.atomic_file import Output
 from nanochat.errors import TraceUnreadableError
 from nanochat.json_scanner import loads
-from nanochat.trace_json import Infos, OwnStep, Tensors, document_json
+from nanochat.trace_json import LARGEST_DOCUMENT, Infos, OwnStep, Tensors, check_size, document_json
 from nanochat.trace_scan import StepIndex, TraceIndex
 from nanochat.trace_tensors import DTYPES, LazyTensors, Span, TensorInfo, read_bytes
 
@@ -41,6 +41,7 @@ def write_trace(
         document = {**document, STEPS: [small for small, _, _ in own_steps]}
         tensors, infos = _with_own_steps(tensors, infos, own_steps)
     text = document_json(document).decode()
+    check_size(len(text), LARGEST_DOCUMENT)
     header: dict[str, Any] = {"__metadata__": {"format": "pt", METADATA_KEY: text}}
     offsets: dict[str, Span] = {}
     position = 0
@@ -54,6 +55,7 @@ def write_trace(
             "data_offsets": [offsets[name].start, offsets[name].end],
         }
     head = orjson.dumps(header)
+    check_size(len(head), _LARGEST_HEADER - _ALIGNMENT)  # quotes within the text take more room here
     head += b" " * (-len(head) % _ALIGNMENT)
     output.write(_LENGTH.pack(len(head)) + head)
     start = output.position

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from nanochat.atomic_file import publish, remove_dead_files, storage_error, sync_folder, temporary_file
 from nanochat.catalogue import Catalogue, FileKey
@@ -21,10 +20,12 @@ from nanochat.errors import (
     TraceNotFoundError,
     TraceUnreadableError,
 )
+from nanochat.json_scanner import loads
 from nanochat.trace import Trace
 from nanochat.trace_file import TraceFile
 from nanochat.trace_formats import FORMATS, Content, assemble, scan_file, write
 from nanochat.trace_listing import Listing, TraceEntry
+from nanochat.trace_metadata import exact_metadata
 from nanochat.trace_rows import describe, known_index, summarize, valid_trace_id
 from nanochat.trace_scan import TraceIndex
 from nanochat.trace_tensors import TensorInfo, check_names, dtype_name
@@ -85,6 +86,8 @@ class TraceStorage:
         """
         format = self.format if format is None else _checked_format(format)
         check_category(document.get("category"))
+        if "metadata" in document:
+            document = {**document, "metadata": exact_metadata(document["metadata"])}
         check_names(tensors)
         infos = {name: TensorInfo(array.shape, dtype_name(array.dtype)) for name, array in tensors.items()}
         if scalars := [name for name, info in infos.items() if not info.shape]:
@@ -212,7 +215,7 @@ class TraceStorage:
             with contextlib.suppress(OSError):
                 row = self._listing.row(path.name, FileKey.of(os.stat(path)))
                 if row and row.summary:
-                    return {"trace_id": trace_id, **orjson.loads(row.summary)}
+                    return {"trace_id": trace_id, **loads(row.summary)}
         with self.open_trace(trace_id) as trace:
             return {"trace_id": trace_id, **summarize(trace.document, trace.infos())}
 

@@ -373,3 +373,23 @@ def test_many_files_are_read_by_several_threads(storage, monkeypatch):
 
     monkeypatch.setattr(trace_listing, "read_row", read_row)
     assert sorted(int(entry.prompt) for entry in storage.list_entries()) == list(range(100))
+
+
+def test_another_programs_long_texts_cost_its_own_line_alone(storage):
+    long = "x" * 3_000_000
+    trace = {"trace_id": "t", "timestamp": long, "category": long, "prompt": long, "tokens": {}}
+    storage.directory.mkdir()
+    write_json(storage.directory / "foreign.json", trace)
+    (entry,) = storage.list_entries()
+    assert (len(entry.timestamp), len(entry.category), len(entry.prompt)) == (200, 200, 4000)
+
+
+def test_a_head_full_of_the_key_of_tensors_is_read_in_linear_time(storage):
+    """Parsing all that stands before each of them took minutes for a megabyte."""
+    metadata = {"list": [{"model_data": 1}] * 60_000}
+    trace_id = storage.create_trace({"metadata": metadata}, {})
+    begun = time.process_time()
+    (entry,) = TraceStorage(storage.directory, catalogue=":memory:").list_entries()
+    assert (entry.trace_id, entry.readable) == (trace_id, True)
+    assert time.process_time() - begun < 10
+    assert TraceStorage(storage.directory, catalogue=":memory:").get_trace_summary(trace_id)["metadata"] == metadata

@@ -233,7 +233,7 @@ def test_settings_out_of_range_are_refused_and_leave_nothing(storage):
         with pytest.raises(SettingInvalidError, match="tensor"):
             storage.create_trace({}, dict.fromkeys(names, values))
     with pytest.raises(SettingInvalidError, match="as JSON"):
-        storage.create_trace({"metadata": object()}, {})
+        storage.create_trace({"model": object()}, {})
     assert not storage.directory.exists() or files_in(storage.directory) == []
 
 
