@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
 LINE_ENDS = "\r\n"
 Place = tuple[int, int]  # line and character, both from 0
+
+# Editors count in units of UTF-16, and may insert or remove half of a character that takes two.
+_HALF = re.compile("[\ud800-\udfff]")
+_TWO_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 # By position encoding: an encoding in which each unit takes the same number of bytes, and that number.
 ENCODINGS: dict[str, tuple[str, int]] = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
@@ -35,7 +40,15 @@ def character_at(line: str, units: int, encoding: str) -> int:
     if line.isascii():
         return min(units, len(content))
     codec, size = ENCODINGS[encoding]
-    return len(content.encode(codec)[: units * size].decode(codec, "ignore"))
+    before = content.encode(codec, "surrogatepass")[: units * size]
+    return len(before.decode(codec, "surrogatepass" if _HALF.search(line) else "ignore"))
+
+
+def joined(text: str) -> str:
+    """A text in which two halves of a character that have come together are that character."""
+    if text.isascii() or not _TWO_HALVES.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def place_in(lines: Sequence[str], position: Any, encoding: str) -> Place:
@@ -64,7 +77,7 @@ def replace(lines: list[str], start: Place, end: Place, text: str) -> None:
     if not before and low and lines[low - 1].endswith("\r"):  # a \n put behind it would make one line end of the two
         low -= 1
         before = lines[low]
-    middle = split_lines(before + text + after)
+    middle = split_lines(joined(before + text + after))
     if high + 1 < len(lines):
         middle.pop()  # empty: what comes after it is there already
     lines[low : high + 1] = middle
@@ -90,7 +103,30 @@ class OpenDocument:
         if span is None:
             self.lines = split_lines(change.text)
         else:
-            start, end = (place_in(self.lines, position, encoding) for position in (span.start, span.end))
-            replace(self.lines, start, end, change.text)
+            last, first = sorted((span.start, span.end), key=lambda at: (at.line, at.character), reverse=True)
+            line, column = self._place(last, encoding)
+            size = len(self.lines[line])
+            start = self._place(first, encoding)
+            column += len(self.lines[line]) - size  # a character that was parted before it
+            replace(self.lines, start, (line, column), change.text)
         self.version = version
         self.revision += 1
+
+    def _place(self, position: Any, encoding: str) -> Place:
+        """As `place_in`; a character that the position is in the middle of is parted in two halves."""
+        line, column = place_in(self.lines, position, encoding)
+        text = self.lines[line]
+        if encoding != "utf-16" or text.isascii() or position.line > line:
+            return line, column
+        before = text.rstrip(LINE_ENDS).encode("utf-16-le", "surrogatepass")[: 2 * position.character]
+        cut = before.decode("utf-16-le", "surrogatepass")
+        if not text.startswith(cut):
+            column = len(cut) - 1
+            high, low = (chr(int.from_bytes(unit, "little")) for unit in _units(text[column]))
+            self.lines[line] = text[:column] + high + low + text[column + 1 :]
+        return line, len(cut)
+
+
+def _units(character: str) -> tuple[bytes, bytes]:
+    pair = character.encode("utf-16-le")
+    return pair[:2], pair[2:]

@@ -12,6 +12,7 @@ import msgspec
 from lsprotocol import types as lsp
 from pygls.capabilities import get_capability
 
+from daemon.decoding import whole_text
 from daemon.dispatch import Context, in_thread
 from daemon.document_answers import COMMANDS, Snapshot, diagnostics
 from daemon.document_captures import Capture, Captures
@@ -51,6 +52,7 @@ def register(server: EditorServer) -> None:
     server.feature(lsp.INITIALIZE)(partial(documents.announce))
     server.protocol.session.listeners.append(documents.told)
     server.at_end.append(documents.close)
+    server.at_loss.append(documents.lost)
 
 
 class Documents:
@@ -99,11 +101,22 @@ class Documents:
             self._diagnose[document.uri].wish()
 
     def _closed(self, params: lsp.DidCloseTextDocumentParams) -> None:
-        uri = params.text_document.uri
+        self._forget(params.text_document.uri)
+
+    def _forget(self, uri: str) -> None:
         if self._open.pop(uri, None) is not None:
             self.shown.pop(uri, None)
             self._diagnose.pop(uri).close()
             self._publish({"uri": uri, "diagnostics": []})
+
+    def lost(self, uri: str | None, why: str) -> None:
+        """A change could not be taken: its document, or where that is not known every one, is followed no longer."""
+        lost = [known for known in self._open if uri in (None, known)]
+        for known in lost:
+            self._forget(known)
+        if lost:
+            message = f"{', '.join(lost)[:500]}: a change could not be read, so close and open it again. {why}"
+            self.server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Warning, message))
 
     def told(self, notification: Notification) -> None:
         """The session was told of a change."""
@@ -221,4 +234,5 @@ class Documents:
 
 
 def _read(uri: str, version: int | None, lines: Sequence[str], language: str, encoding: str) -> Snapshot:
+    lines = [whole_text(line) for line in lines]  # a document may hold half a character, what is told of it may not
     return Snapshot(uri, version, lines, parse(lines, language), encoding)

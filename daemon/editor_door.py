@@ -16,14 +16,25 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import lsp_method
 
 from daemon import documents, messages
+from daemon.decoding import decode, exact
 from daemon.dispatch import Context, dispatch
-from daemon.editor_params import COMMAND, Token, member, unwrap
+from daemon.editor_params import (
+    COMMAND,
+    TEXTS,
+    Token,
+    about_document,
+    as_taken,
+    member,
+    unwrap,
+    uri_of,
+)
 from daemon.editor_protocol import INITIALIZE_LEAST, OURS, PlainProtocol, shared_converter
-from daemon.framing import EditorFrames, FramingError, decode, editor_frame
+from daemon.framing import EditorFrames, FramingError, editor_frame
 from daemon.incoming import hung_up, incoming
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
 from daemon.work_done import work_done
+from nanochat.text import shortened
 from protocol.errors import RpcError
 from protocol.methods import HELLO, METHODS
 
@@ -31,6 +42,8 @@ if TYPE_CHECKING:
     from daemon.hub import Hub
     from daemon.listener import Door
 
+NAME_LIMIT = 100  # characters of an editor's name, and of its version
+SAID_LIMIT = 500  # characters of an error that the editor shows
 IN_FLIGHT_LIMIT = 256  # requests of one client; beyond it the client is not read
 LOOK_SECONDS = 0.2  # between looks whether a client that is not read is still there
 FEATURES: tuple[Callable[[EditorServer], None], ...] = (documents.register,)  # each adds to a server
@@ -83,6 +96,7 @@ class EditorServer(LanguageServer):
         self.hub, self.outbox = hub, outbox
         self.own_commands: dict[str, OwnCommand] = {}  # those that stand for no method
         self.at_end: list[Callable[[], None]] = []  # called when the editor is gone
+        self.at_loss: list[Callable[[str | None, str], None]] = []  # when a change of a document could not be taken
         super().__init__("nanoscope", hub.version, protocol_cls=EditorProtocol, converter_factory=shared_converter)
         for method in METHODS:
             self.command(COMMAND + method)(_announced)
@@ -131,23 +145,40 @@ class EditorProtocol(PlainProtocol):
         try:
             if isinstance(frame, FramingError):
                 raise frame
-            value = decode(frame)
+            value, is_exact = decode(frame)
             if isinstance(value, dict) and "method" not in value and ("result" in value or "error" in value):
-                self.take_response(value)
+                self.take_response(value if is_exact else exact(value))
                 return
             request = messages.read_request(value)
+            if not is_exact:
+                request = messages.read_request(as_taken(value))
             if self._admits(request):
                 self._take_request(request)
+        except FramingError as error:
+            self.respond(messages.failure(error.id, error))
+            if error.id is None and not error.fatal and (about := about_document(error.head)):
+                self._lost(about.uri, error)
         except RpcError as error:
-            self.respond(messages.failure(messages.id_of(value), error))
+            if error.name == "INVALID_REQUEST" or member(value, "id") is not None:
+                self.respond(messages.failure(messages.id_of(value), error))
+            if member(value, "method") in TEXTS:
+                self._lost(uri_of(member(value, "params")), error)
+
+    def _lost(self, uri: str | None, error: RpcError) -> None:
+        """Something about a document was not taken: what is known of its text may not be true any more."""
+        for lost in self._server.at_loss:
+            lost(uri, shortened(error.message, SAID_LIMIT))
 
     def _take_request(self, request: messages.Request) -> None:
         message = {"jsonrpc": "2.0", "method": request.method, "params": request.params}
         if request.wants_answer:
             self.handle_message(self.structure_message(message | {"id": request.id}))
         else:
-            with contextlib.suppress(RpcError):  # params that do not fit: nobody waits to be told
+            try:
                 self.handle_message(self.structure_message(message))
+            except RpcError as error:  # params that do not fit: nobody waits to be told
+                if request.method in TEXTS:
+                    self._lost(uri_of(request.params), error)
 
     def _admits(self, request: messages.Request) -> bool:
         """Whether the moment is right for it; notifications at a wrong one are ignored, requests refused."""
@@ -245,7 +276,8 @@ class EditorProtocol(PlainProtocol):
         """Answer at once; who the editor is and its traces folder are seen to meanwhile, before its first request."""
         self._initialized = True
         info = params.client_info
-        hello = {"client_name": info.name, "client_version": info.version or ""} if info else {}
+        names = {"client_name": info.name, "client_version": info.version or ""} if info else {}
+        hello: dict[str, Any] = {name: str(text)[:NAME_LIMIT] for name, text in names.items()}
         hello |= {"traces_dir": member(params.initialization_options, "traces_dir"), "notifications": False}
         self._introduction = asyncio.ensure_future(self._introduce(hello))
         return (yield from super().lsp_initialize(params))

@@ -1,16 +1,80 @@
-"""What editors put around a method's params: a command's name, a token for progress."""
+"""What editors put around a method's params, a command's name or a token for progress; and limits of what is LSP's."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
+import msgspec
+
+from daemon.decoding import exact, inexact_in
 from protocol.errors import RpcError
 from protocol.methods import METHODS
 
 COMMAND = "nanoscope."  # and a method's name: the same as a command
 EXECUTE_COMMAND = "workspace/executeCommand"
 
+INITIALIZE = "initialize"
+TEXTS = ("textDocument/didOpen", "textDocument/didChange")  # what the text of a document is made of
+URI_LIMIT = 8192  # characters of a document's uri
+CHANGES_LIMIT = 10_000  # in one didChange
+TOKEN_LIMIT = 1000  # characters of a token for progress
+_ABOUT_DOCUMENT = re.compile(rb'"method"[ \t\r\n]*+:[ \t\r\n]*+"textDocument/')
+_METHOD = re.compile(rb'"method"[ \t\r\n]*+:')
+_URI = re.compile(rb'"uri"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.)*+")', re.DOTALL)
+
 Token = int | str
+
+
+class AboutDocument(NamedTuple):
+    """What a message is about that could not be taken; `uri` is None where that cannot be read."""
+
+    uri: str | None
+
+
+def about_document(head: bytes) -> AboutDocument | None:
+    """Which document a message is about that is not JSON as a whole, from how it begins; None: about none."""
+    if _METHOD.search(head) and not _ABOUT_DOCUMENT.search(head):
+        return None
+    found = _URI.search(head)
+    try:
+        return AboutDocument(None if found is None else msgspec.json.decode(found[1], type=str))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return AboutDocument(None)
+
+
+def as_taken(value: object) -> Any:
+    """A message that is not all as it was sent, as far as it can be taken.
+
+    Texts keep halves of characters: the other half may follow with the next change. Elsewhere in notifications they
+    are replaced.
+
+    Raises:
+        RpcError: INVALID_PARAMS, for a request, and for a method of ours, which would keep something else.
+    """
+    method, is_request = member(value, "method"), member(value, "id") is not None
+    if method in TEXTS and not is_request:
+        return value
+    problem = inexact_in(value) if method != INITIALIZE and (is_request or method in METHODS) else None
+    if problem is not None:
+        raise RpcError("INVALID_PARAMS", problem)
+    return exact(value)
+
+
+def uri_of(params: object) -> str | None:
+    """The document that the params of one of LSP's methods are about."""
+    uri = member(member(params, "textDocument"), "uri")
+    return uri if isinstance(uri, str) else None
+
+
+def check_limits(method: str, params: object) -> None:
+    """Raise RpcError, INVALID_PARAMS, for a uri or a number of changes that no editor sends."""
+    if len(uri_of(params) or "") > URI_LIMIT:
+        raise RpcError("INVALID_PARAMS", f"{method}: a uri has {URI_LIMIT:,} characters at most.")
+    changes = member(params, "contentChanges")
+    if isinstance(changes, list) and len(changes) > CHANGES_LIMIT:
+        message = f"{method}: it has {len(changes):,} changes, and may have {CHANGES_LIMIT:,}: send the whole text."
+        raise RpcError("INVALID_PARAMS", message)
 
 
 def member(value: object, name: str) -> Any:
@@ -33,9 +97,14 @@ def take_token(params: object) -> tuple[object, Token | None]:
     if not isinstance(params, dict) or "workDoneToken" not in params:
         return params, None
     token = params["workDoneToken"]
-    if token is not None and (not isinstance(token, int | str) or isinstance(token, bool)):
-        raise RpcError("INVALID_PARAMS", "A workDoneToken is a string or an integer.")
+    if token is not None and (not isinstance(token, int | str) or isinstance(token, bool) or _is_long(token)):
+        message = f"A workDoneToken is an integer, or a string of at most {TOKEN_LIMIT:,} characters."
+        raise RpcError("INVALID_PARAMS", message)
     return {name: value for name, value in params.items() if name != "workDoneToken"}, token
+
+
+def _is_long(token: Token) -> bool:
+    return isinstance(token, str) and len(token) > TOKEN_LIMIT
 
 
 def _command(params: object) -> tuple[str, object]:

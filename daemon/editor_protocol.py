@@ -13,6 +13,7 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol, default_converter
 
+from daemon.editor_params import check_limits
 from daemon.framing import editor_frame
 from daemon.messages import Id, duplicate, encode_response, failure, framed_notification, id_of, success
 from daemon.outbox import StreamOutbox
@@ -63,6 +64,7 @@ class PlainProtocol(LanguageServerProtocol):
             return self._structured(data | {"params": INITIALIZE_LEAST | options})
 
     def _structured(self, data: dict[str, Any]) -> Any:
+        check_limits(data["method"], data["params"])
         kind = self.get_message_type(data["method"])
         if kind is None:
             return (JsonRPCRequestMessage if "id" in data else JsonRPCNotification)(**data)

@@ -1,10 +1,10 @@
-"""Where one message ends and the next begins, on both doors, and JSON to and from bytes. No input or output."""
+"""Where one message ends and the next begins, on both doors, and JSON as bytes. No input or output."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from itertools import accumulate
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -14,26 +14,40 @@ MIB = 1 << 20
 BODY_LIMIT = 16 * MIB  # bytes of one incoming message
 HEADER_LIMIT = 4096  # bytes of one header block
 ABSURD_LENGTH = 1024 * MIB  # a body announced as longer than this is not waited for
-NESTING_LIMIT = 100  # arrays and objects within each other
+HEAD = 4096  # bytes of a message that is not taken, in which its id may be
+UTF_8 = (b"utf-8", b"utf8")
 
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)  # never backtracks, whatever it is given
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+# A short member of an object whose value is a text or a whole number, and what ends it.
+_MEMBER = re.compile(
+    rb'[ \t\r\n]*+"(\w{1,40}+)"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.){0,1000}+"|-?\d{1,20}+)[ \t\r\n]*+[,}]', re.DOTALL
+)
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r]*?)[ \t]*")
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder()
 
 
 class FramingError(RpcError):
-    """Bytes that are no message: answered with id null.
+    """Bytes that are no message; `id` is the request's that they were meant to be, None where it cannot be read.
 
     Args:
         fatal: nothing after them can be trusted, so the connection ends.
+        head: how they begin, as far as it is known.
     """
 
-    def __init__(self, name: str, message: str, fatal: bool = False):
+    def __init__(self, name: str, message: str, fatal: bool = False, head: bytes = b""):
         super().__init__(name, message)
-        self.fatal = fatal
+        self.fatal, self.head = fatal, head[:HEAD]
+        self.id = request_id(self.head)
+
+
+def request_id(head: bytes) -> int | str | None:
+    """The id of a request that is not JSON as a whole, from its first members; None for anything else."""
+    members: dict[str, int | str] = {}
+    place = 1 + head.find(b"{") if head.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"{") else 0
+    while place and (member := _MEMBER.match(head, place)) is not None:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            members[member[1].decode()] = msgspec.json.decode(member[2], type=int | str)
+        place = member.end()
+    return members.get("id") if isinstance(members.get("method"), str) else None
 
 
 class Frames(Protocol):
@@ -75,19 +89,20 @@ class LineFrames:
             line = _take(self._buffer, end + 1)
             skipped, self._skipping, self._searched = self._skipping, False, 0
             if len(line.removesuffix(b"\n").removesuffix(b"\r")) > self._limit and not skipped:
-                return self._too_long()
+                return self._too_long(line)
             if not skipped and line.strip(b" \t\r\n"):
                 return line
         if self._skipping or len(self._buffer) > self._limit + 1:
-            error = None if self._skipping else self._too_long()
+            error = None if self._skipping else self._too_long(bytes(self._buffer[:HEAD]))
             self._skipping, self._searched = True, 0
             self._buffer.clear()
             return error
         self._searched = len(self._buffer)
         return None
 
-    def _too_long(self) -> FramingError:
-        return FramingError("TOO_LARGE", f"A line may have {self._limit:,} bytes; this one has more, and was skipped.")
+    def _too_long(self, line: bytes) -> FramingError:
+        message = f"A line may have {self._limit:,} bytes; this one has more, and was skipped."
+        return FramingError("TOO_LARGE", message, head=line)
 
 
 class EditorFrames:
@@ -100,7 +115,9 @@ class EditorFrames:
         self._header_size = 0  # of the block's lines read so far
         self._announced: int | None = None  # by a Content-Length in the block that is being read
         self._length: int | None = None  # of the body that is being read
-        self._skip = 0  # bytes of a body that is too large
+        self._charset = UTF_8[0]  # as a Content-Type has it
+        self._skip = 0  # bytes of a body that is not taken
+        self._refused: tuple[str, str] | None = None  # why it is not; said when its head is there
         self._broken = False
 
     def feed(self, data: bytes) -> None:
@@ -113,6 +130,8 @@ class EditorFrames:
 
     def next(self) -> bytes | FramingError | None:
         """The next body or error; None until more has arrived, and for ever after a fatal error."""
+        if self._refused is not None:
+            return self._refusal()
         if self._skip:
             self._skip -= len(_take(self._buffer, min(self._skip, len(self._buffer))))
         if self._broken or self._skip:
@@ -123,10 +142,19 @@ class EditorFrames:
             except FramingError as error:
                 self._broken = error.fatal
                 return error
+        if self._refused is not None:
+            return self._refusal()
         if self._length is None or len(self._buffer) < self._length:
             return None
         body, self._length = _take(self._buffer, self._length), None
         return body
+
+    def _refusal(self) -> FramingError | None:
+        """The error for a body that is not taken, once enough of it is there to tell whose it is."""
+        if self._refused is None or len(self._buffer) < min(self._skip, HEAD):
+            return None
+        (name, message), self._refused = self._refused, None
+        return FramingError(name, message, head=bytes(self._buffer[: min(self._skip, HEAD)]))
 
     def _read_header(self) -> int | None:
         """The body's length, once its header block is whole."""
@@ -147,6 +175,8 @@ class EditorFrames:
         field = _FIELD.fullmatch(line)
         if field is None:
             raise _malformed("A header line must be `Name: value`.")
+        if field[1].lower() == b"content-type":
+            self._charset = _charset(field[2])
         if field[1].lower() != b"content-length":
             return
         if not field[2].isdigit():
@@ -158,15 +188,30 @@ class EditorFrames:
 
     def _block_ended(self) -> int | None:
         length, self._announced, self._header_size = self._announced, None, 0
+        charset, self._charset = self._charset, UTF_8[0]
         if length is None:
             raise _malformed("A header block must have a Content-Length.")
+        message = f"A message may have {self._limit:,} bytes; this one has {length:,}"
+        if length > ABSURD_LENGTH:
+            raise FramingError("TOO_LARGE", message + ", and is not waited for: connect again.", fatal=True)
         if length > self._limit:
-            self._skip = length
-            message = f"A message may have {self._limit:,} bytes; this one has {length:,}"
-            if length > ABSURD_LENGTH:
-                raise FramingError("TOO_LARGE", message + ", and is not waited for: connect again.", fatal=True)
-            raise FramingError("TOO_LARGE", message + ", and was skipped.")
+            return self._skip_body(length, "TOO_LARGE", message + ", and was skipped.")
+        if charset not in UTF_8:
+            message = f"The charset {charset.decode('ascii', 'replace')[:40]!r} is not read: send UTF-8."
+            return self._skip_body(length, "PARSE_ERROR", message)
         return length
+
+    def _skip_body(self, length: int, name: str, message: str) -> None:
+        self._skip, self._refused = length, (name, message)
+
+
+def _charset(content_type: bytes) -> bytes:
+    """The charset that a Content-Type names, in lower case; UTF-8 where it names none."""
+    for parameter in content_type.split(b";")[1:]:
+        name, _, value = parameter.partition(b"=")
+        if name.strip().lower() == b"charset":
+            return value.strip().strip(b"\"'").lower()
+    return UTF_8[0]
 
 
 def _malformed(message: str) -> FramingError:
@@ -178,26 +223,6 @@ def _take(buffer: bytearray, size: int) -> bytes:
     taken = bytes(memoryview(buffer)[:size])
     del buffer[:size]
     return taken
-
-
-def decode(body: bytes) -> Any:
-    """JSON as plain values.
-
-    Raises:
-        FramingError: PARSE_ERROR, where it is not JSON, not UTF-8, or nested too deeply.
-    """
-    try:
-        if body.count(b"[") + body.count(b"{") > NESTING_LIMIT and _nesting(body) > NESTING_LIMIT:
-            raise FramingError("PARSE_ERROR", f"Arrays and objects may be nested {NESTING_LIMIT} deep, not deeper.")
-        return _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FramingError("PARSE_ERROR", f"This is not JSON: {error}.") from error
-
-
-def _nesting(body: bytes) -> int:
-    """How deep the brackets go; right for JSON, and never too low for the part before an error in it."""
-    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
-    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
 
 
 def encode(value: object) -> bytes:

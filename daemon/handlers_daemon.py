@@ -9,6 +9,7 @@ import psutil
 
 from daemon.dispatch import Context, handles, in_thread
 from daemon.session import Session
+from nanochat.text import on_one_line, shortened
 from protocol.errors import RpcError
 from protocol.methods import CANCEL, DISCOVER, GET_STATUS, HELLO, PROTOCOL_VERSION, SHUTDOWN
 from protocol.openrpc import openrpc
@@ -25,6 +26,8 @@ from protocol.types import (
     ShutdownParams,
 )
 
+SHOWN_NAME, SHOWN_PATH = 80, 1000  # characters that other clients see
+
 
 @handles(HELLO)
 async def hello(context: Context, params: HelloParams) -> HelloResult:
@@ -33,7 +36,8 @@ async def hello(context: Context, params: HelloParams) -> HelloResult:
     _check_versions(context, params)
     if params.traces_dir is not None:
         await in_thread(context, hub.use_folder, session, params.traces_dir)
-    session.name = " ".join(filter(None, (params.client_name, params.client_version)))[:80] or session.name
+    name = " ".join(filter(None, (params.client_name, params.client_version)))
+    session.name = on_one_line(name)[:SHOWN_NAME] or session.name
     session.notified = session.notified or params.notifications
     return HelloResult(
         protocol_version=PROTOCOL_VERSION,
@@ -97,7 +101,7 @@ def _describe(context: Context, session: Session) -> SessionInfo:
         door=session.door,
         seconds=round(time.monotonic() - session.opened, 3),
         requests=len(session.calls),
-        traces_dir=str(context.hub.folder_of(session).path),
+        traces_dir=shortened(str(context.hub.folder_of(session).path), SHOWN_PATH),
     )
 
 

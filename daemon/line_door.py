@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jsonrpcserver import Error, Result, Success, async_dispatch_to_serializable
 
+from daemon.decoding import decode, inexact_in
 from daemon.dispatch import Context, dispatch
-from daemon.framing import FramingError, LineFrames, decode, line_frame
+from daemon.framing import FramingError, LineFrames, line_frame
 from daemon.incoming import hung_up, incoming
 from daemon.messages import (
     ANSWER_LIMIT,
@@ -107,27 +108,27 @@ class _Client:
         try:
             if isinstance(frame, FramingError):
                 raise frame
-            value = decode(frame)
+            value, exact = decode(frame)
         except FramingError as error:
-            self._send(encode_response(failure(None, error)))
+            self._send(encode_response(failure(error.id, error)))
             return
         if isinstance(value, list):
-            await self._take_batch(value)
+            await self._take_batch(value, exact)
             return
-        begun = await self._begin(value)
+        begun = await self._begin(value, exact)
         if isinstance(begun, _Pending):
             self._run(begun, self._single(begun))
-        else:
+        elif begun is not None:
             self._send(encode_response(begun))
 
-    async def _take_batch(self, values: list[object]) -> None:
+    async def _take_batch(self, values: list[object], exact: bool) -> None:
         if not 0 < len(values) <= BATCH_LIMIT:
             error = RpcError("INVALID_REQUEST", f"A batch has 1 to {BATCH_LIMIT} requests; this one has {len(values)}.")
             self._send(encode_response(failure(None, error)))
             return
-        parts: list[asyncio.Task[Response | None] | Response] = []
+        parts: list[asyncio.Task[Response | None] | Response | None] = []
         for value in values:
-            begun = await self._begin(value)
+            begun = await self._begin(value, exact)
             parts.append(self._run(begun, self._answer(begun)) if isinstance(begun, _Pending) else begun)
         self._keep(asyncio.create_task(self._batch(parts)))
 
@@ -139,14 +140,17 @@ class _Client:
             await asyncio.wait(self._tasks, timeout=LOOK_SECONDS)
         await self._outbox.sent()
 
-    async def _begin(self, value: object) -> _Pending | Response:
-        """Admit a request, or the response to what is none."""
+    async def _begin(self, value: object, exact: bool) -> _Pending | Response | None:
+        """Admit a request, or the response to what is none; None for a notification that nobody is told of."""
         try:
             request = read_request(value)
+            if not exact and (problem := inexact_in(value)):
+                raise RpcError("INVALID_PARAMS", problem)
             if request.wants_answer and request.id is not None and request.id in self.session.calls:
                 raise duplicate(request.id)
         except RpcError as error:
-            return failure(id_of(value), error)
+            told = error.name == "INVALID_REQUEST" or (isinstance(value, dict) and "id" in value)
+            return failure(id_of(value), error) if told else None
         await self._admit()
         call = Call(cast("int | str | None", request.id), request.method)
         self.session.begin(call)
@@ -178,7 +182,7 @@ class _Client:
             await self._outbox.room()
             self._send(encode_response(response))
 
-    async def _batch(self, parts: list[asyncio.Task[Response | None] | Response]) -> None:
+    async def _batch(self, parts: list[asyncio.Task[Response | None] | Response | None]) -> None:
         """Answer in one array; by nothing where all were notifications."""
         responses = [await part if isinstance(part, asyncio.Task) else part for part in parts]
         bodies: list[bytes] = []

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemon.decoding import BYTE_ORDER_MARK
 from daemon.framing import line_frame
 from daemon.incoming import read
 from daemon.messages import encode_response, failure
@@ -29,6 +30,7 @@ CLIENTS_LIMIT = 256  # connections at once
 WAITING_LIMIT = 256  # connections that the system keeps until they are accepted
 TOKEN_SECONDS = 2.0
 TOKEN_LIMIT = 128  # bytes of the line with the token
+FOREIGN_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16 and UTF-32
 WHITE = b" \t\r\n"  # JSON's white space: of door 2, where it means nothing
 LOCALHOST = "127.0.0.1"
 log = logging.getLogger("nanoscope.door")
@@ -131,11 +133,16 @@ async def _read_line(reader: asyncio.StreamReader, limit: int) -> bytes:
 
 async def _show_in(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     first = b""
-    while not first:
+    while not first or BYTE_ORDER_MARK.startswith(first) or any(mark.startswith(first) for mark in FOREIGN_MARKS):
         data = await read(reader)
         if not data:
             return
-        first = data.lstrip(WHITE)
+        first = (first + data).lstrip(WHITE)
+        if first.startswith(FOREIGN_MARKS):
+            error = RpcError("PARSE_ERROR", "This begins with the mark of UTF-16 or UTF-32: send UTF-8.")
+            writer.write(line_frame(encode_response(failure(None, error))))
+            return
+        first = first.removeprefix(BYTE_ORDER_MARK).lstrip(WHITE)
     door = await _door("line_door" if first[:1] in (b"{", b"[") else "editor_door")
     await door(hub, reader, writer, first)
 

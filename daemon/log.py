@@ -8,15 +8,29 @@ import os
 import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+from nanochat.text import shortened
 
 LARGEST_BYTES = 2_000_000
 OLD_FILES = 2  # beside the one being written
+MESSAGE_LIMIT = 4000  # characters of one message, in which there may be what a client sent
+TRACEBACK_LIMIT = 20_000
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 OUR_LOGGERS = ("nanoscope", "daemon", "nanochat")
 # At INFO these write whole message bodies, or every connection.
 QUIET_LOGGERS = ("pygls", "jsonrpcserver", "asyncio", "watchdog", "filelock")
 STDOUT, STDERR = 1, 2
+
+
+class _Short(logging.Formatter):
+    """Whatever a record is made of, it does not fill the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return shortened(super().formatMessage(record), MESSAGE_LIMIT)
+
+    def formatException(self, ei: Any) -> str:
+        return shortened(super().formatException(ei), TRACEBACK_LIMIT)
 
 
 def open_log(path: Path) -> TextIO:
@@ -75,7 +89,7 @@ def log_to_stderr(level: int) -> None:
 
 def _log_to(handler: logging.Handler) -> None:
     logging.raiseExceptions = False  # a full disk must not fill stderr, which is the same disk
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(_Short(FORMAT))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
@@ -91,5 +105,5 @@ def _log_to(handler: logging.Handler) -> None:
 def _add_stderr(level: int) -> None:
     handler = logging.StreamHandler()
     handler.setLevel(level)
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(_Short(FORMAT))
     logging.getLogger().addHandler(handler)

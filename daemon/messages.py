@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from daemon.framing import MIB, encode
+from daemon.decoding import is_whole_text
+from daemon.framing import MIB, FramingError, encode
+from nanochat.text import shortened
 from protocol.errors import RpcError
 
 ANSWER_LIMIT = 24 * MIB  # bytes of one outgoing message
+ID_LIMIT = 1000  # characters of a request's id, which is in every message about it
+ECHO_LIMIT = 1 << 16  # characters of an id that is refused, and answered with
+METHOD_LIMIT = 200  # characters kept of a method's name
+MESSAGE_LIMIT = 2000  # characters of an error's message: what a client sent may be in it
 
 Id = int | float | str | None
 Frame = Callable[[bytes], bytes]
@@ -36,24 +43,30 @@ def read_request(value: object) -> Request:
     if value.get("jsonrpc") != "2.0":
         raise _invalid('A request has "jsonrpc": "2.0".')
     if "id" in value and not is_id(value["id"]):
-        raise _invalid("The id of a request is a string or a number.")
+        raise _invalid(f"The id of a request is a number, or a string of at most {ID_LIMIT:,} characters.")
     method, params = value.get("method"), value.get("params")
     if not isinstance(method, str):
         raise _invalid("A request has a method, which is a string.")
     if params is not None and not isinstance(params, dict | list):
         raise _invalid("The params of a request are an object.")
-    return Request(value.get("id"), method, params or None, "id" in value)
+    return Request(value.get("id"), method[:METHOD_LIMIT], params or None, "id" in value)
 
 
 def id_of(value: object) -> Id:
     """The id to answer a message with that is no request: null where it has none that is valid."""
+    if isinstance(value, FramingError):
+        return value.id
     found = value.get("id") if isinstance(value, dict) else None
-    return found if is_id(found) else None
+    return found if is_id(found, ECHO_LIMIT) else None
 
 
-def is_id(value: object) -> bool:
-    """Whether JSON-RPC takes it for an id: a string, a number or null."""
-    return value is None or (isinstance(value, int | float | str) and not isinstance(value, bool))
+def is_id(value: object, limit: int = ID_LIMIT) -> bool:
+    """Whether it may be an id: null, a number that JSON can hold, or a string that is not too long."""
+    if isinstance(value, str):
+        return len(value) <= limit and is_whole_text(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
 
 
 def _invalid(message: str) -> RpcError:
@@ -82,8 +95,12 @@ def success(identifier: Id, result: object) -> dict[str, Any]:
 
 
 def failure(identifier: Id, error: RpcError) -> dict[str, Any]:
-    """A response with an error."""
-    return {"jsonrpc": "2.0", "id": identifier, "error": error.as_json()}
+    """A response with an error; of a very long message its middle is left out."""
+    return {
+        "jsonrpc": "2.0",
+        "id": identifier,
+        "error": error.as_json() | {"message": shortened(error.message, MESSAGE_LIMIT)},
+    }
 
 
 def encode_response(response: dict[str, Any], limit: int = ANSWER_LIMIT) -> bytes:

@@ -22,6 +22,7 @@ from daemon.jobs import Job, Worker
 from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import SOURCES, default_source
 from nanochat.errors import NanoscopeError
+from nanochat.text import shortened
 from protocol.errors import RpcError
 from protocol.types import ModelInfo
 
@@ -36,6 +37,10 @@ SMALL_WIDTH = 384
 # OpenMP's threads spin while they wait for each other: on busy cores a token of 12 layers x 768 then took 410 ms, with
 # threads that sleep 50 ms.
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+SHOWN, SHOWN_TEXT = (
+    300,
+    2000,
+)  # characters that all clients see of a checkpoint's name that one gave; of what went wrong
 TORCH_LIBRARIES = {"libtorch_global_deps.so": True, "libtorch_python.so": False}  # whether their symbols are global
 log = logging.getLogger("nanoscope.model")
 
@@ -61,7 +66,11 @@ class Wish:
     dtype: str | None = None
 
     def __str__(self) -> str:
-        named = (self.source or "the most useful checkpoint", self.tag, self.step is not None and f"step {self.step}")
+        named = (
+            shortened(self.source or "the most useful checkpoint", SHOWN),
+            self.tag,
+            self.step is not None and f"step {self.step}",
+        )
         return " ".join(part for part in named if part)
 
 
@@ -192,7 +201,8 @@ class ModelHolder:
         self._threads = torch.get_num_threads()
 
     def _tell(self, info: ModelInfo) -> None:
-        self._info = info
+        note, error = (text and shortened(text, SHOWN_TEXT) for text in (info.note, info.error))
+        self._info = info = msgspec.structs.replace(info, note=note, error=error)
         self._changed(info)
 
 

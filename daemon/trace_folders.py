@@ -14,12 +14,14 @@ from daemon.half_written import HalfWritten
 from daemon.watching import Watch
 from nanochat.catalogue import Catalogue
 from nanochat.errors import NanoscopeError, StorageError
+from nanochat.text import shortened
 from nanochat.trace_storage import TraceEntry, TraceStorage
 from protocol.types import TracesChanged, WatchInfo
 
 SCAN_SECONDS = 1.0  # of reading new files, before what was found is shown; twice as long each time that some are left
 LONGEST_SCAN_SECONDS = 4.0  # looking at, sorting and comparing very many takes its time too
 AGAIN_SECONDS = 1.0  # after a failure
+SHOWN_PATH = 1000  # characters of a folder's path that all clients see
 END_SECONDS = 5.0  # for the threads at the end
 
 log = logging.getLogger("nanoscope.watch")
@@ -98,11 +100,11 @@ class TraceFolder:
         """How the folder is watched, from memory."""
         health, problem = self.watch.health, self._problem
         return WatchInfo(
-            traces_dir=str(self.path),
+            traces_dir=shortened(str(self.path), SHOWN_PATH),
             healthy=health.healthy and problem is None,
             method=health.method,
             traces=len(self._entries),
-            note=str(problem) if problem else health.note,
+            note=shortened(str(problem) if problem else health.note, SHOWN_PATH),
         )
 
     def _own_change(self, trace_id: str, entry: TraceEntry | None) -> None:

@@ -9,6 +9,12 @@ from typing import Any
 BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
+def shortened(text: str, limit: int) -> str:
+    """A text with its middle left out where it is longer: what matters stands at its ends."""
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]} … {text[-half:]}"
+
+
 def printable(text: str) -> str:
     r"""The text with everything that could steer a terminal spelled out (ESC as \x1b); line breaks and tabs stay."""
     return "".join(character if character in "\n\t" else _spelled(character) for character in text)

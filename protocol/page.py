@@ -10,6 +10,7 @@ from protocol.json_text import readable
 from protocol.methods import ALWAYS, METHODS, NOTIFICATIONS, Method, Notification
 from protocol.page_texts import CONNECTING, HEADER
 from protocol.schemas import Schema, result_type, schemas
+from protocol.types import LARGEST_INTEGER
 
 REFERENCE = "#/$defs/"
 LONGEST = 30  # lines of an example that is not folded
@@ -63,10 +64,15 @@ def type_text(schema: Schema) -> str:
         return f"[{', '.join(map(type_text, schema['prefixItems']))}]"
     kind = schema.get("type", "any")
     if kind == "array":
-        return f"list of {type_text(schema.get('items', {}))}"
+        at_most = f" ≤ {schema['maxItems']:,}" if "maxItems" in schema else ""
+        return f"list{at_most} of {type_text(schema.get('items', {}))}"
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
         return f"object of {type_text(schema['additionalProperties'])}"
     bounds = [f"{sign} {schema[key]:,}" for sign, key in (("≥", "minimum"), ("≤", "maximum")) if key in schema]
+    if schema.get("maximum") == LARGEST_INTEGER:  # said once, above all methods
+        bounds = bounds[:-1]
+    if "maxLength" in schema:
+        bounds.append(f"≤ {schema['maxLength']:,} characters")
     return " ".join([kind, *bounds])
 
 

@@ -42,7 +42,18 @@ From a shell:
 $ echo '{"jsonrpc": "2.0", "id": 1, "method": "list_traces", "params": {"limit": 5}}' | nanoscope stdio
 ```
 
-Params go by name, and unknown ones are an error; a client passes over fields of a result that it does not know. A
-message has at most 16 MiB, and values nest up to 100 deep. NaN and infinity are not JSON: where a number is not finite,
-a result has null.
+Params go by name, and unknown ones are an error; a client passes over fields of a result that it does not know.
+
+### What is read, exactly or not at all
+
+A message has at most 16 MiB and 200,000 values, nests up to 100 deep, and is UTF-8; a byte order mark in front is
+ignored. Each text, list and number of the params has a limit, which stands below and in the schema; where none stands
+for a whole number it is 9,007,199,254,740,991. What is beyond it is INVALID_PARAMS, before anything is done.
+
+Whole numbers are kept and sent with all their digits, in `metadata` up to 1,000 of them. Readers that know doubles
+alone, JavaScript's among them, round those beyond 9,007,199,254,740,991: send such a number as a text where they are
+to read it. A number that a double cannot hold (`1e400`), NaN, Infinity and half a character (`"\\ud83d"`) are refused
+under the request's id; in an editor's text a half is kept, since the other half may follow. A message that is no JSON,
+or too long, is answered under its id where `id` and `method` stand before its params, else with the id null.
+In results null stands for a number that is not finite.
 """

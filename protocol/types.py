@@ -9,14 +9,22 @@ from msgspec import Meta, Struct
 
 Format = Literal["json", "safetensors"]
 DType = Literal["float32", "float16", "bfloat16"]
-Source = str  # base, mid, sft, rl, demo, or a folder
+
+# What clients send has limits, as part of its type: see `Params`.
+LARGEST_INTEGER = (1 << 53) - 1  # as large as every JSON reader keeps exactly
+NO_NUL = r"^[^\x00]*$"
+Id = Annotated[str, Meta(max_length=200)]
+Name = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
+FolderPath = Annotated[str, Meta(max_length=4096, pattern=NO_NUL)]
+Text = Annotated[str, Meta(max_length=1_000_000)]
+Source = FolderPath  # base, mid, sft, rl, demo, or a folder
 RequestId = int | str
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
 Span = tuple[Count, Count]  # [start, stop): start included, stop not
 
 
 class Params(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Base of all params: unknown names are an error."""
+    """Base of all params: unknown names are an error, and so is a text, a list or a number beyond its limit."""
 
 
 class Result(Struct, kw_only=True):
@@ -34,14 +42,19 @@ class Message(Params):
     """One turn of a chat."""
 
     role: Literal["system", "user", "assistant"]
-    content: str
+    content: Text
 
 
 class Capture(Params):
     """Narrows what is captured; what is left out is as by default."""
 
-    layers: Annotated[list[Count], Meta(description="These layers alone; all by default.")] | None = None
-    sites: Annotated[list[str], Meta(description="Such as attention_weights, post_mlp, residual, q.")] | None = None
+    layers: (
+        Annotated[list[Count], Meta(max_length=10_000, description="These layers alone; all by default.")] | None
+    ) = None
+    sites: (
+        Annotated[list[Name], Meta(max_length=100, description="Such as attention_weights, post_mlp, residual, q.")]
+        | None
+    ) = None
     logits: Annotated[
         Literal["generated", "all"] | Count | None,
         Meta(description="The row of each generated token, of every position, the top K of every position, or none."),
@@ -52,14 +65,27 @@ class Capture(Params):
 class GenerateAndCaptureParams(Params):
     """Give either `prompt` or `messages`."""
 
-    prompt: Annotated[str, Meta(description="Plain text to go on from.")] | None = None
-    messages: Annotated[list[Message], Meta(description="A chat that ends with the user's message.")] | None = None
-    category: str | None = None
-    metadata: dict[str, Any] | None = None
+    prompt: Annotated[Text, Meta(description="Plain text to go on from.")] | None = None
+    messages: (
+        Annotated[list[Message], Meta(max_length=10_000, description="A chat that ends with the user's message.")]
+        | None
+    ) = None
+    category: Name | None = None
+    metadata: (
+        Annotated[
+            dict[str, Any],
+            Meta(
+                max_length=10_000,
+                description="Anything of the caller's own, kept exactly: up to 2 MiB as JSON, 64 levels deep, whole "
+                "numbers of up to 1,000 digits.",
+            ),
+        ]
+        | None
+    ) = None
     max_tokens: Count = 256
     temperature: Annotated[float, Meta(ge=0, description="0 takes the likeliest token.")] = 0.6
-    top_k: Annotated[int, Meta(ge=0, description="Draw from the k likeliest; 0 or null: from all.")] | None = 50
-    seed: Count = 42
+    top_k: Annotated[Count, Meta(description="Draw from the k likeliest; 0 or null: from all.")] | None = 50
+    seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 42
     capture_intermediate_steps: bool = False
     capture: Capture | None = None
     format: Annotated[Format, Meta(description="How the trace is kept; by default as the daemon is set.")] | None = None
@@ -120,10 +146,13 @@ class GenerateAndCaptureResult(Result):
 class ListTracesParams(Params):
     """Newest first, a page at a time."""
 
-    category: str | None = None
-    text: Annotated[str, Meta(description="Part of a prompt, response or id; case does not matter.")] | None = None
+    category: Name | None = None
+    text: (
+        Annotated[str, Meta(max_length=10_000, description="Part of a prompt, response or id; case does not matter.")]
+        | None
+    ) = None
     limit: Annotated[int, Meta(ge=1, le=10_000, description="At most; fewer where their texts are long.")] = 100
-    cursor: Annotated[str, Meta(description="From the page before.")] | None = None
+    cursor: Annotated[str, Meta(max_length=4096, description="From the page before.")] | None = None
 
 
 class TraceRow(Result):
@@ -154,7 +183,7 @@ class ListTracesResult(Result):
 class TraceParams(Params):
     """One trace."""
 
-    trace_id: str
+    trace_id: Id
 
 
 class HeadStatistics(Result, omit_defaults=True):
@@ -236,14 +265,14 @@ class GetTensorParams(Params):
     One answer holds 1,048,576 values as lists, or 16 MiB before base64; more is an error that says so.
     """
 
-    trace_id: str
-    name: str
+    trace_id: Id
+    name: Annotated[str, Meta(max_length=1000)]
     layer: Count | None = None
     head: (
-        Annotated[int, Meta(ge=0, description="Of weights, q, k, v, head_output; its axis and the first are left out.")]
+        Annotated[Count, Meta(description="Of weights, q, k, v, head_output; its axis and the first are left out.")]
         | None
     ) = None
-    step: Annotated[int, Meta(ge=0, description="The rows of one generation step.")] | None = None
+    step: Annotated[Count, Meta(description="The rows of one generation step.")] | None = None
     rows: (
         Annotated[Span, Meta(description="[start, stop) on the last axis but one; past the end is nothing.")] | None
     ) = None
@@ -329,11 +358,11 @@ class ListModelsResult(Result):
 class LoadModelParams(Params):
     """A checkpoint, named as `list_models` has it, or a folder."""
 
-    source: str
-    tag: str | None = None
+    source: Source
+    tag: Name | None = None
     step: Count | None = None
-    era: str | None = None
-    device: str | None = None
+    era: Name | None = None
+    device: Name | None = None
     dtype: DType | None = None
 
 
@@ -349,12 +378,12 @@ class LoadModelResult(Result):
 class HelloParams(Params):
     """Who calls, and what it expects. Notifications are pushed to a line client from its hello on."""
 
-    protocol_version: str | None = None
-    package_version: str | None = None
-    fingerprint: Annotated[str, Meta(description="Of the settings that choose the model; empty: any will do.")] = ""
-    client_name: str = ""
-    client_version: str = ""
-    traces_dir: Annotated[str, Meta(description="This session's own traces folder.")] | None = None
+    protocol_version: Name | None = None
+    package_version: Name | None = None
+    fingerprint: Annotated[Name, Meta(description="Of the settings that choose the model; empty: any will do.")] = ""
+    client_name: Name = ""
+    client_version: Name = ""
+    traces_dir: Annotated[FolderPath, Meta(description="This session's own traces folder.")] | None = None
     notifications: bool = True
 
 
@@ -436,7 +465,7 @@ class GetStatusResult(Result, omit_defaults=True):
 class CancelParams(Params):
     """The id of a request of the same client."""
 
-    id: RequestId
+    id: int | Annotated[str, Meta(max_length=1000)]
 
 
 class CancelResult(Result):
@@ -503,4 +532,8 @@ class StatusChanged(Params):
 
 def decode_params(params: object, kind: type[Params]) -> Params:
     """Params as their struct, strictly; raises msgspec.ValidationError, which names the path."""
-    return msgspec.convert(params, kind, strict=True)
+    try:
+        return msgspec.convert(params, kind, strict=True)
+    except msgspec.ValidationError as error:
+        matching = f"matching regex {NO_NUL!r}"
+        raise msgspec.ValidationError(str(error).replace(matching, "without the character NUL")) from error

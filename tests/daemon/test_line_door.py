@@ -46,8 +46,8 @@ def test_an_id_comes_back_as_it_was(identifier: bytes) -> None:
     ("line", "expected"),
     [
         (b"nonsense", (None, -32700, "PARSE_ERROR")),
-        (b'{"jsonrpc":"2.0","id":1,"method":"get_summary","params":NaN}', (None, -32700, "PARSE_ERROR")),
-        (b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"trace_id":"\xff"}}', (None, -32700, "PARSE_ERROR")),
+        (b'{"jsonrpc":"2.0","id":1,"method":"get_summary","params":NaN}', (1, -32600, "INVALID_REQUEST")),
+        (b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"trace_id":"\xff"}}', (1, -32700, "PARSE_ERROR")),
         (b"[" * 200 + b"]" * 200, (None, -32700, "PARSE_ERROR")),
         (b"[]", (None, -32600, "INVALID_REQUEST")),
         (b"[" + b",".join([b"1"] * 1001) + b"]", (None, -32600, "INVALID_REQUEST")),
@@ -58,6 +58,16 @@ def test_an_id_comes_back_as_it_was(identifier: bytes) -> None:
         (b'{"jsonrpc":"2.0","method":3}', (None, -32600, "INVALID_REQUEST")),
         (b'{"jsonrpc":"2.0","method":null,"id":"x"}', ("x", -32600, "INVALID_REQUEST")),
         (b'{"jsonrpc":"2.0","method":"get_summary","params":"a","id":1}', (1, -32600, "INVALID_REQUEST")),
+        (REQUEST % b"1e400", (None, -32600, "INVALID_REQUEST")),
+        (REQUEST % b'"\\ud83d"', (None, -32600, "INVALID_REQUEST")),
+        (REQUEST % (b'"' + b"x" * 1001 + b'"'), ("x" * 1001, -32600, "INVALID_REQUEST")),
+        (REQUEST % (b'"' + b"x" * 100_000 + b'"'), (None, -32600, "INVALID_REQUEST")),
+        (b'{"jsonrpc":"2.0","method":"get_summary","params":{"trace_id":"\\ud83d"},"id":1}',
+         (1, -32602, "INVALID_PARAMS")),
+        (b'{"jsonrpc":"2.0","method":"get_summary","params":{"trace_id":1e400},"id":1}', (1, -32602, "INVALID_PARAMS")),
+        (b'\xef\xbb\xbf{"jsonrpc":"2.0","method":"nothing","id":1}', (1, -32601, "METHOD_NOT_FOUND")),
+        (b'{"jsonrpc":"2.0","id":1,"method":"get_summary","params":' + b"[" * 101 + b"]" * 101 + b"}",
+         (1, -32700, "PARSE_ERROR")),
         (REQUEST % b"true", (None, -32600, "INVALID_REQUEST")),
         (REQUEST % b"{}", (None, -32600, "INVALID_REQUEST")),
         (REQUEST % b"[1]", (None, -32600, "INVALID_REQUEST")),
@@ -76,12 +86,39 @@ def test_each_fault_has_its_error_and_the_connection_goes_on(line: bytes, expect
     "line",
     [
         b"", b"  \r", b'{"jsonrpc":"2.0","method":"get_summary","params":{"trace_id":"a"}}',
-        b'{"jsonrpc":"2.0","method":"nothing"}', b'{"jsonrpc":"2.0","method":"get_summary","params":[1]}',
+        b'{"jsonrpc":"2.0","method":"nothing"}',
+        b'{"jsonrpc":"2.0","method":"get_summary","params":{"trace_id":1e400}}',
+        b'{"jsonrpc":"2.0","method":"get_summary","params":[1]}',
         b'[{"jsonrpc":"2.0","method":"get_summary","params":{"trace_id":"a"}},{"jsonrpc":"2.0","method":"nothing"}]',
     ],
 )  # fmt: skip
 def test_notifications_and_blank_lines_are_not_answered(line: bytes) -> None:
     assert asyncio.run(say(line)) is None
+
+
+def test_an_id_is_echoed_exactly_however_large_a_number_it_is() -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            client = await running.line()
+            for identifier in (2**53 + 1, 2**64, -(10**400), 1.5, "é😀"):
+                answer = await client.call(identifier, "get_summary", TRACE)
+                assert (answer["id"], answer["result"]) == (identifier, TRACE)
+
+    run(test)
+
+
+def test_one_entry_of_a_batch_that_cannot_be_kept_costs_itself_alone() -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            client = await running.line()
+            good, bad = (REQUEST % b"1", (REQUEST % b"2").replace(b'"a"', b'"\\ud83d"'))
+            silent = b'{"jsonrpc":"2.0","method":"get_summary","params":{"trace_id":NaN}}'
+            client.write(b"[" + b",".join([good, bad, silent]) + b"]\n")
+            first, second = await client.receive()
+            assert (first["id"], first["result"]) == (1, TRACE)
+            assert error_of(second) == (2, -32602, "INVALID_PARAMS")
+
+    run(test)
 
 
 def test_names_of_no_meaning_and_params_null_or_empty_are_tolerated() -> None:

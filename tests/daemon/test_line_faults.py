@@ -80,7 +80,7 @@ def test_a_client_with_too_much_in_flight_is_not_read_until_there_is_room() -> N
             client, other = await running.line(), await running.line()
             count = 3000
             for number in range(count):
-                client.request(number, "get_tokens", {"trace_id": "x" * 1000})
+                client.request(number, "get_tokens", {"trace_id": "x" * 200})
             await gate.until(running=line_door.RUNNING_LIMIT)
             assert (await other.call(1, "get_summary", TRACE))["result"] == TRACE
             mine = min(running.hub.sessions.values(), key=lambda session: session.number)

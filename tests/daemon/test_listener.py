@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import socket
@@ -15,7 +16,7 @@ import pytest
 
 from daemon import listener
 from daemon.listener import listen_tcp, listen_unix, serve_streams
-from tests.daemon.doors import Client, Editor, FakeHub, daemon, echo
+from tests.daemon.doors import Client, Editor, FakeHub, daemon, echo, error_of
 
 TRACE = {"trace_id": "a"}
 TOKEN = "a-token"
@@ -254,3 +255,38 @@ def test_clients_that_come_together_load_their_door_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(listener.importlib, "import_module", lambda name: Module)
     asyncio.run(both())
     assert loads == ["begun"]
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (2,), (1, 2, 3)])
+def test_a_byte_order_mark_in_front_leads_to_the_right_door(cuts: tuple[int, ...]) -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            for kind in (Client, Editor):
+                client = await running.connect(kind)
+                body = REQUEST if kind is Client else b'{"jsonrpc":"2.0","id":1,"method":"nothing"}'
+                data = b"\xef\xbb\xbf" + client.frame(body)
+                for start, stop in itertools.pairwise((0, *cuts, len(data))):
+                    client.write(data[start:stop])
+                    await client.writer.drain()
+                    await running.quiet()
+                answer = await client.receive()
+                assert answer["id"] == 1
+                assert ("result" in answer) == (kind is Client)  # an editor has not sent `initialize`
+
+    run(test)
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-be", "utf-32"])
+def test_another_encoding_is_told_in_a_sentence(codec: str) -> None:
+    mark = b"" if codec in ("utf-16", "utf-32") else "\ufeff".encode(codec)
+
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            client = await running.line()
+            client.write(mark + REQUEST.decode().encode(codec))
+            answer = await client.receive()
+            assert error_of(answer) == (None, -32700, "PARSE_ERROR")
+            assert "send UTF-8" in answer["error"]["message"]
+            assert await client.is_closed()
+
+    run(test)

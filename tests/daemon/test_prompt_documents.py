@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daemon.document_text import ENCODINGS, OpenDocument, character_at, replace, split_lines, units_before
+from daemon.document_text import ENCODINGS, OpenDocument, character_at, joined, replace, split_lines, units_before
 from daemon.document_tokens import align
 from daemon.prompt_documents import Parsed, language_of, parse
 from nanochat.tokenizer import RustBPETokenizer
@@ -246,3 +246,25 @@ def test_a_prompt_within_a_longer_conversation() -> None:
 @pytest.mark.parametrize("shown", [[], ["<|bos|>"], ["<|bos|>", "Hel"], ["<|bos|>", "Hell", "no"]])
 def test_tokens_of_another_text_stand_for_nothing(shown: list[str]) -> None:
     assert align(shown, "Hello") == {}
+
+
+def test_a_document_stays_in_step_with_an_editor_that_edits_halves_of_characters() -> None:
+    r"""The editor's text is UTF-16, so that it may insert, remove and separate the two halves of a 🙂."""
+    chosen = random.Random(1)
+    units = ["a", "é", "\n", "\ud83d", "\ude42", "\ud83d\ude42"]
+    for _ in range(1500):
+        text = joined("".join(chosen.choices(units, k=chosen.randint(0, 8))))
+        document = OpenDocument("file:///a.prompt", "prompt", text, 1)
+        mirror = text.encode("utf-16-le", "surrogatepass")
+        for version in range(4):
+            first, last = sorted(chosen.choices(range(len(mirror) // 2 + 1), k=2))
+            new = joined("".join(chosen.choices(units, k=chosen.randint(0, 3))))
+            span = SimpleNamespace(start=_position(mirror, first), end=_position(mirror, last))
+            document.change(SimpleNamespace(range=span, text=new), version, "utf-16")
+            mirror = mirror[: 2 * first] + new.encode("utf-16-le", "surrogatepass") + mirror[2 * last :]
+            assert "".join(document.lines) == mirror.decode("utf-16-le", "surrogatepass")
+
+
+def _position(mirror: bytes, unit: int) -> SimpleNamespace:
+    before = mirror[: 2 * unit].decode("utf-16-le", "surrogatepass").split("\n")
+    return SimpleNamespace(line=len(before) - 1, character=len(before[-1].encode("utf-16-le", "surrogatepass")) // 2)

@@ -127,7 +127,9 @@ export interface GenerateAndCaptureParams {
   messages?: Message[] | null;
   /** A name to find the trace by; `general` by default. */
   category?: string | null;
-  /** Anything of the caller's own, kept with the trace. */
+  /**
+   * Anything of the caller's own, kept exactly: up to 2 MiB as JSON, 64 levels deep, whole numbers of up to 1,000 digits.
+   */
   metadata?: {
     [k: string]: unknown;
   } | null;
