@@ -32,7 +32,7 @@ async def hello(context: Context, params: HelloParams) -> HelloResult:
     hub, session = context.hub, context.session
     _check_versions(context, params)
     if params.traces_dir is not None:
-        await in_thread(context, hub.use_folder, session, params.traces_dir)
+        await hub.use_folder(session, params.traces_dir)
     session.name = " ".join(filter(None, (params.client_name, params.client_version)))[:80] or session.name
     session.notified = session.notified or params.notifications
     return HelloResult(
