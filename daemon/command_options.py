@@ -14,6 +14,7 @@ import typer
 from daemon import trace_names
 from daemon.settings import MODEL_SETTINGS, TABLE, Row, Settings, load_settings
 from daemon.terminal_output import Waiting, error, notice, output_problem
+from nanochat.current_folder import explained
 from nanochat.errors import NanoscopeError
 from nanochat.standard_streams import discard_output
 from protocol.errors import RpcError
@@ -141,7 +142,7 @@ def guarded(work: Callable[[], int | None]) -> int:
         discard_output()
         return PIPE_CLOSED
     except (RpcError, NanoscopeError, OSError) as problem:
-        error(output_problem() or str(problem))
+        error(output_problem() or explained(problem) or str(problem))
         return FAILED
 
 

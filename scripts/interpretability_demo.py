@@ -21,6 +21,7 @@ from rich.text import Text
 from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import default_source
 from nanochat.complete_document import check_complete
+from nanochat.current_folder import explained
 from nanochat.errors import CancelledError, NanoscopeError, TraceNotFoundError
 from nanochat.report import check_head, prompt_text, report, summary, trace_line, written
 from nanochat.standard_streams import discard_output, notice, prepare
@@ -129,7 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         discard_output()
         place = error.filename or "The output"
-        return _fail(f"error: {place} cannot be used ({error.strerror or error}): choose another place.", 1)
+        said = explained(error) or f"{place} cannot be used ({error.strerror or error}): choose another place."
+        return _fail(f"error: {said}", 1)
     return 0
 
 
