@@ -21,6 +21,7 @@ from daemon.session import Session
 from daemon.settings import Settings
 from daemon.trace_folders import TraceFolder, TraceFolders
 from daemon.version import PACKAGE_VERSION
+from nanochat.errors import StorageError
 from protocol.methods import MODEL_CHANGED, STATUS_CHANGED, TRACES_CHANGED, Notification
 from protocol.types import ModelChanged, ModelInfo, Params, QueueInfo, StatusChanged, TracesChanged
 
@@ -114,14 +115,34 @@ class Hub:
         """The traces folder that a session uses."""
         return session.folder or self.folders.default
 
-    def use_folder(self, session: Session, path: str | Path | None) -> TraceFolder:
-        """Give a session a folder of its own; None: the daemon's. Raises StorageError."""
-        if path is not None:
-            opened = self.folders.open(Path(path).expanduser())
-            if session.folder is not None:
-                self.folders.close_one(session.folder)
-            session.folder = opened
-        return self.folder_of(session)
+    async def use_folder(self, session: Session, path: str | Path) -> None:
+        """Give a session a folder of its own, in the order in which it asks. Raises StorageError.
+
+        The folder is opened by a reader, and becomes the session's here: one that left meanwhile, or let go of its
+        request, gets none.
+        """
+        async with session.changing_folder:
+            opening = asyncio.get_running_loop().run_in_executor(self.readers, self._open_folder, path)
+            try:
+                opened = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(self._close_opened)
+                raise
+            before = opened
+            if session.number in self.sessions:
+                before, session.folder = session.folder, opened
+            if before is not None:
+                self.folders.close_one(before)
+
+    def _open_folder(self, path: str | Path) -> TraceFolder:
+        try:
+            return self.folders.open(Path(path).expanduser())
+        except RuntimeError as error:  # of expanduser
+            raise StorageError(f"The traces folder {str(path)!r} is nobody's home: send the whole path.") from error
+
+    def _close_opened(self, opening: asyncio.Future[TraceFolder]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self.folders.close_one(opening.result())
 
     def idle_seconds(self) -> float:
         """How long nobody has been connected and nothing has run; 0 while somebody is."""

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from daemon.connecting import answers
-from daemon.log import STDERR, log_to_file, log_to_stderr
+from daemon.log import log_to_file, log_to_stderr
 from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder, private_folder, write_token
 from daemon.settings import Settings, load_settings, read_flags
 from daemon.stdio import pump
+from daemon.surroundings import UMASK, take_own
+from nanochat.standard_streams import STDERR, notice
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -48,7 +50,9 @@ def main(words: list[str]) -> int:
     report = _reporter(ready_fd)
     try:
         settings, origins = load_settings(read_flags([word for word in words if word != READY_FLAG]))
+        os.umask(UMASK)  # before the first file
         log_to_file(settings.log_file, takes_outputs=ready_fd is not None)
+        take_own()
         folder = private_folder(settings.runtime_dir)
         with _lifetime_lock(folder):
             asyncio.run(_serve(settings, origins, folder, report))
@@ -80,7 +84,7 @@ def _reporter(ready_fd: int | None) -> Callable[[str], None]:
     def report(words: str) -> None:
         if not waiting:
             if ready_fd is None and words != READY:
-                os.write(STDERR, f"nanoscope serve: {words}\n".encode(errors="replace"))
+                notice(f"nanoscope serve: {words}")
             return
         descriptor = waiting.pop()
         with contextlib.suppress(OSError):  # it may have gone
@@ -199,6 +203,7 @@ def serve_private(settings: Settings, origins: Mapping[str, str], source: int, t
         The exit status.
     """
     log_to_stderr(logging.WARNING)
+    take_own()
     ours, theirs = socket.socketpair()
     status: list[int] = []
     copying = threading.Thread(target=lambda: status.append(pump(ours, source, target)), name="stdout", daemon=True)
@@ -208,7 +213,7 @@ def serve_private(settings: Settings, origins: Mapping[str, str], source: int, t
             with theirs:
                 asyncio.run(_serve_one(settings, origins, theirs))
         except (RpcError, OSError) as error:
-            os.write(STDERR, f"nanoscope stdio --private: {_words(error)}\n".encode(errors="replace"))
+            notice(f"nanoscope stdio --private: {_words(error)}")
             status.append(1)
         copying.join()
     return status[0]

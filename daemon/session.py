@@ -64,7 +64,8 @@ class Session:
         self.opened = time.monotonic()
         self.notified = False  # nothing is pushed before the client has said who it is
         self.used = False  # whether it has asked for more than how the daemon is
-        self.folder: TraceFolder | None = None
+        self.folder: TraceFolder | None = None  # changed on the event loop alone, under the lock
+        self.changing_folder = asyncio.Lock()
         self.calls: dict[Any, Call] = {}  # by request id, or by the call itself where it has none
         self.listeners: list[Callable[[Notification], None]] = []  # in the daemon: told of what the client is told
 

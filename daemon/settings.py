@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import platformdirs
 
 from daemon.run_folder import HAS_UNIX_SOCKETS, default_folder
+from nanochat.current_folder import DELETED, is_deleted
 from protocol.errors import RpcError
 
 SOURCES = ("base", "mid", "sft", "rl", "demo")
@@ -62,7 +63,10 @@ def _text(value: Any, folder: Path) -> str:
 
 
 def _path(value: Any, folder: Path) -> Path:
-    return Path(os.path.abspath(folder / os.path.expanduser(_text(value, folder))))
+    path = folder / os.path.expanduser(_text(value, folder))
+    if not path.is_absolute():
+        raise ValueError(f"a whole path. {DELETED}")
+    return Path(os.path.abspath(path))
 
 
 def _source(value: Any, folder: Path) -> str:
@@ -181,8 +185,8 @@ def load_settings(
     origins: dict[str, str] = {}
     for name, row in TABLE.items():
         for given, origin, folder in (
-            (flags.get(name), "flag", Path.cwd),
-            (environment.get(row.variable) or None, f"environment {row.variable}", Path.cwd),
+            (flags.get(name), "flag", _current_folder),
+            (environment.get(row.variable) or None, f"environment {row.variable}", _current_folder),
             (config.get(name), str(config_file), lambda: config_file.parent),
         ):
             if given is not None:
@@ -191,6 +195,10 @@ def load_settings(
         else:
             origins[name] = "default"
     return Settings(**values), origins
+
+
+def _current_folder() -> Path:
+    return Path() if is_deleted() else Path.cwd()
 
 
 def _defaults() -> dict[str, Any]:
@@ -206,7 +214,7 @@ def _parse(row: Row, given: Any, origin: str, folder: Path) -> Any:
         return row.parse(given, folder)
     except ValueError as error:
         place = row.flag if origin == "flag" else origin.removeprefix("environment ")
-        raise _invalid(f"{row.name} cannot be {given!r} ({place}): it must be {error}.") from None
+        raise _invalid(f"{row.name} cannot be {given!r} ({place}): it must be {str(error).rstrip('.')}.") from None
 
 
 def _read_config(path: Path) -> dict[str, Any]:

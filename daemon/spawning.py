@@ -17,6 +17,8 @@ from daemon.connecting import answers
 from daemon.log import open_log
 from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder
 from daemon.settings import PREFIX, TABLE, Settings, environment_of
+from daemon.surroundings import environment_for_a_daemon
+from nanochat.current_folder import explained
 from protocol.errors import ERRORS, RpcError
 
 START_SECONDS = 60.0  # a dying predecessor's deadline and a slow disk's imports included
@@ -51,7 +53,10 @@ def _spawn(settings: Settings, folder: RunFolder) -> bool:
     """Start the daemon and wait until it is ready. It removes a stale socket itself, under the lifetime lock."""
     with _open_outputs(settings.log_file) as outputs:
         begun = outputs.tell()
-        report, process = _popen(settings, outputs)
+        try:
+            report, process = _popen(settings, outputs)
+        except FileNotFoundError as error:  # some path in the environment is relative
+            raise RpcError("DAEMON_NOT_STARTED", explained(error) or str(error)) from error
     with report:
         too_long = threading.Timer(START_SECONDS, process.kill)
         too_long.start()
@@ -110,7 +115,8 @@ def _popen(settings: Settings, outputs: IO[Any]) -> tuple[IO[bytes], subprocess.
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment of a daemon with these settings: what is relative to our folder made absolute."""
     ours = {row.variable for row in TABLE.values()}
-    environment = {name: value for name, value in os.environ.items() if name not in ours} | environment_of(settings)
+    others = {name: value for name, value in os.environ.items() if name not in ours}
+    environment = environment_for_a_daemon(others) | environment_of(settings)
     assert all(name.startswith(PREFIX) for name in ours)
     if environment.get("NANOCHAT_BASE_DIR"):
         environment["NANOCHAT_BASE_DIR"] = os.path.abspath(os.path.expanduser(environment["NANOCHAT_BASE_DIR"]))

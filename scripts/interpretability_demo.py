@@ -6,7 +6,6 @@ import argparse
 import codecs
 import io
 import json
-import os
 import re
 import signal
 import sys
@@ -22,8 +21,10 @@ from rich.text import Text
 from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import default_source
 from nanochat.complete_document import check_complete
+from nanochat.current_folder import explained
 from nanochat.errors import CancelledError, NanoscopeError, TraceNotFoundError
 from nanochat.report import check_head, prompt_text, report, summary, trace_line, written
+from nanochat.standard_streams import discard_output, notice, prepare
 from nanochat.terminal import token_text
 from nanochat.text import printable
 from nanochat.trace_storage import TraceStorage
@@ -109,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     The exit status is 0, 1 for an error, 2 for misuse, 130 after Ctrl-C, 141 where nobody reads what is printed.
     """
+    prepare()
     args = parse_arguments(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -123,22 +125,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NanoscopeError as error:
         return _fail(f"error: {error}", 1)
     except BrokenPipeError:  # whoever read our output has seen enough
-        _discard_output()
+        discard_output()
         return 141
     except OSError as error:
-        _discard_output()
+        discard_output()
         place = error.filename or "The output"
-        return _fail(f"error: {place} cannot be used ({error.strerror or error}): choose another place.", 1)
+        said = explained(error) or f"{place} cannot be used ({error.strerror or error}): choose another place."
+        return _fail(f"error: {said}", 1)
     return 0
 
 
-def _discard_output() -> None:
-    """Let what is still buffered go nowhere: Python would fail at it once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _notice(message: str) -> None:
-    print(printable(message), file=sys.stderr, flush=True)
+    notice(printable(message))
 
 
 def _fail(message: str, status: int) -> int:

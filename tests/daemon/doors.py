@@ -68,7 +68,7 @@ class FakeHub:
     def folder_of(self, session: Session) -> Any:
         return SimpleNamespace(path="/traces")
 
-    def use_folder(self, session: Session, path: object) -> None:
+    async def use_folder(self, session: Session, path: object) -> None:
         self.folders.append(path)
 
 

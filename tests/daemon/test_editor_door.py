@@ -160,8 +160,8 @@ def test_the_sessions_own_folder_is_open_before_the_first_request_is_served() ->
         may_open, opened = threading.Event(), list[object]()
         async with daemon({"get_summary": lambda context, params: asyncio.sleep(0, opened)}) as running:
 
-            def use_folder(session: object, path: object) -> None:
-                assert may_open.wait(SECONDS)
+            async def use_folder(session: object, path: object) -> None:
+                assert await asyncio.to_thread(may_open.wait, SECONDS)
                 opened.append(path)
 
             running.hub.use_folder = use_folder  # pyright: ignore[reportAttributeAccessIssue]
@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_used_is_shown_and_the_session_goes_on(traces_di
     async def test() -> None:
         async with daemon({"get_summary": echo}) as running:
 
-            def refuse(session: object, path: object) -> None:
+            async def refuse(session: object, path: object) -> None:
                 raise StorageError(f"no folder at {path}")
 
             running.hub.use_folder = refuse  # pyright: ignore[reportAttributeAccessIssue]

@@ -347,7 +347,7 @@ def test_a_model_that_cannot_be_loaded_is_told_to_all_who_wait_for_it(tmp_path: 
 def test_each_session_writes_to_its_own_folder(tmp_path: Path) -> None:
     async def test(hub: Hub) -> None:
         client = HubClient(hub)
-        await asyncio.to_thread(hub.use_folder, client.session, tmp_path / "own")
+        await hub.use_folder(client.session, tmp_path / "own")
         result = await client.call(GENERATE, prompt=PROMPT, max_tokens=1)
         assert Path(result["path"]).parent == tmp_path / "own"
 

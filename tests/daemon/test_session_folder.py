@@ -1,0 +1,120 @@
+"""A session's traces folder is changed in the order in which it asks, and given back however it goes."""
+
+import json
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+
+from daemon.connecting import ask
+from tests.daemon.running import DaemonProcess, running_daemon
+from tests.daemon.waiting import until
+
+ROUNDS = 15
+
+
+@pytest.fixture(scope="module")
+def process():
+    with running_daemon() as process:
+        process.call("get_status")
+        yield process
+
+
+def folders_in(base: Path) -> list[str]:
+    paths = [base / name for name in "abcd"]
+    for path in paths:
+        path.mkdir()
+    return [str(path) for path in paths]
+
+
+def hello(number: int, folder: str) -> bytes:
+    request = {"jsonrpc": "2.0", "id": number, "method": "hello", "params": {"traces_dir": folder}}
+    return json.dumps(request).encode() + b"\n"
+
+
+def answers(connection: socket.socket, count: int) -> dict[int, dict]:
+    """The responses by id; notifications are dropped."""
+    found = {}
+    with connection.makefile("rb") as lines:
+        while len(found) < count:
+            message = json.loads(lines.readline())
+            if "id" in message:
+                found[message["id"]] = message
+    return found
+
+
+def watched(process: DaemonProcess) -> set[str]:
+    return {watcher["traces_dir"] for watcher in process.call("get_status")["watchers"]}
+
+
+def test_pipelined_hellos_are_done_in_order_and_end_nobody_elses_watch(process, tmp_path):
+    folders = folders_in(tmp_path)
+    with process.connect() as other:
+        ask(other, "hello", {"traces_dir": folders[0]})
+        for _ in range(ROUNDS):
+            with process.connect() as client:
+                client.sendall(b"".join(hello(number, folder) for number, folder in enumerate(folders)))
+                told = answers(client, len(folders))
+                assert [told[number]["result"]["traces_dir"] for number in range(4)] == folders
+                status = ask(client, "get_status", {})["result"]
+                (mine,) = [row for row in status["sessions"] if row["session"] == told[0]["result"]["session"]]
+                assert mine["traces_dir"] == folders[-1]
+                assert {row["traces_dir"] for row in status["watchers"]} & set(folders) == {folders[0], folders[-1]}
+        until(lambda: watched(process) & set(folders) == {folders[0]}, "only the other client's folder is watched")
+        assert ask(other, "list_traces", {})["result"]["traces"] == []
+    until(lambda: not watched(process) & set(folders), "nothing is watched any more")
+
+
+@pytest.mark.parametrize("door", ["line", "editor"])
+def test_clients_that_vanish_with_their_hello_leave_nothing(process, tmp_path, door):
+    folders = folders_in(tmp_path)
+    with process.connect() as first:
+        ask(first, "hello", {"traces_dir": folders[0]})
+    until(lambda: not watched(process) & set(folders), "the folder is given back")
+    threads = 0
+    for _ in range(2):  # the first time pools of threads are filled
+        for number in range(4 * ROUNDS):
+            connection = process.connect()
+            connection.sendall(said(door, folders[number % 4]))
+            if number % 3 == 0:
+                connection.shutdown(socket.SHUT_WR)
+            connection.close()
+        until(lambda: not process.call("get_status")["sessions"][1:], "their sessions have ended")
+        until(lambda: not watched(process) & set(folders), "nothing is watched any more")
+        if not threads:
+            until_steady(process)
+            threads = psutil.Process(process.pid).num_threads()
+    until(lambda: psutil.Process(process.pid).num_threads() <= threads, "their threads have ended")
+
+
+def until_steady(process: DaemonProcess) -> None:
+    """Wait until no thread ends any more."""
+    counts: list[int] = []
+
+    def steady() -> bool:
+        counts.append(psutil.Process(process.pid).num_threads())
+        return len(counts) > 50 and len(set(counts[-50:])) == 1
+
+    until(steady, "threads go on ending")
+
+
+def said(door: str, folder: str) -> bytes:
+    if door == "line":
+        return hello(1, folder) + hello(2, folder)
+    options = {"processId": None, "capabilities": {}, "initializationOptions": {"traces_dir": folder}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": options}).encode()
+    return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def test_a_hello_that_is_cancelled_gives_its_folder_back(process, tmp_path):
+    folders = folders_in(tmp_path)
+    with process.connect() as client:
+        for number in range(1, 4 * ROUNDS, 2):
+            cancel = {"jsonrpc": "2.0", "id": number + 1, "method": "cancel", "params": {"id": number}}
+            client.sendall(hello(number, folders[number % 4]) + json.dumps(cancel).encode() + b"\n")
+            answers(client, 2)
+        status = ask(client, "get_status", {})["result"]
+        mine = {row["traces_dir"] for row in status["sessions"]}
+        until(lambda: watched(process) & set(folders) <= mine, "only the folder in use is watched")
+    until(lambda: not watched(process) & set(folders), "nothing is watched any more")
