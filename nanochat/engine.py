@@ -21,6 +21,7 @@ __all__ = ["Engine", "KVCache", "RowState", "Step", "sample_next_token", "use_ca
 
 PREFILL_CHUNK = 512  # prompt tokens a forward: bounds memory, and the time until a cancel is seen
 ADVICE = "lower max_tokens, shorten the prompt, narrow the capture, or use a device with more memory"
+MAX_ANSWER = 500_000  # characters of the calculator's; tiktoken cannot split a million blanks
 ROTARY_FACTOR = 10  # a model has positions for this many times its sequence_len
 
 
@@ -173,9 +174,8 @@ class Engine:
         token = row.forced_tokens.popleft() if forced else sampled
         row.current_tokens.append(token)
         special = self.tokenizer.encode_special
-        if token in self.end_tokens:
-            row.completed = True
-        elif token == special("<|python_start|>"):
+        row.completed = row.completed or token in self.end_tokens
+        if token == special("<|python_start|>"):
             row.in_python_block, row.python_expr_tokens = True, []
         elif token == special("<|python_end|>") and row.in_python_block:
             row.in_python_block = False
@@ -185,12 +185,18 @@ class Engine:
         return token, int(not forced)
 
     def _calculator_answer(self, expression: list[int]) -> list[int]:
-        """The tokens of the calculator's answer with its delimiters; none for what it cannot evaluate."""
+        """The tokens of the calculator's answer with its delimiters; none for what it cannot evaluate or spell out."""
         result = use_calculator(self.tokenizer.decode(expression)) if expression else None
         if result is None:
             return []
+        try:
+            text = str(result)
+        except ValueError:  # a whole number of more than 4,300 digits
+            return []
+        if len(text) > MAX_ANSWER:
+            return []
         special = self.tokenizer.encode_special
-        return [special("<|output_start|>"), *self.tokenizer.encode(str(result)), special("<|output_end|>")]
+        return [special("<|output_start|>"), *self.tokenizer.encode(text), special("<|output_end|>")]
 
     def generate_batch(
         self, tokens: list[int], num_samples: int = 1, **kwargs: Any
