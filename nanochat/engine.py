@@ -12,7 +12,7 @@ from torch import Tensor
 from nanochat.calculator import use_calculator
 from nanochat.cancelling import check_cancel
 from nanochat.decoding import decoder, is_repeated, whole_blocks
-from nanochat.errors import NonFiniteError, PromptInvalidError, too_long_error
+from nanochat.errors import PromptInvalidError, non_finite_error, too_long_error
 from nanochat.kv_cache import KVCache
 from nanochat.out_of_memory import memory_explained
 from nanochat.sampling import sample_next_token
@@ -114,15 +114,14 @@ class Engine:
         rng.manual_seed(seed)
         with memory_explained(device, "this generation", ADVICE):
             cache, logits = self._prefill(tokens, num_samples, max_tokens, cancel)
+            if max_tokens == 0 and not logits.isfinite().all():
+                raise non_finite_error(len(tokens) - 1)
             rows = [RowState(list(tokens)) for _ in range(num_samples)]
             forward = decoder(self.model, cache)
             for count in range(1, max_tokens + 1):
                 sampled = _sample(logits, rng, temperature, top_k)
                 if sampled is None:
-                    raise NonFiniteError(
-                        f"The model computed NaN or infinity at position {len(tokens) + count - 2}. Its weights are "
-                        "damaged or overflow in this dtype: try dtype float32, or another checkpoint."
-                    )
+                    raise non_finite_error(len(tokens) + count - 2)
                 chosen = [self._next_token(row, token) for row, token in zip(rows, sampled, strict=True)]
                 yield Step([token for token, _ in chosen], [mask for _, mask in chosen], logits)
                 if count == max_tokens or all(row.completed for row in rows):

@@ -20,7 +20,7 @@ from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture import FINAL, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import ADVICE, Engine, Step
-from nanochat.errors import NonFiniteError
+from nanochat.errors import NonFiniteError, non_finite_error
 from nanochat.generation_settings import GenerationSettings, checked_metadata
 from nanochat.gpt import GPT
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
@@ -209,8 +209,11 @@ class InterpretabilityEngine:
                 for step in _timed(steps, run):
                     self._take(run, step, on_token)
             except NonFiniteError as error:
-                place = recorder.first_non_finite()
-                raise NonFiniteError(f"{error} It appeared first in {place}." if place else str(error)) from error
+                if found := recorder.first_non_finite():
+                    raise non_finite_error(*found) from error
+                raise
+        if found := recorder.first_non_finite():  # in what no token was drawn from
+            raise non_finite_error(*found)
         if run.generated and run.generated[-1] in self.engine.end_tokens:
             run.stop_reason = self.tokenizer.token_text(run.generated[-1]).strip("<|>")
         elif max_tokens < settings.max_tokens:
