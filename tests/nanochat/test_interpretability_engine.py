@@ -28,7 +28,7 @@ from nanochat.errors import (
 from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
 from nanochat.recorder import Recorder
 from nanochat.trace_storage import TraceStorage
-from tests.models import golden_model
+from tests.models import golden_model, write_tokens
 
 PROMPT = "The capital of France is"
 
@@ -134,6 +134,51 @@ def test_tokens_are_reported_as_they_come(engine: InterpretabilityEngine) -> Non
     assert [event.surprisal for event in events] == pytest.approx(
         result["analysis"]["logits"]["surprisal_per_token"], rel=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "cut", "end"),
+    [
+        ("plain", 0, None),
+        ("naïve 漢字", 0, None),
+        ("a🙂b", 0, "<|assistant_end|>"),
+        ("e\u0301🙂", 1, None),  # the last character never gets whole
+        ("🙂🙂", 2, "<|bos|>"),
+        ("<|python_start|> is text here", 0, None),
+    ],
+)
+@pytest.mark.parametrize("format", ["json", "safetensors"])
+def test_the_text_of_a_token_is_whole_characters(
+    engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch, text: str, cut: int, end: str | None, format: str
+) -> None:
+    written = text.encode()[: len(text.encode()) - cut]
+    ids = [engine.tokenizer.enc.encode_single_token(bytes([value])) for value in written]
+    ids += [] if end is None else [engine.tokenizer.encode_special(end)]
+    write_tokens(monkeypatch, ids)
+    events: list[TokenEvent] = []
+    result = engine.generate_and_capture(PROMPT, max_tokens=len(ids), on_token=events.append, format=format)
+    said = [event.text for event in events]
+    assert [event.token for event in events] == ids
+    assert "".join(said) == result["response"] == written.decode("utf-8", "replace")
+    expected = [part for character in text for part in [""] * (len(character.encode()) - 1) + [character]]
+    if cut:
+        expected = [*expected[: len(written)]]
+        expected[-1:] = ["\ufffd"] if end is None else [""]
+    assert said == expected + ([] if end is None else ["\ufffd" if cut else ""])
+
+
+def test_half_a_character_where_the_context_is_full_is_told_with_the_last_token(
+    engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [engine.tokenizer.enc.encode_single_token(bytes([value])) for value in "🙂".encode()[:3]]
+    write_tokens(monkeypatch, ids)
+    prompt = "x" * (engine.model.config.max_positions - 3)  # <|bos|> takes a position; the last token needs none
+    said: list[str] = []
+    result = engine.generate_and_capture(
+        prompt, max_tokens=50, capture={"layers": [], "logits": None}, on_token=lambda event: said.append(event.text)
+    )
+    assert said == ["", "", "\ufffd"]
+    assert result["response"] == "\ufffd"
 
 
 def test_the_times_are_the_models_own(engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch) -> None:
