@@ -10,8 +10,8 @@ import typer
 import typer.core
 import typer.main
 
-from daemon.command_options import LOOK, REGISTERED
-from daemon.terminal_output import prepare_streams
+from daemon.command_options import FAILED, LOOK, REGISTERED
+from daemon.terminal_output import error, output_problem, prepare_streams
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
 
 FILES = {  # command to file, in the order of the help
@@ -80,6 +80,10 @@ def main() -> int:
     prepare_streams()
     try:
         app(prog_name="nanoscope")
+        sys.stdout.flush()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else FAILED
+    except OSError as problem:  # of what typer prints by itself
+        error(output_problem() or str(problem))
+        return FAILED
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,8 +13,9 @@ import typer
 
 from daemon import trace_names
 from daemon.settings import MODEL_SETTINGS, TABLE, Row, Settings, load_settings
-from daemon.terminal_output import Waiting, error, notice
+from daemon.terminal_output import Waiting, error, notice, output_problem
 from nanochat.errors import NanoscopeError
+from nanochat.standard_streams import discard_output
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -138,10 +138,10 @@ def guarded(work: Callable[[], int | None]) -> int:
         notice(("\n" if sys.stderr.isatty() else "") + "Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return PIPE_CLOSED
     except (RpcError, NanoscopeError, OSError) as problem:
-        error(str(problem))
+        error(output_problem() or str(problem))
         return FAILED
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import faulthandler
+import io
 import logging
 import os
 import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO
+from typing import Any
+
+from nanochat.standard_streams import STDERR, STDOUT, notices
 
 LARGEST_BYTES = 2_000_000
 OLD_FILES = 2  # beside the one being written
@@ -16,13 +19,14 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 OUR_LOGGERS = ("nanoscope", "daemon", "nanochat")
 # At INFO these write whole message bodies, or every connection.
 QUIET_LOGGERS = ("pygls", "jsonrpcserver", "asyncio", "watchdog", "filelock")
-STDOUT, STDERR = 1, 2
 
 
-def open_log(path: Path) -> TextIO:
+def open_log(path: Path) -> io.TextIOWrapper:
     """The log file, for appending, made with its folder if it is missing; nobody else can read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return open(path, "a", encoding="utf-8", opener=_private)
+    # Unbuffered: what a full disk did not take does not fail once more later.
+    file: Any = open(path, "ab", buffering=0, opener=_private)  # noqa: SIM115
+    return io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 def _private(path: str, flags: int) -> int:
@@ -37,17 +41,21 @@ class _LogFile(RotatingFileHandler):
         super().__init__(path, maxBytes=LARGEST_BYTES, backupCount=OLD_FILES, encoding="utf-8")
         self._take_outputs()
 
-    def _open(self) -> TextIO:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _open(self) -> io.TextIOWrapper:
         return open_log(Path(self.baseFilename))
 
     def doRollover(self) -> None:
-        super().doRollover()
+        try:
+            super().doRollover()
+        except OSError:  # it grows on, rather than lose lines
+            self.stream = self.stream or self._open()
         self._take_outputs()
 
     def _take_outputs(self) -> None:
         if self._takes_outputs and self.stream is not None:
             for descriptor in (STDOUT, STDERR):
                 os.dup2(self.stream.fileno(), descriptor)
+            sys.stdout, sys.stderr = notices(STDOUT), notices(STDERR)
 
 
 def log_to_file(path: Path, *, takes_outputs: bool) -> None:
@@ -84,8 +92,7 @@ def _log_to(handler: logging.Handler) -> None:
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    if sys.stderr is not None:
-        faulthandler.enable(file=STDERR)
+    faulthandler.enable(file=STDERR)
 
 
 def _add_stderr(level: int) -> None:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from daemon.connecting import answers
-from daemon.log import STDERR, log_to_file, log_to_stderr
+from daemon.log import log_to_file, log_to_stderr
 from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder, private_folder, write_token
 from daemon.settings import Settings, load_settings, read_flags
 from daemon.stdio import pump
+from nanochat.standard_streams import STDERR, notice
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _reporter(ready_fd: int | None) -> Callable[[str], None]:
     def report(words: str) -> None:
         if not waiting:
             if ready_fd is None and words != READY:
-                os.write(STDERR, f"nanoscope serve: {words}\n".encode(errors="replace"))
+                notice(f"nanoscope serve: {words}")
             return
         descriptor = waiting.pop()
         with contextlib.suppress(OSError):  # it may have gone
@@ -208,7 +209,7 @@ def serve_private(settings: Settings, origins: Mapping[str, str], source: int, t
             with theirs:
                 asyncio.run(_serve_one(settings, origins, theirs))
         except (RpcError, OSError) as error:
-            os.write(STDERR, f"nanoscope stdio --private: {_words(error)}\n".encode(errors="replace"))
+            notice(f"nanoscope stdio --private: {_words(error)}")
             status.append(1)
         copying.join()
     return status[0]

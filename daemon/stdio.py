@@ -11,9 +11,9 @@ import threading
 
 from daemon.connecting import connect_or_start
 from daemon.settings import load_settings, read_flags
+from nanochat.standard_streams import STDIN, notice
 from protocol.errors import RpcError
 
-STDIN, STDERR = 0, 2
 CHUNK = 256 * 1024
 PRIVATE = "--private"
 
@@ -28,7 +28,7 @@ def main(words: list[str], output: int) -> int:
     try:
         settings, origins = load_settings(read_flags([word for word in words if word != PRIVATE]))
     except RpcError as error:
-        return _fail(error, 2)
+        return fail(error, 2)
     if private:
         from daemon.serving import serve_private
 
@@ -38,11 +38,12 @@ def main(words: list[str], output: int) -> int:
         with connect_or_start(settings, "stdio") as connection:
             return pump(connection, STDIN, output)
     except RpcError as error:
-        return _fail(error, 1)
+        return fail(error, 1)
 
 
-def _fail(error: Exception, status: int) -> int:
-    os.write(STDERR, f"nanoscope stdio: {error}\n".encode(errors="replace"))
+def fail(problem: object, status: int) -> int:
+    """Say on stderr why there is no conversation; the exit status."""
+    notice(f"nanoscope stdio: {problem}")
     return status
 
 
@@ -63,7 +64,7 @@ def pump(connection: socket.socket, source: int, target: int) -> int:
             if not _write(target, chunk):
                 break
     except OSError as error:
-        return _fail(error, 1)
+        return fail(error, 1)
     return 0
 
 

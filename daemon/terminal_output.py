@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from nanochat.standard_streams import discard_output
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
@@ -166,6 +168,16 @@ def error(message: str) -> None:
     from rich.text import Text
 
     notices().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+
+def output_problem() -> str | None:
+    """Why stdout does not take what was printed, if it does not; it is not tried again."""
+    try:
+        sys.stdout.flush()
+    except OSError as problem:
+        discard_output()
+        return f"The output cannot be written ({problem.strerror}): send it somewhere else."
+    return None
 
 
 class Waiting:

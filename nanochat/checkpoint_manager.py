@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from nanochat.gpt_config import SIZES
 from nanochat.memory import copy_to_huge_pages
 from nanochat.out_of_memory import memory_explained
 from nanochat.recorder import Recorder
+from nanochat.standard_streams import notice, open_closed
 from nanochat.tokenizer import RustBPETokenizer
 
 __all__ = ["build_model", "load_model", "model_config_of", "read_meta", "read_state", "save_checkpoint", "self_check"]
@@ -63,6 +63,7 @@ def load_model(
     """
     if phase not in ("eval", "train"):
         raise SettingInvalidError(f'phase={phase!r}: use "eval" or "train".')
+    open_closed()  # torch's C++ prints to the descriptor 2, whatever file that is
     parsed_device = parse_device(device)
     parsed_dtype = parse_dtype(dtype, parsed_device)
     checkpoint = choose_checkpoint(source, get_base_dir(), model_tag, step)
@@ -89,7 +90,7 @@ def load_model(
         "note": note,
     }
     said = f"Loaded {checkpoint.source} model {checkpoint.tag}, step {model.provenance['step']}, era {model.config.era}"
-    print(f"{said} from {checkpoint.weights.parent}{f' ({note})' if note else ''}", file=sys.stderr)
+    notice(f"{said} from {checkpoint.weights.parent}{f' ({note})' if note else ''}")
     return model, tokenizer, meta
 
 

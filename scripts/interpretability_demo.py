@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import re
 import signal
 import sys
@@ -23,6 +22,7 @@ from nanochat.checkpoints import default_source
 from nanochat.complete_document import check_complete
 from nanochat.errors import CancelledError, NanoscopeError, TraceNotFoundError
 from nanochat.report import check_head, prompt_text, report, summary, trace_line, written
+from nanochat.standard_streams import discard_output, notice, prepare
 from nanochat.terminal import token_text
 from nanochat.text import printable
 from nanochat.trace_storage import TraceStorage
@@ -107,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     The exit status is 0, 1 for an error, 2 for misuse, 130 after Ctrl-C, 141 where nobody reads what is printed.
     """
+    prepare()
     args = parse_arguments(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -121,22 +122,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NanoscopeError as error:
         return _fail(f"error: {error}", 1)
     except BrokenPipeError:  # whoever read our output has seen enough
-        _discard_output()
+        discard_output()
         return 141
     except OSError as error:
-        _discard_output()
+        discard_output()
         place = error.filename or "The output"
         return _fail(f"error: {place} cannot be used ({error.strerror or error}): choose another place.", 1)
     return 0
 
 
-def _discard_output() -> None:
-    """Let what is still buffered go nowhere: Python would fail at it once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _notice(message: str) -> None:
-    print(printable(message), file=sys.stderr, flush=True)
+    notice(printable(message))
 
 
 def _fail(message: str, status: int) -> int:
