@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import time
 from typing import TYPE_CHECKING
 
@@ -11,31 +10,10 @@ from protocol.methods import GENERATION_PROGRESS, REQUEST_PROGRESS
 from protocol.types import Alternative, GenerationProgress, RequestProgress
 
 if TYPE_CHECKING:
-    from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
+    from nanochat.interpretability_engine import TokenEvent
 
 RATE_SECONDS = 0.2  # between two messages about the speed
 TAIL = 60  # characters of the text so far that such a message ends with
-
-
-class TextStream:
-    """The text of tokens as they come: a character of several tokens comes with its last one.
-
-    Put together it is the response: without the token that ends it, and with U+FFFD for what is no character.
-    """
-
-    def __init__(self, engine: InterpretabilityEngine, max_tokens: int):
-        self.tokenizer, self.end_tokens = engine.tokenizer, engine.engine.end_tokens
-        self.max_tokens, self.max_positions = max_tokens, engine.model.config.max_positions
-        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self.count = 0
-
-    def text_of(self, event: TokenEvent) -> str:
-        """What a token adds to the text."""
-        self.count += 1
-        if event.token in self.end_tokens:
-            return self.decoder.decode(b"", final=True)
-        last = self.count == self.max_tokens or event.position == self.max_positions  # of those that fit
-        return self.decoder.decode(self.tokenizer.decode_single_token_bytes(event.token), final=last)
 
 
 class Progress:
@@ -44,7 +22,7 @@ class Progress:
     def __init__(self, context: Context, stream: bool = False):
         self.context, self.stream = context, stream and context.request_id is not None
         self._started = self._told = 0.0
-        self._tail = ""
+        self._tail, self._count = "", 0
 
     def position(self, ahead: int) -> None:
         """So many jobs are before this one; 0: it runs."""
@@ -65,17 +43,17 @@ class Progress:
             told = RequestProgress(request=request, state=state, ahead=ahead, message=message)  # type: ignore[arg-type]
             self.context.session.notify(REQUEST_PROGRESS, told)
 
-    def token(self, event: TokenEvent, text: TextStream) -> None:
+    def token(self, event: TokenEvent, max_tokens: int) -> None:
         """One more token."""
-        request, said = self.context.request_id, text.text_of(event)
-        self._tail = (self._tail + said)[-TAIL:]
+        request, self._count = self.context.request_id, self._count + 1
+        self._tail = (self._tail + event.text)[-TAIL:]
         if self.stream and request is not None:
             self.context.session.notify(
                 GENERATION_PROGRESS,
                 GenerationProgress(
                     request=request,
                     token=event.token,
-                    text=said,
+                    text=event.text,
                     position=event.position,
                     forced=event.forced,
                     surprisal=event.surprisal,
@@ -85,8 +63,6 @@ class Progress:
         now = time.monotonic()
         if now - self._told >= RATE_SECONDS:
             self._told = now
-            rate = text.count / (now - self._started)
-            message = (
-                f"{text.count} token{'s' * (text.count != 1)}, {rate:.1f} a second: {' '.join(self._tail.split())}"
-            )
-            self.context.progress(message, 100 * text.count / text.max_tokens)
+            count, rate = self._count, self._count / (now - self._started)
+            message = f"{count} token{'s' * (count != 1)}, {rate:.1f} a second: {' '.join(self._tail.split())}"
+            self.context.progress(message, 100 * count / max_tokens)

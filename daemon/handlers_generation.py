@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from daemon.dispatch import Context, finished, handles, in_thread
-from daemon.generation_progress import Progress, TextStream
+from daemon.generation_progress import Progress
 from daemon.model_holder import Wish
 from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import list_models as models_below
@@ -66,12 +66,11 @@ def _generate(
 
     held = context.hub.model.held()
     engine = InterpretabilityEngine(held.model, held.tokenizer, folder.storage)
-    text = TextStream(engine, params.max_tokens)
     arguments: dict[str, Any] = msgspec.to_builtins(params)
     del arguments["stream"]
     try:
         result = engine.generate_and_capture(
-            **arguments, on_token=lambda event: progress.token(event, text), cancel=cancelled
+            **arguments, on_token=lambda event: progress.token(event, params.max_tokens), cancel=cancelled
         )
     finally:
         engine.clear_model_captures()

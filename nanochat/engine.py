@@ -12,7 +12,7 @@ from torch import Tensor
 from nanochat.calculator import use_calculator
 from nanochat.cancelling import check_cancel
 from nanochat.decoding import decoder, is_repeated, whole_blocks
-from nanochat.errors import NonFiniteError, PromptInvalidError, too_long_error
+from nanochat.errors import PromptInvalidError, non_finite_error, too_long_error
 from nanochat.kv_cache import KVCache
 from nanochat.out_of_memory import memory_explained
 from nanochat.sampling import sample_next_token
@@ -21,6 +21,7 @@ __all__ = ["Engine", "KVCache", "RowState", "Step", "sample_next_token", "use_ca
 
 PREFILL_CHUNK = 512  # prompt tokens a forward: bounds memory, and the time until a cancel is seen
 ADVICE = "lower max_tokens, shorten the prompt, narrow the capture, or use a device with more memory"
+MAX_ANSWER = 500_000  # characters of the calculator's; tiktoken cannot split a million blanks
 ROTARY_FACTOR = 10  # a model has positions for this many times its sequence_len
 
 
@@ -113,15 +114,14 @@ class Engine:
         rng.manual_seed(seed)
         with memory_explained(device, "this generation", ADVICE):
             cache, logits = self._prefill(tokens, num_samples, max_tokens, cancel)
+            if max_tokens == 0 and not logits.isfinite().all():
+                raise non_finite_error(len(tokens) - 1)
             rows = [RowState(list(tokens)) for _ in range(num_samples)]
             forward = decoder(self.model, cache)
             for count in range(1, max_tokens + 1):
                 sampled = _sample(logits, rng, temperature, top_k)
                 if sampled is None:
-                    raise NonFiniteError(
-                        f"The model computed NaN or infinity at position {len(tokens) + count - 2}. Its weights are "
-                        "damaged or overflow in this dtype: try dtype float32, or another checkpoint."
-                    )
+                    raise non_finite_error(len(tokens) + count - 2)
                 chosen = [self._next_token(row, token) for row, token in zip(rows, sampled, strict=True)]
                 yield Step([token for token, _ in chosen], [mask for _, mask in chosen], logits)
                 if count == max_tokens or all(row.completed for row in rows):
@@ -173,9 +173,8 @@ class Engine:
         token = row.forced_tokens.popleft() if forced else sampled
         row.current_tokens.append(token)
         special = self.tokenizer.encode_special
-        if token in self.end_tokens:
-            row.completed = True
-        elif token == special("<|python_start|>"):
+        row.completed = row.completed or token in self.end_tokens
+        if token == special("<|python_start|>"):
             row.in_python_block, row.python_expr_tokens = True, []
         elif token == special("<|python_end|>") and row.in_python_block:
             row.in_python_block = False
@@ -185,12 +184,18 @@ class Engine:
         return token, int(not forced)
 
     def _calculator_answer(self, expression: list[int]) -> list[int]:
-        """The tokens of the calculator's answer with its delimiters; none for what it cannot evaluate."""
+        """The tokens of the calculator's answer with its delimiters; none for what it cannot evaluate or spell out."""
         result = use_calculator(self.tokenizer.decode(expression)) if expression else None
         if result is None:
             return []
+        try:
+            text = str(result)
+        except ValueError:  # a whole number of more than 4,300 digits
+            return []
+        if len(text) > MAX_ANSWER:
+            return []
         special = self.tokenizer.encode_special
-        return [special("<|output_start|>"), *self.tokenizer.encode(str(result)), special("<|output_end|>")]
+        return [special("<|output_start|>"), *self.tokenizer.encode(text), special("<|output_end|>")]
 
     def generate_batch(
         self, tokens: list[int], num_samples: int = 1, **kwargs: Any

@@ -94,3 +94,11 @@ def too_long_error(count: str, positions: int) -> PromptTooLongError:
     return PromptTooLongError(
         f"The prompt has {count} tokens and the model has positions for {positions:,}: shorten it."
     )
+
+
+def non_finite_error(position: int, place: str | None = None) -> NonFiniteError:
+    """The error for NaN or infinity at a position, and where in the model it appeared first, such as "layer 2, q"."""
+    return NonFiniteError(
+        f"The model computed NaN or infinity at position {position}. Its weights are damaged or overflow in this "
+        f"dtype: try dtype float32, or another checkpoint.{f' It appeared first in {place}.' if place else ''}"
+    )

@@ -20,13 +20,14 @@ from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture import FINAL, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import ADVICE, Engine, Step
-from nanochat.errors import NonFiniteError
+from nanochat.errors import NonFiniteError, non_finite_error
 from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
 from nanochat.out_of_memory import memory_explained
 from nanochat.prompts import prompt_tokens
 from nanochat.recorder import Recorder
+from nanochat.text_stream import TextStream
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace_analysis import recompute_analysis
 from nanochat.trace_metadata import checked_metadata
@@ -38,7 +39,10 @@ ROWS_AT_ONCE = 128  # positions unembedded at a time
 
 @dataclass(frozen=True)
 class TokenEvent:
-    """One token as it comes: its id and text, its position, whether the calculator forced it, its surprisal in bits."""
+    """One token as it comes: its id and position, whether the calculator forced it, its surprisal in bits.
+
+    `text` is what it adds to the response, in whole characters: "" while one is not whole, and for the end token.
+    """
 
     token: int
     text: str
@@ -59,6 +63,8 @@ class _Run:
 
     prompt: list[int]
     recorder: Recorder
+    max_tokens: int  # that there are positions for
+    text: TextStream
     generated: list[int] = field(default_factory=list)
     sampled: list[int] = field(default_factory=list)  # 1 where the model chose, 0 where the calculator did
     stop_reason: str = "max_tokens"
@@ -200,7 +206,7 @@ class InterpretabilityEngine:
         capacity = len(tokens) + max(max_tokens, 1) - 1
         spec = with_prompt_statistics(spec)
         recorder = Recorder(config, spec, capacity, len(tokens), self.model.get_device(), self.model.dtype)
-        run = _Run(tokens, recorder)
+        run = _Run(tokens, recorder, max_tokens, TextStream(self.tokenizer, self.engine.end_tokens))
         self.clear_model_captures()
         with self.model.capturing(recorder):
             steps = self.engine.steps(
@@ -210,8 +216,11 @@ class InterpretabilityEngine:
                 for step in _timed(steps, run):
                     self._take(run, step, on_token)
             except NonFiniteError as error:
-                place = recorder.first_non_finite()
-                raise NonFiniteError(f"{error} It appeared first in {place}." if place else str(error)) from error
+                if found := recorder.first_non_finite():
+                    raise non_finite_error(*found) from error
+                raise
+        if found := recorder.first_non_finite():  # in what no token was drawn from
+            raise non_finite_error(*found)
         if run.generated and run.generated[-1] in self.engine.end_tokens:
             run.stop_reason = self.tokenizer.token_text(run.generated[-1]).strip("<|>")
         elif max_tokens < settings.max_tokens:
@@ -223,11 +232,12 @@ class InterpretabilityEngine:
         run.generated.append(token)
         run.sampled.append(step.masks[0])
         if on_token is not None:
-            position, text = len(run.prompt) + len(run.generated) - 1, self.tokenizer.token_text
+            position = len(run.prompt) + len(run.generated) - 1
+            text = run.text.add(token, last=len(run.generated) == run.max_tokens)
             logits = step.logits[0].cpu().numpy()
             surprisal = token_statistics(logits, token)["surprisal"]
-            top = partial(top_tokens, logits, text)
-            on_token(TokenEvent(token, text(token), position, not step.masks[0], surprisal, top))
+            top = partial(top_tokens, logits, self.tokenizer.token_text)
+            on_token(TokenEvent(token, text, position, not step.masks[0], surprisal, top))
 
     def _document(
         self, run: _Run, settings: GenerationSettings, category: str, extra: dict[str, Any]

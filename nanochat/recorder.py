@@ -229,12 +229,21 @@ class Recorder:
             out[:, start : span.end, : span.end] = rows[0]
         return out[None]
 
-    def first_non_finite(self) -> str | None:
-        """Where NaN or infinity appeared first, such as "layer 2, post_attn"; None if nothing captured shows it."""
+    def first_non_finite(self) -> tuple[int, str] | None:
+        """Where NaN or infinity was captured first: position, and site, such as "layer 2, post_attn"; None: nowhere."""
         inside = [(layer, name) for layer in range(self.config.n_layer + 1) for name in SITES if name != FINAL]
         for layer, name in [*inside, (0, FINAL)]:
-            if layer in self.taken.get(name, ()) and not self._read(name, layer).isfinite().all():
-                return f"layer {layer}, {name}" if "{layer}" in SITES[name].path else name
+            if layer in self.taken.get(name, ()):
+                rows = self._buffer_of[name].read((name, layer), self.length)
+                if not _is_finite(rows):
+                    return _first_bad_row(rows), f"layer {layer}, {name}" if "{layer}" in SITES[name].path else name
+        logits = self.logits_view()
+        for rows, first in [
+            (logits, self._first_logit),
+            *((top[None, : self.length], 0) for top in self._top.values()),
+        ]:
+            if rows is not None and not _is_finite(rows[0]):
+                return first + _first_bad_row(rows[0]), "the logits"
         return None
 
     def logits_view(self) -> Tensor | None:
@@ -258,6 +267,15 @@ class Recorder:
         if logits is not None:
             found["output_logits"] = (logits[:, :generated] if self.settings.logits == "generated" else logits).cpu()
         return found | {name: rows[None, : self.length].cpu() for name, rows in self._top.items()}
+
+
+def _is_finite(values: Tensor) -> bool:
+    return not values.numel() or bool(torch.stack(torch.aminmax(values)).isfinite().all())
+
+
+def _first_bad_row(rows: Tensor) -> int:
+    """The first of the rows (S, ...) that is not finite."""
+    return int(rows.isfinite().flatten(1).all(1).long().argmin())
 
 
 def _top_logits(logits: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -22,6 +22,7 @@ from nanochat.terminal import (
     token_text,
 )
 from nanochat.text import human_size, model_name, one_line, printable
+from nanochat.text_stream import whole_characters
 from nanochat.trace import Trace
 
 END_REASONS = ("bos", "assistant_end")  # an end token came
@@ -53,10 +54,11 @@ def written(document: Mapping[str, Any]) -> Text:
     prompt = prompt_text(document["prompt"], bool(document.get("messages")))
     if not document.get("generation"):  # another program's: its tokens may be of another tokenizer
         return prompt + Text(printable(document.get("response") or ""))
-    texts = document["tokens"]["output_text"]
-    generated = list(zip(texts, surprisal_of(document), forced_of(document), strict=True))
-    if generated and document["generation"].get("stop_reason") in END_REASONS:
-        generated.pop()  # the token that ends the text is no part of it
+    texts = list(document["tokens"]["output_text"])
+    if texts and document["generation"].get("stop_reason") in END_REASONS:
+        texts.pop()  # the token that ends the text is no part of it
+    shown = whole_characters(texts, document.get("response") or "")
+    generated = list(zip(shown, surprisal_of(document), forced_of(document), strict=False))
     return prompt + Text.assemble(*(token_text(text, bits, forced) for text, bits, forced in generated))
 
 

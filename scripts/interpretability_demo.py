@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import codecs
 import io
 import json
 import re
@@ -32,7 +31,6 @@ from scripts.picture import save_picture
 
 if TYPE_CHECKING:
     from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
-    from nanochat.tokenizer import RustBPETokenizer
 
 PICTURE_SIZE = (100, 60)
 
@@ -203,7 +201,7 @@ def generate(args: argparse.Namespace, storage: TraceStorage, out: Console) -> s
     if args.head:
         check_head(args.head, vars(engine.model.config))
     prompt = {"messages": [{"role": "user", "content": args.prompt}]} if args.chat else {"prompt": args.prompt}
-    live = None if args.json or args.quiet else LiveText(prompt_text(args.prompt, args.chat), engine.tokenizer, out)
+    live = None if args.json or args.quiet else LiveText(prompt_text(args.prompt, args.chat), out)
     with cancel_on_interrupt() as cancel:
         result = engine.generate_and_capture(
             **prompt,
@@ -222,26 +220,18 @@ def generate(args: argparse.Namespace, storage: TraceStorage, out: Console) -> s
 
 
 class LiveText:
-    """The text as it comes: the prompt before the first token, a character of several tokens with its last one.
+    """The text as it comes: the prompt before the first token."""
 
-    The token that ends it is no part of it.
-    """
-
-    def __init__(self, prompt: Text, tokenizer: RustBPETokenizer, out: Console):
-        self.pending, self.tokenizer, self.out = prompt, tokenizer, out
-        self.end_tokens = (tokenizer.get_bos_token_id(), tokenizer.encode_special("<|assistant_end|>"))
-        self.decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+    def __init__(self, prompt: Text, out: Console):
+        self.pending, self.out = prompt, out
 
     def __call__(self, event: TokenEvent) -> None:
-        if event.token in self.end_tokens:
-            return
-        text = self.decoder.decode(self.tokenizer.decode_single_token_bytes(event.token))
-        self._print(self.pending + token_text(text, event.surprisal, event.forced))
+        self._print(self.pending + token_text(event.text, event.surprisal, event.forced))
         self.pending = Text()
 
     def end(self) -> None:
         """Finish the line."""
-        self._print(self.pending + Text(printable(self.decoder.decode(b"", final=True)) + "\n"))
+        self._print(self.pending + Text("\n"))
 
     def _print(self, text: Text) -> None:
         self.out.print(text, end="", soft_wrap=True)

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
+from nanochat import engine
 from nanochat.checkpoint_manager import load_model
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.tokenizer import RustBPETokenizer
@@ -31,3 +33,9 @@ def random_model(era: str = "F", seed: int = 0, **sizes: int | str) -> GPT:
             spread = 0.5 if name.endswith(("lambda", "lambdas", "gate.weight")) else parameter.shape[-1] ** -0.5
             parameter.normal_(std=spread, generator=generator)
     return model.eval()
+
+
+def write_tokens(monkeypatch: pytest.MonkeyPatch, ids: list[int]) -> None:
+    """Every model draws these tokens from now on, whatever its logits are."""
+    coming = iter(ids)
+    monkeypatch.setattr(engine, "_sample", lambda logits, *_: [next(coming)] * logits.size(0))

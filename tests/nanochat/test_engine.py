@@ -154,9 +154,17 @@ def test_the_calculator_answers_off_the_main_thread() -> None:
     assert scripted.fed[len(PROMPT) :] == [*call, *answer, 66]
 
 
-def test_what_the_calculator_cannot_do_forces_nothing() -> None:
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "9**9**9",
+        "(1).from_bytes('.count('.zfill(9999).encode())",  # a number that Python does not spell out
+        "'.count('.center(2000000)",
+    ],
+)
+def test_what_the_calculator_cannot_do_forces_nothing(expression: str) -> None:
     model, tokenizer = golden_model()
-    call = called_with("9**9**9", tokenizer)
+    call = called_with(expression, tokenizer)
     outcome = list(
         open_ended(ScriptedModel(model, [*call, 65]), tokenizer).generate(
             PROMPT, max_tokens=len(call) + 1, temperature=0.0

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +28,7 @@ from nanochat.errors import (
 from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
 from nanochat.recorder import Recorder
 from nanochat.trace_storage import TraceStorage
-from tests.models import golden_model
+from tests.models import golden_model, write_tokens
 
 PROMPT = "The capital of France is"
 
@@ -134,6 +134,51 @@ def test_tokens_are_reported_as_they_come(engine: InterpretabilityEngine) -> Non
     assert [event.surprisal for event in events] == pytest.approx(
         result["analysis"]["logits"]["surprisal_per_token"], rel=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "cut", "end"),
+    [
+        ("plain", 0, None),
+        ("naïve 漢字", 0, None),
+        ("a🙂b", 0, "<|assistant_end|>"),
+        ("e\u0301🙂", 1, None),  # the last character never gets whole
+        ("🙂🙂", 2, "<|bos|>"),
+        ("<|python_start|> is text here", 0, None),
+    ],
+)
+@pytest.mark.parametrize("format", ["json", "safetensors"])
+def test_the_text_of_a_token_is_whole_characters(
+    engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch, text: str, cut: int, end: str | None, format: str
+) -> None:
+    written = text.encode()[: len(text.encode()) - cut]
+    ids = [engine.tokenizer.enc.encode_single_token(bytes([value])) for value in written]
+    ids += [] if end is None else [engine.tokenizer.encode_special(end)]
+    write_tokens(monkeypatch, ids)
+    events: list[TokenEvent] = []
+    result = engine.generate_and_capture(PROMPT, max_tokens=len(ids), on_token=events.append, format=format)
+    said = [event.text for event in events]
+    assert [event.token for event in events] == ids
+    assert "".join(said) == result["response"] == written.decode("utf-8", "replace")
+    expected = [part for character in text for part in [""] * (len(character.encode()) - 1) + [character]]
+    if cut:
+        expected = [*expected[: len(written)]]
+        expected[-1:] = ["\ufffd"] if end is None else [""]
+    assert said == expected + ([] if end is None else ["\ufffd" if cut else ""])
+
+
+def test_half_a_character_where_the_context_is_full_is_told_with_the_last_token(
+    engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [engine.tokenizer.enc.encode_single_token(bytes([value])) for value in "🙂".encode()[:3]]
+    write_tokens(monkeypatch, ids)
+    prompt = "x" * (engine.model.config.max_positions - 3)  # <|bos|> takes a position; the last token needs none
+    said: list[str] = []
+    result = engine.generate_and_capture(
+        prompt, max_tokens=50, capture={"layers": [], "logits": None}, on_token=lambda event: said.append(event.text)
+    )
+    assert said == ["", "", "\ufffd"]
+    assert result["response"] == "\ufffd"
 
 
 def test_the_times_are_the_models_own(engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,6 +339,91 @@ def test_nan_in_the_model_leaves_no_trace(engine: InterpretabilityEngine) -> Non
     with pytest.raises(NonFiniteError, match="layer 2, post_attn"):
         engine.generate_and_capture(PROMPT, max_tokens=3)
     assert files_of(engine) == []
+
+
+def _damage_a_prompt_token(engine: InterpretabilityEngine) -> None:
+    engine.model.transformer.wte.weight[engine.tokenizer.encode("T")[0], 5] = torch.nan
+
+
+def _damage_a_layer(engine: InterpretabilityEngine) -> None:
+    engine.model.transformer.h[2].attn.c_proj.weight[0, 0] = torch.nan
+
+
+def _damage_the_logits(engine: InterpretabilityEngine) -> None:
+    engine.model.lm_head.weight[7, 3] = torch.nan
+
+
+def _overflow(engine: InterpretabilityEngine) -> None:
+    engine.model._is_small = False  # it computes in float32
+    engine.model.transformer.h[1].mlp.c_proj.weight.fill_(3e38)
+
+
+NARROW = [
+    None,
+    {"logits": None},
+    {"logits": "all"},
+    {"logits": 3},
+    {"layers": [0], "sites": ["q"], "logits": None},
+    {"sites": ["attention_weights"], "logits": None},
+    {"sites": [], "logits": "generated"},
+]
+
+
+@pytest.mark.parametrize("capture", NARROW)
+@pytest.mark.parametrize("damage", [_damage_a_prompt_token, _damage_a_layer, _damage_the_logits, _overflow])
+def test_nan_is_the_same_error_whether_a_token_is_asked_for_or_not(
+    engine: InterpretabilityEngine, damage: Callable[[InterpretabilityEngine], None], capture: dict[str, Any] | None
+) -> None:
+    with torch.no_grad():
+        damage(engine)
+    said = []
+    for max_tokens, temperature in ((0, 0.6), (1, 0.6), (1, 0.0)):
+        with pytest.raises(NonFiniteError, match="computed NaN or infinity at position") as caught:
+            engine.generate_and_capture(PROMPT, max_tokens=max_tokens, temperature=temperature, capture=capture)
+        said.append(str(caught.value))
+    assert len(set(said)) == 1
+    assert files_of(engine) == []
+
+
+@pytest.mark.parametrize("max_tokens", [0, 3])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize(
+    ("capture", "place"),
+    [
+        (None, "layer 3, post_mlp"),
+        ({"logits": None}, "layer 3, post_mlp"),
+        ({"layers": [3], "sites": ["residual"], "logits": None}, "layer 4, residual"),
+        ({"layers": [0], "sites": ["q"]}, "final_residual"),
+        ({"sites": [], "logits": 2}, "final_residual"),
+        ({"sites": [], "logits": "all"}, "final_residual"),
+    ],
+)
+def test_what_no_token_was_drawn_from_is_checked_too(
+    engine: InterpretabilityEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    max_tokens: int,
+    value: float,
+    capture: dict[str, Any] | None,
+    place: str,
+) -> None:
+    """Position 2 of the prompt alone is not finite: after the last layer's attention, where no later position looks."""
+    last = engine.model.transformer.h[3].mlp
+    forward = last.forward
+
+    def damaged(x: torch.Tensor) -> torch.Tensor:
+        out = forward(x)
+        if out.size(1) > 2:
+            out[0, 2] = value
+        return out
+
+    monkeypatch.setattr(last, "forward", damaged)
+    with pytest.raises(NonFiniteError) as caught:
+        engine.generate_and_capture(PROMPT, max_tokens=max_tokens, capture=capture)
+    assert "at position 2." in str(caught.value)
+    assert str(caught.value).endswith(f"It appeared first in {place}.")
+    assert files_of(engine) == []
+    result = engine.generate_and_capture(PROMPT, max_tokens=max_tokens, capture={"sites": ["q"], "logits": None})
+    assert "null" not in json.dumps(engine.storage.load_trace(result["trace_id"])["model_data"])  # none of it is there
 
 
 def test_cancel_leaves_no_trace(engine: InterpretabilityEngine) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.text import Text
 
 from nanochat.checkpoint_manager import model_config_of, save_checkpoint
 from nanochat.checkpoints import DEMO_FOLDER, PREFERRED, SOURCES
@@ -21,6 +20,7 @@ from nanochat.report import prompt_text
 from nanochat.text import printable
 from nanochat.tokenizer import RustBPETokenizer
 from scripts import interpretability_demo as demo
+from tests.models import write_tokens
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-m", "scripts.interpretability_demo"]
@@ -341,41 +341,25 @@ def test_the_picture_stands_alone(run: Run, tmp_path: Path) -> None:
     assert text.replace("http://www.w3.org/2000/svg", "").count("://") == 0
 
 
-def test_a_character_of_several_tokens_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    tokenizer = RustBPETokenizer.from_directory(DEMO_FOLDER)
-    ids = tokenizer.encode("né 国🙂!")
-    assert len(ids) > 6  # bytes of their own, for a tokenizer that small
-    live = demo.LiveText(Text("> "), tokenizer, demo.make_console(None))
-    for position, token in enumerate(ids):
-        live(TokenEvent(token, "", position, forced=False, surprisal=1.0))
-    live.end()
-    assert capsys.readouterr().out == "> né 国🙂!\n"
-
-
 def test_the_prompt_is_dim_and_what_follows_is_not() -> None:
-    tokenizer = RustBPETokenizer.from_directory(DEMO_FOLDER)
     out = demo.make_console(Path("unused.svg"))
     with out.capture() as captured:
-        live = demo.LiveText(prompt_text("see", chat=False), tokenizer, out)
-        live(TokenEvent(tokenizer.encode("x")[0], "", 0, forced=False, surprisal=0.0))
+        live = demo.LiveText(prompt_text("see", chat=False), out)
+        live(TokenEvent(7, "x", 0, forced=False, surprisal=0.0))
     assert captured.get() == "\x1b[2msee\x1b[0mx"
 
 
-def test_half_a_character_at_the_end_is_spelled_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_characters_of_several_tokens_are_shown_whole_as_they_come_and_from_the_trace(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tokenizer = RustBPETokenizer.from_directory(DEMO_FOLDER)
-    live = demo.LiveText(Text(), tokenizer, demo.make_console(None))
-    live(TokenEvent(tokenizer.encode("🙂")[0], "", 0, forced=False, surprisal=1.0))
-    live.end()
-    assert capsys.readouterr().out.startswith("\\xf0")
-
-
-def test_the_token_that_ends_the_text_is_no_part_of_it(capsys: pytest.CaptureFixture[str]) -> None:
-    tokenizer = RustBPETokenizer.from_directory(DEMO_FOLDER)
-    live = demo.LiveText(Text(), tokenizer, demo.make_console(None))
-    for position, token in enumerate([*tokenizer.encode(" Paris."), tokenizer.get_bos_token_id()]):
-        live(TokenEvent(token, "", position, forced=False, surprisal=1.0))
-    live.end()
-    assert capsys.readouterr().out == " Paris.\n"
+    ids = [*tokenizer.encode("né 国🙂!"), *tokenizer.encode("🙂")[:2]]  # the last one's second half never comes
+    assert len(ids) > 8  # bytes of their own, for a tokenizer that small
+    write_tokens(monkeypatch, ids)
+    _, first, _ = run("--max-tokens", str(len(ids)))
+    (path,) = traces(tmp_path)
+    _, again, _ = run("--trace", Path(path).stem)
+    assert first.splitlines()[0] == again.splitlines()[0] == "The capital of France isné 国🙂!\ufffd"
 
 
 def test_a_kept_trace_is_shown_without_the_token_that_ended_it(run: Run, tmp_path: Path) -> None:
