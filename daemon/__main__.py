@@ -6,11 +6,14 @@ import os
 import sys
 
 HELP = ("--help", "-h")
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STDOUT, STDERR = 1, 2
 
 
 def main() -> int:
     """Run the command line in `sys.argv`; the exit status."""
+    if sys.path[:1] != [ROOT]:
+        sys.path.insert(0, ROOT)  # `python -m` puts the current folder first: a clone of nanochat, for one
     words = sys.argv[1:]
     if any(word in HELP for word in words):
         words = []
