@@ -8,13 +8,20 @@ import sys
 HELP = ("--help", "-h")
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STDOUT, STDERR = 1, 2
+MISUSED = 2
 
 
 def main() -> int:
     """Run the command line in `sys.argv`; the exit status."""
     if sys.path[:1] != [ROOT]:
         sys.path.insert(0, ROOT)  # `python -m` puts the current folder first: a clone of nanochat, for one
-    words = sys.argv[1:]
+    from nanochat.from_outside import words_as_text
+
+    try:
+        sys.argv[1:] = words = words_as_text(sys.argv[1:])
+    except ValueError as error:
+        os.write(STDERR, f"error: {error}\n".encode())
+        return MISUSED
     if any(word in HELP for word in words):
         words = []
     if words[:1] == ["stdio"]:

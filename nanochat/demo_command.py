@@ -22,6 +22,7 @@ from nanochat.checkpoints import default_source
 from nanochat.complete_document import check_complete
 from nanochat.demo_arguments import parse_arguments
 from nanochat.errors import CancelledError, NanoscopeError, TraceNotFoundError
+from nanochat.from_outside import json_for, words_as_text
 from nanochat.picture import save_picture
 from nanochat.report import check_head, prompt_text, report, summary, trace_line, written
 from nanochat.terminal import token_text
@@ -42,10 +43,13 @@ def main(argv: Sequence[str] | None = None, program: str = "nanoscope demo") -> 
 
     The exit status is 0, 1 for an error, 2 for misuse, 130 after Ctrl-C, 141 where nobody reads what is printed.
     """
-    args = parse_arguments(argv, program)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 still gets its tables
+    try:
+        args = parse_arguments(words_as_text(sys.argv[1:] if argv is None else argv), program)
+    except ValueError as error:
+        return _fail(f"error: {error}", 2)
     try:
         run(args, make_console(args.picture))
         sys.stdout.flush()
@@ -109,7 +113,7 @@ def run(args: argparse.Namespace, out: Console) -> None:
     with storage.open_trace(trace_id) as trace:
         check_complete(trace.document, trace_id)
         if args.json:
-            print(json.dumps(summary(trace), ensure_ascii=False))
+            print(json_for(sys.stdout, json.dumps(summary(trace), ensure_ascii=False)))
         elif args.quiet:
             out.print(Text(printable(trace.document["response"])), soft_wrap=True)
             _notice(f"Trace: {trace.path}")
