@@ -1,7 +1,10 @@
 # The project's commands. Each installs what it needs into .venv first, and again when the requirements change.
-PYTHON ?= python3
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
+TOOLS := bash tests/system_tools.sh
+OUTSIDE := $(PATH)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 REQUIREMENTS := pyproject.toml constraints.txt
 DEMO := $(BIN)/python -m scripts.interpretability_demo
 export PROMPT ?= The capital of France is
@@ -28,9 +31,17 @@ protocol: $(VENV)/dev.stamp $(PACKAGES)  ## write what is generated from protoco
 vsix: vscode-client/node_modules/.package-lock.json  ## build the VS Code extension: vscode-client/nanoscope-<version>.vsix
 	npm --prefix vscode-client run package
 
-test: $(VENV)/dev.stamp $(PACKAGES) $(EDITOR) vsix  ## run the tests
+test: $(VENV)/dev.stamp $(PACKAGES) vsix  ## run the tests
+	@$(TOOLS) tests
 	npm --prefix vscode-client test
-	$(BIN)/python -m pytest $(TEST_FLAGS)
+	@if $(TOOLS) editor; then \
+		$(MAKE) --no-print-directory $(EDITOR) && $(BIN)/python -m pytest $(TEST_FLAGS); \
+	elif [ "$$CI" = true ]; then \
+		exit 1; \
+	else \
+		$(BIN)/python -m pytest --ignore tests/e2e/test_editor.py $(TEST_FLAGS); status=$$?; \
+		$(TOOLS) left-out; exit $$status; \
+	fi
 
 e2e: $(VENV)/dev.stamp $(EDITOR) vsix  ## run the editors' tests in full, in a real VS Code and a real browser
 	npm --prefix tests/e2e run all
@@ -54,11 +65,11 @@ format: $(VENV)/dev.stamp $(PACKAGES)  ## format the code and sort the imports
 
 clean:  ## remove the environment and what tools left; traces stay
 	rm -rf $(VENV) vscode-client/node_modules vscode-client/dist vscode-client/build vscode-client/*.vsix tests/clients/node_modules tests/e2e/node_modules tests/e2e/screenshots build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find daemon nanochat protocol scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find daemon nanochat nanoscope protocol scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
+$(VENV)/python.stamp: export PATH := $(OUTSIDE)
 $(VENV)/python.stamp:
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"nanoscope needs Python 3.11 or newer, this is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv --clear $(VENV)
+	@python=$$($(TOOLS) python $(PYTHON)) && "$$python" -m venv --clear $(VENV)
 	@touch $@
 
 $(VENV)/runtime.stamp: $(VENV)/python.stamp $(REQUIREMENTS)
@@ -68,14 +79,14 @@ $(VENV)/runtime.stamp: $(VENV)/python.stamp $(REQUIREMENTS)
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp $(REQUIREMENTS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@$(TOOLS) node $(CURDIR)/$(VENV)
 	@touch $@
 
-$(EDITOR): tests/e2e/package.json tests/e2e/package-lock.json tests/e2e/install.mjs
-	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer, which brings it." >&2; exit 1; }
+$(EDITOR): tests/e2e/package.json tests/e2e/package-lock.json tests/e2e/install.mjs | $(VENV)/dev.stamp
+	@$(TOOLS) editor
 	npm --prefix tests/e2e run setup
 	@touch $@
 
-%/node_modules/.package-lock.json: %/package.json %/package-lock.json
-	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer, which brings it." >&2; exit 1; }
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json | $(VENV)/dev.stamp
 	npm --prefix $* ci --no-audit --no-fund
 	@touch $@

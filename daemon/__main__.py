@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 import sys
 
-from nanochat import standard_streams
-from nanochat.standard_streams import STDERR, STDOUT
-
 HELP = ("--help", "-h")
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+STDOUT, STDERR = 1, 2
+MISUSED = 2
 
 
 def main() -> int:
     """Run the command line in `sys.argv`; the exit status."""
+    if sys.path[:1] != [ROOT]:
+        sys.path.insert(0, ROOT)  # `python -m` puts the current folder first: a clone of nanochat, for one
+    from nanochat import standard_streams
+
     closed = standard_streams.prepare()
-    words = sys.argv[1:]
+    try:
+        sys.argv[1:] = words = _words_as_text(sys.argv[1:])
+    except ValueError as error:
+        os.write(STDERR, f"error: {error}\n".encode())
+        return MISUSED
     if any(word in HELP for word in words):
         words = []
     if words[:1] == ["stdio"]:
@@ -33,6 +41,17 @@ def main() -> int:
     from daemon import command_line
 
     return command_line.main() or 0
+
+
+def _words_as_text(words: list[str]) -> list[str]:
+    """The words, looked at closely only where some are no text: the pump imports next to nothing."""
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        from nanochat.from_outside import words_as_text
+
+        return words_as_text(words)
+    return words
 
 
 def take_stdout() -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CHUNK = 256 * 1024  # bytes read at once
+SHOWN = 20  # characters on either side of one that cannot be sent
 
 
 class ConnectionLostError(ConnectionError):
@@ -93,10 +94,16 @@ class Conversation:
     _line: list[bytes] = field(default_factory=list)
 
     def request(self, method: Method, params: Params | Mapping[str, Any], sink: Sink) -> tuple[int, bytes]:
-        """A request's number and its bytes; all that comes of it goes to `sink`, a Reply last."""
+        """A request's number and its bytes; all that comes of it goes to `sink`, a Reply last.
+
+        Raises RpcError: INVALID_PARAMS: a text in it is none that UTF-8 can hold.
+        """
         number = next(self._numbers)
         frame = {"jsonrpc": "2.0", "id": number, "method": method.name, "params": params}
-        encoded = msgspec.json.encode(frame) + b"\n"
+        try:
+            encoded = msgspec.json.encode(frame) + b"\n"
+        except UnicodeEncodeError as error:
+            raise _not_text(error) from None
         self._open[number] = (method, sink)
         if self.lost is not None:  # meanwhile: the one who took note of it may not have seen this request
             self._answer(number, Reply(method, error=self.lost))
@@ -159,6 +166,15 @@ def _unanswered(method: Method, reason: str) -> ConnectionLostError:
     return ConnectionLostError(
         f"The daemon went away before it answered {method.name}: {reason}. What it had finished by then is kept; ask "
         "again for the rest, which starts a new daemon."
+    )
+
+
+def _not_text(error: UnicodeEncodeError) -> RpcError:
+    shown = ascii(error.object[max(0, error.start - SHOWN) : error.start + SHOWN])
+    return RpcError(
+        "INVALID_PARAMS",
+        f"{shown} has half a character (a lone surrogate), which UTF-8 cannot hold: decode the bytes that it came from "
+        "in their own encoding.",
     )
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import msgspec
 import typer
 
-from daemon.command_options import INTERRUPTED, TRACES, Daemon, Json, command, misused
-from daemon.terminal_output import Waiting, notice, output, print_json
+from daemon.command_options import INTERRUPTED, MISUSED, TRACES, Daemon, Json, command, misused
+from daemon.terminal_output import Waiting, error, notice, output, print_json
+from nanochat.from_outside import read_text
 from protocol.types import Capture, GenerateAndCaptureParams, GenerateAndCaptureResult, Message
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def capture(
 
     The text comes token by token, in a terminal coloured by how surprising each token was.
     """
-    text = sys.stdin.read().removesuffix("\n") if prompt == STDIN else prompt
+    text = _typed() if prompt == STDIN else prompt
     narrowed = _narrowed(layers, sites, logits)
     params = GenerateAndCaptureParams(
         prompt=None if chat else text,
@@ -124,6 +125,14 @@ def capture(
         stream=not (as_json or quiet),
     )
     return _run(daemon, params, text, shape="json" if as_json else "quiet" if quiet else "live")
+
+
+def _typed() -> str:
+    try:
+        return read_text(sys.stdin).removesuffix("\n")
+    except ValueError as problem:
+        error(str(problem))
+        raise typer.Exit(MISUSED) from None
 
 
 def _run(daemon: Daemon, params: GenerateAndCaptureParams, prompt: str, shape: str) -> int:

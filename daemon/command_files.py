@@ -12,7 +12,7 @@ import typer
 
 from daemon import trace_names
 from daemon.command_options import FAILED, TRACE, TRACES, Daemon, Trace, command, misused
-from daemon.terminal_output import error, notice, output, say
+from daemon.terminal_output import error, notice, output, say, say_json
 from nanochat.text import human_size, on_one_line
 from protocol.errors import RpcError
 
@@ -77,7 +77,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
     """Delete traces from the disk, after asking."""
-    if not yes and not sys.stdin.isatty():
+    if not yes and not (sys.stdin and sys.stdin.isatty()):
         raise misused("--yes", "nobody can be asked here; add it to delete all the same.")
     with daemon.client() as client:
         found = list(dict.fromkeys(trace_names.find(client, name) for name in traces))
@@ -137,9 +137,7 @@ def watch(
 
 def _print_change(client: Client, change: Notice, as_json: bool) -> None:
     if as_json:
-        import msgspec
-
-        say(msgspec.json.encode(change.params).decode())
+        say_json(change.params)
         sys.stdout.flush()
         return
     came = change.params.added + change.params.changed

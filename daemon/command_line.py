@@ -15,6 +15,7 @@ from daemon.terminal_output import error, output_problem, prepare_streams
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
 
 FILES = {  # command to file, in the order of the help
+    "demo": "command_demo",
     "capture": "command_capture",
     "list": "command_traces",
     "show": "command_show",

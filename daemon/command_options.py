@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ ALL_FLAGS = tuple(TABLE)
 PANEL = "Daemon and model"
 TRACES, MODELS, DAEMON = "Traces", "Models", "The daemon"
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
-FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 METAVARS = {"step": "N", "era": "ERA", "idle_timeout": "SECONDS", "queue_limit": "N", "format": "FORMAT"}
 PATHS = ("traces_dir", "runtime_dir", "log_file")
 LOOK: dict[str, Any] = {
@@ -142,8 +143,15 @@ def guarded(work: Callable[[], int | None]) -> int:
         discard_output()
         return PIPE_CLOSED
     except (RpcError, NanoscopeError, OSError) as problem:
-        error(output_problem() or explained(problem) or str(problem))
+        error(output_problem() or explained(problem) or _said(problem))
         return FAILED
+
+
+def _said(problem: Exception) -> str:
+    """An error in words: those of the system have a number and quotes around the place."""
+    if isinstance(problem, OSError) and problem.strerror and problem.filename is not None:
+        return f"{os.fsdecode(problem.filename)} cannot be used ({problem.strerror})."
+    return str(problem)
 
 
 def misused(flag: str, message: str) -> typer.BadParameter:

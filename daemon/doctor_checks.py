@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -22,6 +23,18 @@ OLDEST_PYTHON = (3, 11)
 ANSWER_SECONDS = 5.0
 LOG_LINES = 500
 REINSTALL = "Install nanoscope again: `pip install -e .` in its folder, or `pip install --upgrade nanoscope`."
+NAMES = ("daemon", "nanochat", "protocol")
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PLACES = """
+import importlib.util, sys
+for name in sys.argv[1:]:
+    spec = importlib.util.find_spec(name)
+    print(next(iter(spec.submodule_search_locations or [spec.origin])) if spec else "")
+"""
+FOREIGN = (
+    "Commands of nanoscope take their own all the same. For programs, install nanoscope into an environment of its own "
+    "(`uv tool install`, `pipx install`), or have them call `nanoscope.own_packages_first()` before they import."
+)
 STOP = "Run `nanoscope stop --force`; the next command starts another."
 
 
@@ -60,6 +73,19 @@ def _problem_of(requirement: str) -> str | None:
 
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", text.split("+")[0])]
+
+
+def check_names(ground: Ground) -> Iterator[Finding]:
+    """Whether programs that are started here get nanoscope's packages: other projects have some of the same names."""
+    command = [sys.executable, "-c", PLACES, *NAMES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ANSWER_SECONDS)
+    foreign = False
+    for name, place in zip(NAMES, done.stdout.splitlines(), strict=True):
+        if place and os.path.realpath(place) != os.path.realpath(os.path.join(ROOT, name)):
+            foreign = True
+            yield Finding("names", "warning", f"`import {name}` gives {place} here, which is not nanoscope's.", FOREIGN)
+    if not foreign:
+        yield Finding("names", "ok", f"No other project has {', '.join(NAMES)} here.")
 
 
 def check_run_folder(ground: Ground) -> Iterator[Finding]:
@@ -170,6 +196,7 @@ def check_log(ground: Ground) -> Iterator[Finding]:
 
 CHECKS: dict[str, Check] = {
     "python": check_python,
+    "names": check_names,
     "run folder": check_run_folder,
     "daemon": check_daemon,
     "log": check_log,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from nanochat.json_scanner import replaced_surrogates
 from protocol.errors import RpcError
 
 MIB = 1 << 20
@@ -227,7 +228,10 @@ def _take(buffer: bytearray, size: int) -> bytes:
 
 def encode(value: object) -> bytes:
     """JSON of plain values and structs; NaN and infinity become null. Raises TypeError and ValueError on others."""
-    return _encoder.encode(value)
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        return _encoder.encode(replaced_surrogates(msgspec.to_builtins(value)))
 
 
 def editor_frame(body: bytes) -> bytes:

@@ -194,11 +194,20 @@ def load_settings(
                 break
         else:
             origins[name] = "default"
+        _check_text(name, values.get(name), origins[name])
     return Settings(**values), origins
 
 
 def _current_folder() -> Path:
     return Path() if is_deleted() else Path.cwd()
+
+
+def _check_text(name: str, value: Any, origin: str) -> None:
+    """Refuse what cannot cross the wire: bytes in the environment, or the current folder's name, that are no UTF-8."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise _invalid(f"{name} is {str(value)!a}, which is not UTF-8 ({origin}): choose another.") from None
 
 
 def _defaults() -> dict[str, Any]:

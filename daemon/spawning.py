@@ -26,7 +26,6 @@ END_SECONDS = 5.0  # for one that has reported an error
 LOCK_SECONDS = 0.05  # between two looks at the lock and the socket
 READY = "READY"
 ROOT = Path(os.path.abspath(__file__)).parents[1]  # not resolve: it may be a tree of links
-INSTALLED = ("site-packages", "dist-packages")
 
 
 def start(settings: Settings, folder: RunFolder) -> bool:
@@ -121,9 +120,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
     if environment.get("NANOCHAT_BASE_DIR"):
         environment["NANOCHAT_BASE_DIR"] = os.path.abspath(os.path.expanduser(environment["NANOCHAT_BASE_DIR"]))
     paths = [os.path.abspath(path) for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    if ROOT.name not in INSTALLED:  # a checkout
-        paths.insert(0, str(ROOT))
-    return environment | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
+    paths = [str(ROOT), *(path for path in paths if path != str(ROOT))]  # others have packages of the same names
+    return environment | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _failure(said: str, log_file: Path, begun: int) -> RpcError:

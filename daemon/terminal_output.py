@@ -67,10 +67,17 @@ def say(line: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON value on stdout, indented where a person looks at it."""
+    say_json(value, indent=INDENT if sys.stdout.isatty() else None)
+
+
+def say_json(value: Any, *, indent: int | None = None) -> None:
+    """One JSON value on stdout; all but ASCII is spelled out where the output is not in UTF-8."""
+    from nanochat.from_outside import json_for
+
     encoded = msgspec.json.encode(value)
-    if sys.stdout.isatty():
-        encoded = msgspec.json.format(encoded, indent=INDENT)
-    say(encoded.decode())
+    if indent is not None:
+        encoded = msgspec.json.format(encoded, indent=indent)
+    say(json_for(sys.stdout, encoded.decode()))
 
 
 def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, caption: str = "") -> None:

@@ -38,7 +38,7 @@ def loads(text: bytes) -> Any:
         return _decoder.decode(text)
     except (ValueError, RecursionError):
         try:
-            return _without_surrogates(json.loads(text.decode(), parse_int=_whole))
+            return replaced_surrogates(json.loads(text.decode(), parse_int=_whole))
         except RecursionError:
             raise ValueError("nested too deeply") from None
 
@@ -49,13 +49,14 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-def _without_surrogates(value: Any) -> Any:
+def replaced_surrogates(value: Any) -> Any:
+    """A JSON value with U+FFFD for each lone surrogate in it."""
     if isinstance(value, str):
         return without_surrogates(value)
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
+        return [replaced_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        return {replaced_surrogates(key): replaced_surrogates(item) for key, item in value.items()}
     return value
 
 

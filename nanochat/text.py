@@ -35,7 +35,7 @@ def one_line(text: str) -> str:
 
 
 def _spelled(character: str) -> str:
-    if unicodedata.category(character) == "Cc" or ord(character) in BIDI_CONTROLS:
+    if unicodedata.category(character) in ("Cc", "Cs") or ord(character) in BIDI_CONTROLS:
         return f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
     return character
 

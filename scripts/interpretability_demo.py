@@ -1,277 +1,32 @@
-"""The command line: write with a model, keep the trace, show what the model did."""
+"""`python -m scripts.interpretability_demo`: the demo, from a clone; `nanoscope demo` is the same from anywhere."""
 
 from __future__ import annotations
 
-import argparse
-import io
-import json
-import re
-import signal
+import os
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from rich.console import Console
-from rich.text import Text
-
-from nanochat.base_dir import get_base_dir
-from nanochat.checkpoints import default_source
-from nanochat.complete_document import check_complete
-from nanochat.current_folder import explained
-from nanochat.errors import CancelledError, NanoscopeError, TraceNotFoundError
-from nanochat.report import check_head, prompt_text, report, summary, trace_line, written
-from nanochat.standard_streams import discard_output, notice, prepare
-from nanochat.terminal import token_text
-from nanochat.text import printable
-from nanochat.trace_storage import TraceStorage
-from scripts.picture import save_picture
-
-if TYPE_CHECKING:
-    from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
-
-PICTURE_SIZE = (100, 60)
-
-
-def parse_head(text: str) -> tuple[int, int]:
-    """LAYER.HEAD as two numbers."""
-    if not re.fullmatch(r"[0-9]+\.[0-9]+", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is not LAYER.HEAD, such as 2.0")
-    layer, head = text.split(".")
-    return int(layer), int(head)
-
-
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command's flags; those of nanochat's own scripts keep their letters."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.interpretability_demo",
-        description="Write with a nanochat model, keep the trace, show attention, activations and logits.",
-    )
-    add = parser.add_argument_group("text").add_argument
-    add("-p", "--prompt", default="The capital of France is", help="what the model goes on from (default: %(default)s)")
-    add("--chat", action="store_true", help="send the prompt as a user's message to a chat model")
-    add("--category", help="a name to find the trace by")
-    add("--max-tokens", type=int, default=50, metavar="N", help="tokens to write at most (default: %(default)s)")
-    add("-t", "--temperature", type=float, default=0.6, help="0 always takes the likeliest (default: %(default)s)")
-    add(
-        "-k",
-        "--top-k",
-        type=int,
-        default=50,
-        metavar="K",
-        help="draw from the K likeliest, 0: all (default: %(default)s)",
-    )
-    add("--seed", type=int, default=42, help="the same seed writes the same text (default: %(default)s)")
-    add = parser.add_argument_group("model").add_argument
-    add(
-        "-i",
-        "--source",
-        help="sft, rl, mid, base, demo (built in) or a folder (default: the first of these at hand)",
-    )
-    add("-g", "--model-tag", metavar="TAG", help="the model's tag, such as d20 (default: the deepest)")
-    add("-s", "--step", type=int, help="the checkpoint's step (default: the last)")
-    add("--era", help="the architecture, where the checkpoint alone does not tell it")
-    add("--device-type", choices=("cuda", "cpu", "mps"), help="where to compute (default: the best at hand)")
-    add("--dtype", choices=("float32", "bfloat16", "float16"), help="what to compute in (default: the device's best)")
-    add = parser.add_argument_group("trace").add_argument
-    add("--capture-steps", action="store_true", help="spell out every generation step in the JSON file")
-    add(
-        "--traces-dir",
-        type=Path,
-        default=Path("traces"),
-        metavar="DIR",
-        help="where traces are kept (default: %(default)s)",
-    )
-    add(
-        "--format", choices=("json", "safetensors"), default="json", help="how the trace is kept (default: %(default)s)"
-    )
-    add("--trace", metavar="ID", help="show a trace kept earlier, by its id or latest; nothing is generated")
-    add = parser.add_argument_group("output").add_argument
-    add("--head", type=parse_head, metavar="LAYER.HEAD", help="the head to draw (default: the most telling)")
-    add("--rows", type=int, default=20, metavar="N", help="tokens in the logits table, 0: all (default: %(default)s)")
-    add("--picture", type=Path, metavar="FILE", help="also draw the output as an SVG")
-    shape = parser.add_mutually_exclusive_group()
-    shape.add_argument("-q", "--quiet", action="store_true", help="only the text on stdout")
-    shape.add_argument(
-        "--json", action="store_true", help="one JSON object on stdout: the text, the path, the analysis"
-    )
-    args = parser.parse_args(argv)
-    if args.rows < 0:
-        parser.error("--rows must be 0 or more")
-    return args
+COMMAND = "python -m scripts.interpretability_demo"
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    The exit status is 0, 1 for an error, 2 for misuse, 130 after Ctrl-C, 141 where nobody reads what is printed.
-    """
-    prepare()
-    args = parse_arguments(argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 still gets its tables
+    """Run the demo with the words of the command line; its exit status."""
+    if sys.path[:1] != [ROOT]:
+        sys.path.insert(0, ROOT)  # where it was started a clone of nanochat may come first
     try:
-        run(args, make_console(args.picture))
-        sys.stdout.flush()
-    except CancelledError:
-        return _fail("Cancelled, nothing saved.", 130)
-    except KeyboardInterrupt:
-        return _fail("Interrupted.", 130)
-    except NanoscopeError as error:
-        return _fail(f"error: {error}", 1)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        discard_output()
-        return 141
-    except OSError as error:
-        discard_output()
-        place = error.filename or "The output"
-        said = explained(error) or f"{place} cannot be used ({error.strerror or error}): choose another place."
-        return _fail(f"error: {said}", 1)
-    return 0
+        from nanochat import demo_command
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "nanochat":
+            raise
+        print(f"error: {_foreign(error)}", file=sys.stderr)
+        return 1
+    return demo_command.main(argv, COMMAND)
 
 
-def _notice(message: str) -> None:
-    notice(printable(message))
-
-
-def _fail(message: str, status: int) -> int:
-    _notice(("\n" if sys.stderr.isatty() else "") + message)
-    return status
-
-
-class Output(Console):
-    """A console that lets its caller know when nobody reads it, where rich would end the program."""
-
-    def on_broken_pipe(self) -> None:
-        raise
-
-
-def make_console(picture: Path | None) -> Console:
-    """Standard output; of a fixed size and in colour where a picture is to be made of it."""
-    if picture is None:
-        return Output(highlight=False)
-    width, height = PICTURE_SIZE
-    return Output(
-        highlight=False,
-        record=True,
-        width=width,
-        height=height,
-        force_terminal=True,
-        color_system="truecolor",
-        no_color=False,
-    )
-
-
-def run(args: argparse.Namespace, out: Console) -> None:
-    """Generate, or open what was generated, and show it."""
-    storage = TraceStorage(args.traces_dir, format=args.format)
-    trace_id = _newest(storage) if args.trace == "latest" else args.trace or generate(args, storage, out)
-    with storage.open_trace(trace_id) as trace:
-        check_complete(trace.document, trace_id)
-        if args.json:
-            print(json.dumps(summary(trace), ensure_ascii=False))
-        elif args.quiet:
-            out.print(Text(printable(trace.document["response"])), soft_wrap=True)
-            _notice(f"Trace: {trace.path}")
-        else:
-            if args.trace:
-                out.print(written(trace.document), soft_wrap=True)
-            place = trace_line(trace.path, trace.path.stat().st_size)
-            report(trace.document, out, place=place, attention=trace.attention, rows=args.rows, wish=args.head)
-    if args.picture:
-        save_picture(out, args.picture)
-        _notice(f"Picture: {args.picture}")
-
-
-def _newest(storage: TraceStorage) -> str:
-    """The newest trace that can be read."""
-    found = storage.list_traces()
-    if not found:
-        raise TraceNotFoundError(f"There is no trace in {storage.directory} yet: leave --trace out to write one.")
-    return found[0]
-
-
-def generate(args: argparse.Namespace, storage: TraceStorage, out: Console) -> str:
-    """Write with the model, token by token on `out`, and give the id of the trace that was kept of it."""
-    storage.check_writable()
-    engine = load_engine(args, storage)
-    if args.head:
-        check_head(args.head, vars(engine.model.config))
-    prompt = {"messages": [{"role": "user", "content": args.prompt}]} if args.chat else {"prompt": args.prompt}
-    live = None if args.json or args.quiet else LiveText(prompt_text(args.prompt, args.chat), out)
-    with cancel_on_interrupt() as cancel:
-        result = engine.generate_and_capture(
-            **prompt,
-            category=args.category,
-            max_tokens=args.max_tokens,
-            temperature=args.temperature,
-            top_k=args.top_k,
-            seed=args.seed,
-            capture_intermediate_steps=args.capture_steps,
-            on_token=live,
-            cancel=cancel,
-        )
-    if live is not None:
-        live.end()
-    return result["trace_id"]
-
-
-class LiveText:
-    """The text as it comes: the prompt before the first token."""
-
-    def __init__(self, prompt: Text, out: Console):
-        self.pending, self.out = prompt, out
-
-    def __call__(self, event: TokenEvent) -> None:
-        self._print(self.pending + token_text(event.text, event.surprisal, event.forced))
-        self.pending = Text()
-
-    def end(self) -> None:
-        """Finish the line."""
-        self._print(self.pending + Text("\n"))
-
-    def _print(self, text: Text) -> None:
-        self.out.print(text, end="", soft_wrap=True)
-
-
-def load_engine(args: argparse.Namespace, storage: TraceStorage) -> InterpretabilityEngine:
-    """The model that was asked for; without a wish the best trained one, else the built-in one."""
-    # Here because torch takes a second to import: not for --help, --trace or a typing error.
-    from nanochat.checkpoint_manager import load_model
-    from nanochat.interpretability_engine import InterpretabilityEngine
-
-    source = args.source or default_source(get_base_dir())
-    if source is None and (args.model_tag or args.step is not None):
-        source = "sft"  # a wish for one checkpoint: say that it is not there rather than take another
-    if source is None:
-        source = "demo"
-        _notice(
-            f"No nanochat checkpoint in {get_base_dir()}: using the built-in demo model. "
-            "Train or copy one there, or name a folder with -i."
-        )
-    wish = {"model_tag": args.model_tag, "step": args.step, "era": args.era, "dtype": args.dtype}
-    model, tokenizer, _ = load_model(source, args.device_type, phase="eval", **wish)
-    return InterpretabilityEngine(model, tokenizer, storage)
-
-
-@contextmanager
-def cancel_on_interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second one interrupts at once."""
-    cancel = threading.Event()
-
-    def request(number: int, frame: object) -> None:
-        if cancel.is_set():
-            raise KeyboardInterrupt
-        cancel.set()
-
-    previous = signal.signal(signal.SIGINT, request)
-    try:
-        yield cancel
-    finally:
-        signal.signal(signal.SIGINT, previous)
+def _foreign(error: ImportError) -> str:
+    place = os.path.dirname(error.path) if error.path else ROOT
+    return f"`nanochat` is {place} here, which is not nanoscope's: run `nanoscope demo`, which works anywhere."
 
 
 if __name__ == "__main__":

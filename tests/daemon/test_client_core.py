@@ -159,3 +159,12 @@ def test_the_options_are_those_of_the_protocol() -> None:
     assert plain == {name: own[name] for name in plain}
     assert get_type_hints(TensorOptions).keys() == own.keys()
     assert msgspec.convert([1, 2], get_args(own["rows"])[0]) == (1, 2)
+
+
+def test_half_a_character_is_refused_before_anything_is_sent() -> None:
+    conversation = Conversation(lambda notice: None)
+    for params in ({"prompt": "a\ud83d"}, {"metadata": {"\udce9": 1}}, GenerateAndCaptureParams(prompt="caf\udce9")):
+        with pytest.raises(RpcError, match="has half a character") as refused:
+            conversation.request(methods.GENERATE_AND_CAPTURE, params, lambda event: None)
+        assert refused.value.name == "INVALID_PARAMS"
+    assert conversation._open == {}

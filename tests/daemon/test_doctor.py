@@ -41,8 +41,8 @@ def faults(**more: object) -> dict[str, Finding]:
 def test_all_is_well(settings: Settings) -> None:
     assert faults() == {}
     checks = {finding.check for finding in examine()}
-    assert checks == {"settings", "python", "packages", "run folder", "daemon", "log", "traces", "disk", "catalogue",
-                      "watching", "checkpoint"}  # fmt: skip
+    assert checks == {"settings", "python", "packages", "names", "run folder", "daemon", "log", "traces", "disk",
+                      "catalogue", "watching", "checkpoint"}  # fmt: skip
     done = run("doctor")
     assert done.status == 0
     assert {row[0] for row in done.rows} == {"ok"}

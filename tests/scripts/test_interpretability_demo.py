@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from nanochat import demo_command as demo
 from nanochat.checkpoint_manager import model_config_of, save_checkpoint
 from nanochat.checkpoints import DEMO_FOLDER, PREFERRED, SOURCES
 from nanochat.gpt import GPT, GPTConfig
@@ -19,7 +20,6 @@ from nanochat.interpretability_engine import TokenEvent
 from nanochat.report import prompt_text
 from nanochat.text import printable
 from nanochat.tokenizer import RustBPETokenizer
-from scripts import interpretability_demo as demo
 from tests.models import write_tokens
 
 ROOT = Path(__file__).parent.parent.parent
@@ -235,7 +235,7 @@ def test_the_best_checkpoint_at_hand_is_taken(run: Run, base_dir: Path, tmp_path
 
 def test_the_help_names_the_sources_in_the_order_in_which_they_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        demo.parse_arguments(["--help"])
+        demo.parse_arguments(["--help"], "nanoscope demo")
     order = ", ".join((*(source for source in PREFERRED if source in SOURCES), "demo"))
     assert f"{order} (built in) or a folder (default: the first of these at hand)" in " ".join(
         capsys.readouterr().out.split()
