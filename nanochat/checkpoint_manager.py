@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nanochat.autocast import without_autocast
 from nanochat.capture import CaptureSettings
 from nanochat.checkpoint_files import read_meta, read_state, save_checkpoint
 from nanochat.checkpoints import Checkpoint, choose_checkpoint
@@ -104,6 +105,7 @@ def _load_tokenizer(checkpoint: Checkpoint) -> RustBPETokenizer:
     return RustBPETokenizer.from_directory(folder)
 
 
+@torch.inference_mode(False)  # where the caller is in it: the weights may be trained
 def build_model(
     state: dict[str, Tensor],
     meta: dict[str, Any],
@@ -134,11 +136,12 @@ def build_model(
         model = GPT(config, pad_vocab_size_to=1 if rows == config.vocab_size else VOCAB_MULTIPLE)
     _check_keys(model, shapes, taken)
     parameters = {key: _placed(value, key, device, dtype) for key, value in state.items()}
-    for key, value in parameters.items():
-        if not torch.stack(torch.aminmax(value.detach())).isfinite().all():  # a softcap would hide infinite logits
-            raise CheckpointInvalidError(
-                f"{key!r} holds NaN or infinity: the weights are damaged, or too large for {dtype}."
-            )
+    with without_autocast(device):
+        for key, value in parameters.items():
+            if not torch.stack(torch.aminmax(value.detach())).isfinite().all():  # a softcap would hide infinite logits
+                raise CheckpointInvalidError(
+                    f"{key!r} holds NaN or infinity: the weights are damaged, or too large for {dtype}."
+                )
     model.load_state_dict(parameters, strict=True, assign=True)
     model.requires_grad_(True)
     return model, note
@@ -186,7 +189,8 @@ def self_check(model: GPT) -> float:
     with model.capturing(recorder):
         logits = model(ids)
     blocks: Any = model.transformer.h
-    errors = [_attention_error(block.attn) for block in blocks]
+    with without_autocast(device):
+        errors = [_attention_error(block.attn) for block in blocks]
     model.attach(None)
     if not torch.isfinite(logits).all():
         raise CheckpointInvalidError(

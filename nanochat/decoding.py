@@ -72,7 +72,7 @@ class RepeatedForward:
         tap = tap if tap is not None and tap.recording else None
         self._ids.copy_(ids)
         if self.kv_cache.positions != self._standing:  # a row was replaced
-            self._positions.copy_(torch.tensor(self.kv_cache.positions)[:, None])
+            self._positions.copy_(torch.tensor(self.kv_cache.positions, device="cpu")[:, None])
         self._standing = [position + 1 for position in self.kv_cache.positions]
         if (end, tap) != self._recorded_for:
             assert tap is None or tap.stands_at(self.kv_cache.positions)

@@ -18,9 +18,14 @@ def half_context(sequence_len: int) -> int:
     return sequence_len // 2
 
 
-def tiled_fraction(divisor: int) -> Callable[[int], int]:
+@dataclass(frozen=True)
+class TiledFraction:
     """The short window of later eras: a fraction of the context, rounded up to a tile of 128."""
-    return lambda sequence_len: -(-sequence_len // (divisor * 128)) * 128
+
+    divisor: int
+
+    def __call__(self, sequence_len: int) -> int:
+        return -(-sequence_len // (self.divisor * 128)) * 128
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Era:
     qk_scale: float = 1.0  # after QK norm, on q and on k
     softcap: float = 15.0
     lambdas: bool = True  # resid_lambdas and x0_lambdas
-    short_window: Callable[[int], int] = full_context
+    short_window: Callable[[int], int] = full_context  # a lambda could not be pickled with a model
     value_gate_scale: float = 0.0
     value_gate_channels: int = 0  # 0: no value embeddings
     smear: bool = False  # smear and backout
@@ -58,7 +63,7 @@ ERAS: dict[str, Era] = {
             "2026-03-09",
             rotary_base=100_000.0,
             qk_scale=1.15,
-            short_window=tiled_fraction(3),
+            short_window=TiledFraction(3),
             value_gate_scale=3.0,
             value_gate_channels=12,
         ),
@@ -67,7 +72,7 @@ ERAS: dict[str, Era] = {
             "2026-03-14",
             rotary_base=100_000.0,
             qk_scale=1.2,
-            short_window=tiled_fraction(4),
+            short_window=TiledFraction(4),
             value_gate_scale=3.0,
             value_gate_channels=12,
             smear=True,

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nanochat.attention import Span, attend, attention_weights
+from nanochat.autocast import in_own_precision
 from nanochat.capture import captured, keep, wants
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
 from nanochat.gpt_config import GPTConfig
@@ -274,6 +275,7 @@ class GPT(nn.Module):
         gate = self.smear_lambda.to(x.dtype) * torch.sigmoid(self.smear_gate(x[..., :SMEAR_CHANNELS]))
         return x + gate * previous
 
+    @in_own_precision
     def forward(
         self, idx: Tensor, targets: Tensor | None = None, kv_cache: KVCache | None = None, loss_reduction: str = "mean"
     ) -> Tensor:
@@ -326,6 +328,7 @@ class GPT(nn.Module):
         keep(self, "residual", x, self.config.n_layer)
         return x - self.backout_lambda.to(x.dtype) * middle if self.era.smear else x
 
+    @in_own_precision
     def unembed(self, x: Tensor) -> Tensor:
         """The final norm, the unembedding and the softcap: (..., n_embd) to float32 logits (..., vocab)."""
         logits = self.lm_head(norm(x))[..., : self.config.vocab_size].float()

@@ -30,8 +30,9 @@ class KVCache:
         self.batch_size, self.max_seq_len = batch_size, seq_len
         self.n_layers, self.n_heads, self.head_dim = num_layers, num_heads, head_dim
         shape = (num_layers, batch_size, seq_len, num_heads, head_dim)
-        self.k_cache = torch.zeros(shape, device=device, dtype=dtype)
-        self.v_cache = torch.zeros(shape, device=device, dtype=dtype)
+        with torch.inference_mode(False):  # it may be used outside of where it was made
+            self.k_cache = torch.zeros(shape, device=device, dtype=dtype)
+            self.v_cache = torch.zeros(shape, device=device, dtype=dtype)
         self.positions = [0] * batch_size
         self.prev_embedding: Tensor | None = None  # (B, 1, n_embd), before smearing; None: no token yet
         self.logits_wanted: Literal["all", "last"] = "all"  # "last": forward returns the last position's alone

@@ -37,7 +37,7 @@ def copy_to_huge_pages(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def _mapped(shape: Sequence[int], dtype: torch.dtype, *, huge: bool) -> Tensor:
     size = prod(shape) * dtype.itemsize
     if size < SMALLEST or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return torch.zeros(*shape, dtype=dtype)
+        return torch.zeros(*shape, dtype=dtype, device="cpu")  # whatever the caller's default device is
     try:
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, OverflowError) as error:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nanochat.attention import DeviceSpan, Span, attention_weights, leaves_weights
+from nanochat.autocast import without_autocast
 from nanochat.cancelling import check_cancel
 from nanochat.capture import FINAL, SITES, WEIGHTS, CaptureSettings
 from nanochat.errors import SettingInvalidError
@@ -25,6 +26,7 @@ QUERIES = 512  # rows of attention weights computed at once: bounds the memory t
 REUSED = 32 << 20  # bytes: the most that the C library keeps for reuse (glibc's DEFAULT_MMAP_THRESHOLD_MAX)
 
 
+@torch.inference_mode(False)  # a capture may go on outside of where it began
 def _room(shape: Sequence[int], dtype: torch.dtype, device: torch.device, *, zeroed: bool = False) -> Tensor:
     """Room for values; on the CPU it takes no memory before it is written.
 
@@ -225,7 +227,8 @@ class Recorder:
         q, k, window = self._read("q", layer), self._read("k", layer), self.config.windows()[layer]
         for start in range(0, self.length, QUERIES):
             span = Span([start], min(QUERIES, self.length - start), q.device)
-            rows = attention_weights(q[:, start : span.end], k[:, : span.end], span, window)
+            with without_autocast(q.device):
+                rows = attention_weights(q[:, start : span.end], k[:, : span.end], span, window)
             out[:, start : span.end, : span.end] = rows[0]
         return out[None]
 

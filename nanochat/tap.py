@@ -20,6 +20,10 @@ class Tap:
         self.recorders, self.recording = recorders, True
         self.kept: dict[str, dict[int, Any]] = {name: {} for recorder in recorders.values() for name in recorder.taken}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A capture is no part of its model: copied or pickled with one, it becomes None."""
+        return type(None), ()
+
     @property
     def needs_every_logit(self) -> bool:
         """Whether some recorder wants logits of positions that no token is drawn at."""
@@ -38,6 +42,7 @@ class Tap:
         self.recording = False
         self.kept.clear()
 
+    @torch.no_grad()  # what is kept is a copy, of which nothing is to be learned
     def commit(self, logits: Tensor, span: Span) -> None:
         """Write what the forward kept, and let go of it."""
         for row, recorder in self.recorders.items():

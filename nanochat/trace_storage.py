@@ -62,6 +62,10 @@ class TraceStorage:
         self._on_change = on_change
         remove_dead_files(self.directory)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The same folder for another process; nobody there is told of changes."""
+        return TraceStorage, (self.directory, self.format, self.catalogue.path)
+
     def check_writable(self) -> None:
         """Make the folder and write to it; StorageError or StorageFullError if a trace could not be saved."""
         self._make_folder()
