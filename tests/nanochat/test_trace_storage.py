@@ -153,7 +153,7 @@ def test_the_same_id_in_both_formats_is_one_trace(storage):
     assert (entry.format, entry.size) == ("safetensors", compact.stat().st_size)
     with storage.open_trace(trace_id) as trace:
         assert trace.format == "safetensors"
-    compact.write_bytes(b"damaged")
+    os.truncate(compact, 200)
     fresh = TraceStorage(storage.directory, catalogue=storage.directory.parent / "other")
     (entry,) = fresh.list_entries()
     assert (entry.format, entry.readable) == ("json", True)
@@ -293,6 +293,7 @@ def test_a_read_only_folder_can_be_read_and_says_that_it_cannot_be_written():
         os.chmod(name, 0o755)
         folder = Path(name) / "traces"
         trace_id = TraceStorage(folder, catalogue=Path(name) / "c").create_trace(*small_trace())
+        (folder / f"{trace_id}.json").chmod(0o644)
         folder.chmod(0o555)
         (Path(name) / "locked").mkdir(mode=0o555)
         with powerless():
@@ -406,11 +407,9 @@ def test_what_others_left_in_the_folder_is_listed_with_a_reason(storage):
         with pytest.raises(TraceUnreadableError):
             storage.open_trace(name)
     json.dumps([entry.trace_id for entry in storage.list_entries()]).encode()
-    for name in ("empty", "pipe", "circle", "linked"):
+    for name in ("half", "linked", "old"):
         storage.delete_trace(name)
     assert trace_id in storage.list_traces()
-    with pytest.raises(StorageError, match="Cannot delete"):
-        storage.delete_trace("folder")
 
 
 def test_damage_that_only_opening_finds_is_an_error(storage):
