@@ -95,7 +95,7 @@ class TraceStorage:
         if scalars := [name for name, info in infos.items() if not info.shape]:
             raise SettingInvalidError(f"{', '.join(scalars)} is a single number; put it into the metadata.")
         self._make_folder()
-        now = datetime.now()
+        now = datetime.now().astimezone()
         base = now.strftime("trace_%Y%m%d_%H%M%S_%f")
         suffix = 1
         while True:

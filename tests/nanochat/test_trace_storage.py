@@ -44,16 +44,16 @@ def files_in(folder: Path) -> list[str]:
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_trace_is_saved_under_a_new_id_and_read_again(storage, format):
     document, tensors = small_trace()
-    before = datetime.now()
+    before = datetime.now().astimezone()
     trace_id = storage.create_trace(document, tensors, format=format)
-    assert datetime.strptime(trace_id, "trace_%Y%m%d_%H%M%S_%f") >= before
+    assert datetime.strptime(trace_id, "trace_%Y%m%d_%H%M%S_%f").astimezone() >= before
     assert files_in(storage.directory) == [f"{trace_id}.{format}"]
     assert storage.path_of(trace_id) == storage.directory / f"{trace_id}.{format}"
     assert "trace_id" not in document  # the caller's own is left alone
     loaded = storage.load_trace(trace_id)
     assert loaded["schema_version"] == 1
     assert loaded["trace_id"] == trace_id
-    assert before <= datetime.fromisoformat(loaded["timestamp"]) <= datetime.now()
+    assert before <= datetime.fromisoformat(loaded["timestamp"]) <= datetime.now().astimezone()
     assert loaded["prompt"] == document["prompt"]
     attention = loaded["model_data"]["attention_weights"]["layer_0"]
     assert attention["shape"] == [1, 2, 6, 6]
