@@ -42,12 +42,14 @@ def check_traces(ground: Ground) -> Iterator[Finding]:
         kind = "a link to nothing" if path.is_symlink() and not path.exists() else "not a folder"
         yield Finding("traces", "fault", f"{path} is {kind}.", OTHER_FOLDER)
         return
+    remedy = f"Give yourself rights to it: `chmod u+rwx {path}`."
     try:
-        storage = TraceStorage(path)
-        storage.check_writable()
-        entries = storage.list_entries()
+        entries = TraceStorage(path).list_entries()
     except NanoscopeError as error:
-        yield Finding("traces", "fault", str(error), f"Give yourself rights to it: `chmod u+rwx {path}`.")
+        yield Finding("traces", "fault", str(error), remedy)
+        return
+    if not os.access(path, os.W_OK | os.X_OK):  # not tried: a look writes nothing
+        yield Finding("traces", "fault", f"{path} may not be written to.", remedy)
         return
     unreadable = [entry for entry in entries if not entry.readable]
     yield Finding("traces", "ok", f"{path}, {len(entries) - len(unreadable)} that can be read.")

@@ -1,31 +1,23 @@
-"""Files that appear whole or not at all: written under a hidden name, made durable, then given their name."""
+"""Files that appear whole or not at all: written without a name, made durable, then given theirs."""
 
 import contextlib
 import ctypes
 import errno
 import os
-import secrets
 import stat
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nanochat.errors import StorageError, StorageFullError
+from nanochat.temporary_names import MARKED_BYTES, lock, temporary_name
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks: clean-up goes by age alone, and cannot remove a file in use
-    fcntl = None
-
-TEMPORARY_SUFFIX = ".tmp"
-DEAD_AFTER_SECONDS = 60.0
 _FLUSH_BYTES = 4 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL}
 _SYNC_FILE_RANGE_WRITE = 2
 _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
-_JUST_LOOK = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | _CLOSE_ON_EXEC | _BINARY
+_NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}
 
 
 def storage_error(error: OSError, path: Path | str) -> StorageError:
@@ -83,58 +75,129 @@ def _find_sync_file_range() -> Callable[..., int] | None:
 _sync_file_range = _find_sync_file_range()
 
 
+class Draft(Output):
+    """A file on its way: it has no name yet, or a temporary one where the system knows no files without."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(_open_nameless(folder))
+        self.folder = folder
+        self.temporary: Path | None = None
+
+    def flush(self) -> None:
+        if self.descriptor < 0:  # its name tells what it begins with, so it has to wait for that
+            head = b"".join(bytes(piece[:MARKED_BYTES]) for piece in self._pieces)
+            path = self.folder / temporary_name(head)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOSE_ON_EXEC | _BINARY
+            self.descriptor, self.temporary = os.open(path, flags, 0o600), path
+            lock(self.descriptor)
+        super().flush()
+
+    def finish(self) -> None:
+        """Write what is left and make all of it durable."""
+        self.flush()
+        os.fsync(self.descriptor)
+
+    def named(self) -> Path:
+        """The temporary name, given now if there is none."""
+        if self.temporary is None:
+            path = self.folder / temporary_name(os.pread(self.descriptor, MARKED_BYTES, 0))
+            self.link(path)
+            self.temporary = path
+        return self.temporary
+
+    def link(self, final: Path) -> None:
+        """Give it a name that is free, beside its temporary one."""
+        if self.temporary is not None:
+            os.link(self.temporary, final)
+        else:  # the descriptor's own entry, not the link that it is: Python follows it only when given a folder
+            os.link(f"/proc/self/fd/{self.descriptor}", final, src_dir_fd=self.descriptor, follow_symlinks=True)
+
+    def close(self) -> None:
+        """Let go of it; what has no name but a temporary one is gone."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        if self.temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self.temporary)
+
+
+def _open_nameless(folder: Path) -> int:
+    """A locked file that goes with its writer unless it is given a name; -1 where the system has no such files."""
+    if not hasattr(os, "O_TMPFILE"):
+        return -1
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | _CLOSE_ON_EXEC, 0o600)
+    except OSError as error:
+        if error.errno in _NO_NAMELESS:
+            return -1
+        raise
+    if not os.path.exists(f"/proc/self/fd/{descriptor}"):  # by which it is given its name
+        os.close(descriptor)
+        return -1
+    lock(descriptor)
+    return descriptor
+
+
 @contextlib.contextmanager
-def temporary_file(folder: Path, stem: str) -> Iterator[tuple[Output, Path]]:
-    """A hidden, locked file in `folder`; removed at the end, whatever happens.
+def draft_in(folder: Path, name: str) -> Iterator[Draft]:
+    """A file for its owner's eyes alone, to be published in `folder` as `name`; else gone at the end, whatever happens.
 
     Raises StorageFullError or StorageError for what goes wrong in the body with the file system.
     """
-    path = folder / f".{stem[:180]}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOSE_ON_EXEC | _BINARY, 0o666)
+        draft = Draft(folder)
     except OSError as error:
         raise storage_error(error, folder) from error
     try:
-        with contextlib.suppress(OSError):  # no locks on this file system: clean-up then goes by age alone
-            _lock(descriptor)
-        yield Output(descriptor), path
+        yield draft
     except OSError as error:
-        raise storage_error(error, folder / stem) from error
+        raise storage_error(error, folder / name) from error
     finally:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+        draft.close()
 
 
-def _lock(descriptor: int) -> None:
-    if fcntl is not None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def publish(output: Output, temporary: Path, final: Path, *, link: Callable[[Path, Path], None] = os.link) -> bool:
-    """Make a written temporary file durable and give it its name; False, and nothing done, if the name is taken."""
-    output.flush()
-    os.fsync(output.descriptor)
+def publish(draft: Draft, final: Path) -> bool:
+    """Make a written file durable and give it its name; False, and nothing done, if the name is taken."""
+    draft.finish()
     try:
-        link(temporary, final)
+        draft.link(final)
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in _NO_LINKS or draft.temporary is None:
             raise
         if os.path.lexists(final):
             return False
-        os.rename(temporary, final)
+        os.rename(draft.temporary, final)
+        draft.temporary = None
     sync_folder(final.parent)
     return True
 
 
-def replace(output: Output, temporary: Path, final: Path) -> None:
-    """Make a written temporary file durable and put it in the place of `final`, whether that exists or not."""
-    output.flush()
-    os.fsync(output.descriptor)
-    os.replace(temporary, final)
+def replace(draft: Draft, final: Path) -> None:
+    """Make a written file durable and put it in the place of the file `final`, whether that exists or not."""
+    draft.finish()
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(final).st_mode):
+            raise StorageError(f"{final} is not a regular file; name another one.")
+    os.replace(draft.named(), final)
+    draft.temporary = None
     sync_folder(final.parent)
+
+
+def write_file(path: Path, content: bytes | memoryview, *, replacing: bool = False) -> None:
+    """Write a whole file for its owner's eyes alone.
+
+    Raises StorageFullError or StorageError, the latter also where something is there already that is not to be
+    replaced; through a link to a file that is.
+    """
+    final = Path(os.path.realpath(path)) if replacing else path
+    with draft_in(final.parent, final.name) as draft:
+        draft.write(content)
+        if replacing:
+            replace(draft, final)
+        elif not publish(draft, final):
+            raise StorageError(f"{path} is there already; name another file.")
 
 
 def sync_folder(folder: Path) -> None:
@@ -149,29 +212,3 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def remove_dead_files(folder: Path, dead_after: float = DEAD_AFTER_SECONDS) -> int:
-    """Remove temporary files whose writers died; the number removed. What cannot be removed stays."""
-    removed = 0
-    try:
-        names = [name for name in os.listdir(folder) if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX)]
-    except OSError:
-        return 0
-    for name in names:
-        with contextlib.suppress(OSError):
-            removed += _remove_if_dead(folder / name, dead_after)
-    return removed
-
-
-def _remove_if_dead(path: Path, dead_after: float) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | _JUST_LOOK)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < dead_after:
-            return False
-        _lock(descriptor)  # fails while its writer lives
-    finally:
-        os.close(descriptor)
-    os.unlink(path)  # its name was drawn at random: no other writer takes it
-    return True

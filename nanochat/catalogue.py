@@ -13,7 +13,7 @@ import platformdirs
 
 Result = TypeVar("Result")
 
-_VERSION = 1
+_VERSION = 2
 _BUSY_SECONDS = 5.0
 _AT_ONCE = 1000  # rows changed in one transaction
 _CACHE_KIB = 256  # of pages: the system keeps the file in memory as well

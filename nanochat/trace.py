@@ -1,5 +1,7 @@
 """One trace, read on request: its document at once, each tensor or part of a tensor when asked for."""
 
+import contextlib
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nanochat.atomic_file import Output, replace, storage_error, temporary_file
-from nanochat.errors import TraceNotFoundError, TraceUnreadableError
+from nanochat.atomic_file import Output, draft_in, publish, replace, storage_error
+from nanochat.errors import NanoscopeError, StorageError, TraceNotFoundError, TraceUnreadableError
 from nanochat.json_scanner import loads
 from nanochat.trace_file import TensorReader, TraceFile
 from nanochat.trace_formats import Content, assemble, scan_file, write
@@ -138,21 +140,24 @@ class Trace:
         places = {name: step_index(name, self.shape(name), positions, step) for name in self.names()}
         return StepView(self._reader, small, {name: index for name, index in places.items() if index is not None})
 
-    def to_json(self, path: Path | str | None = None, *, steps: bool | None = None) -> Path:
-        """Write the trace as JSON, beside this file if no path is given, replacing what is there; the path.
+    def to_json(self, path: Path | str | None = None, *, steps: bool | None = None, overwrite: bool = False) -> Path:
+        """Write the trace as JSON, beside this file if no path is given; the path.
 
-        `steps`: whether the steps are spelt out; None: as the trace was saved.
+        A file that holds this trace is replaced, any other only to `overwrite` it. `steps`: whether the steps are
+        spelt out; None: as the trace was saved.
 
         Raises StorageError, StorageFullError, TraceUnreadableError.
         """
-        return self._convert(path, "json", self._content(steps=steps))
+        return self._convert(path, "json", self._content(steps=steps), overwrite)
 
-    def to_safetensors(self, path: Path | str | None = None, *, dtype: str | None = None) -> Path:
+    def to_safetensors(
+        self, path: Path | str | None = None, *, dtype: str | None = None, overwrite: bool = False
+    ) -> Path:
         """Write the trace as safetensors, in the dtypes stored or in the one given; otherwise as `to_json`.
 
         Raises SettingInvalidError for a dtype that cannot hold the values.
         """
-        return self._convert(path, "safetensors", self._content(dtype=dtype))
+        return self._convert(path, "safetensors", self._content(dtype=dtype), overwrite)
 
     def whole(self) -> dict[str, Any]:
         """The whole document with its tensors as nested lists, as the JSON format has it.
@@ -177,12 +182,30 @@ class Trace:
         source = LazyTensors(self.names(), self.stored)
         return assemble(self.document, source, self._reader.infos(), dtype=dtype, steps=steps, own_steps=own)
 
-    def _convert(self, path: Path | str | None, format: str, content: Content) -> Path:
+    def _convert(self, path: Path | str | None, format: str, content: Content, overwrite: bool) -> Path:
         final = self.path.with_suffix(f".{format}") if path is None else Path(path)
-        with temporary_file(final.parent, final.stem) as (output, temporary):
-            write(output, format, content)
-            replace(output, temporary, final)
+        replacing = overwrite or self._is_in(final)
+        place = Path(os.path.realpath(final)) if replacing else final
+        with draft_in(place.parent, place.name) as draft:
+            write(draft, format, content)
+            if replacing:
+                replace(draft, place)
+            elif not publish(draft, place):
+                raise StorageError(f"{final} is there already, and is not this trace; name another file.")
         return final
+
+    def _is_in(self, path: Path) -> bool:
+        """Whether a file holds this trace, in either format."""
+        try:
+            file = TraceFile(path)
+        except NanoscopeError:
+            return False
+        with contextlib.closing(file):
+            if os.path.samestat(file.status(), self._file.status()):
+                return True
+            with contextlib.suppress(NanoscopeError):
+                return scan_file(file).document.get("trace_id") == self.trace_id
+        return False
 
     def _as_json(self) -> bytes:
         try:

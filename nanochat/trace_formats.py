@@ -1,5 +1,6 @@
 """The two formats of a trace file behind one face: scan, assemble, write."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,10 @@ from nanochat.trace_tensors import (
 )
 
 FORMATS = ("json", "safetensors")
+_BEGINNINGS = {
+    "json": (0, trace_scan.CANONICAL_START),
+    "safetensors": (8, b'{"__metadata__":{"format":"pt","%b":"' % trace_safetensors.METADATA_KEY.encode()),
+}
 DOCUMENT_KEYS = (
     "schema_version", "trace_id", "timestamp", "prompt", "response", "category", "metadata", "model", "generation",
     "messages", "tokens", "analysis",
@@ -49,6 +54,15 @@ def scan_file(file: TraceFile) -> TraceIndex:
         return scan(file.fileno(), file.status().st_size)
     except (OSError, ValueError) as error:
         raise TraceUnreadableError(f"The file cannot be read ({error}).") from error
+
+
+def is_trace_of_ours(file: TraceFile) -> bool:
+    """Whether a file begins as traces do that this program writes, be it damaged behind that or not."""
+    place, beginning = _BEGINNINGS[file.format]
+    try:
+        return os.pread(file.fileno(), len(beginning), place) == beginning
+    except OSError:
+        return False
 
 
 def assemble(

@@ -99,10 +99,12 @@ def unreadable(name: str, key: FileKey, reason: str) -> Row:
 
 
 def _moment(timestamp: str, key: FileKey) -> float:
+    """When a trace was made. A time without its offset from UTC may be of any zone: the file's own time is nearer."""
     try:
-        return datetime.fromisoformat(timestamp).timestamp()
-    except (ValueError, OverflowError, OSError):
+        made = datetime.fromisoformat(timestamp)
+    except ValueError:
         return key.mtime_ns / 1e9
+    return made.timestamp() if made.tzinfo else key.mtime_ns / 1e9
 
 
 def _small_document(file: TraceFile, size: int) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from nanochat.atomic_file import publish, remove_dead_files, storage_error, sync_folder, temporary_file
+from nanochat.atomic_file import draft_in, publish, storage_error, sync_folder
 from nanochat.catalogue import Catalogue, FileKey
 from nanochat.errors import (
     CategoryInvalidError,
+    NanoscopeError,
     SettingInvalidError,
     StorageError,
     TraceIdInvalidError,
@@ -21,9 +23,11 @@ from nanochat.errors import (
     TraceUnreadableError,
 )
 from nanochat.json_scanner import loads
+from nanochat.private_files import make_folder
+from nanochat.temporary_names import remove_dead_files
 from nanochat.trace import Trace
 from nanochat.trace_file import TraceFile
-from nanochat.trace_formats import FORMATS, Content, assemble, scan_file, write
+from nanochat.trace_formats import FORMATS, Content, assemble, is_trace_of_ours, scan_file, write
 from nanochat.trace_listing import Listing, TraceEntry
 from nanochat.trace_metadata import exact_metadata
 from nanochat.trace_rows import describe, known_index, summarize, valid_trace_id
@@ -33,6 +37,7 @@ from nanochat.trace_tensors import TensorInfo, check_names, dtype_name
 __all__ = ["TraceEntry", "TraceStorage"]
 
 SCHEMA_VERSION = 1
+CLEAR_SECONDS = 60.0  # between two looks for what dead writers left
 _READING_ORDER = ("safetensors", "json")
 _LONGEST_CATEGORY = 200
 
@@ -60,7 +65,7 @@ class TraceStorage:
             raise StorageError(f"{self.directory} is not a folder; choose another traces folder, or move it away.")
         self._listing = Listing(self.directory, self.catalogue)
         self._on_change = on_change
-        remove_dead_files(self.directory)
+        self._cleared = -math.inf
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same folder for another process; nobody there is told of changes."""
@@ -69,9 +74,9 @@ class TraceStorage:
     def check_writable(self) -> None:
         """Make the folder and write to it; StorageError or StorageFullError if a trace could not be saved."""
         self._make_folder()
-        with temporary_file(self.directory, "check") as (output, _):
-            output.write(b"\0")
-            output.flush()
+        with draft_in(self.directory, "check") as draft:
+            draft.write(b"\0")
+            draft.flush()
 
     def create_trace(
         self,
@@ -97,7 +102,7 @@ class TraceStorage:
         if scalars := [name for name, info in infos.items() if not info.shape]:
             raise SettingInvalidError(f"{', '.join(scalars)} is a single number; put it into the metadata.")
         self._make_folder()
-        now = datetime.now()
+        now = datetime.now().astimezone()
         base = now.strftime("trace_%Y%m%d_%H%M%S_%f")
         suffix = 1
         while True:
@@ -105,22 +110,29 @@ class TraceStorage:
             added = {"schema_version": SCHEMA_VERSION, "trace_id": trace_id, "timestamp": now.isoformat()}
             content = assemble({**document, **added}, tensors, infos, dtype=dtype, steps=steps)
             if not self._files(trace_id) and self._save(trace_id, format, content):
+                self._clear_away()
                 return trace_id
             suffix += 1
 
     def _save(self, trace_id: str, format: str, content: Content) -> bool:
         """Write one file; False if its id was taken meanwhile."""
         final = self.directory / f"{trace_id}.{format}"
-        with temporary_file(self.directory, trace_id) as (output, temporary):
-            index = write(output, format, content)
-            if not publish(output, temporary, final):
+        with draft_in(self.directory, final.name) as draft:
+            index = write(draft, format, content)
+            if not publish(draft, final):
                 return False
             if len(self._files(trace_id)) > 1:  # another process took the id, in the other format
                 os.unlink(final)
                 return False
-            key = FileKey.of(os.fstat(output.descriptor))
+            key = FileKey.of(os.fstat(draft.descriptor))
         self._changed(trace_id, self._listing.keep(describe(final.name, key, index, complete=True)))
         return True
+
+    def _clear_away(self) -> None:
+        """Remove what dead writers left, now and then. After a save: the folder surely is one of traces."""
+        if time.monotonic() - self._cleared >= CLEAR_SECONDS:
+            self._cleared = time.monotonic()
+            remove_dead_files(self.directory)
 
     def _changed(self, trace_id: str, entry: TraceEntry | None) -> None:
         if self._on_change is not None:
@@ -128,7 +140,7 @@ class TraceStorage:
 
     def _make_folder(self) -> None:
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_folder(self.directory)
         except OSError as error:
             raise storage_error(error, self.directory) from error
 
@@ -224,8 +236,11 @@ class TraceStorage:
             return {"trace_id": trace_id, **summarize(trace.document, trace.infos())}
 
     def delete_trace(self, trace_id: str) -> None:
-        """Delete a trace in all its formats. Raises TraceIdInvalidError, TraceNotFoundError, StorageError."""
-        files = self._existing(trace_id)
+        """Delete a trace in all its formats; a file of that name which is no trace stays.
+
+        Raises TraceIdInvalidError, TraceNotFoundError, StorageError, TraceUnreadableError (there is only such a file).
+        """
+        files = self._traces(self._existing(trace_id))
         for path in files:
             try:
                 path.unlink(missing_ok=True)
@@ -237,6 +252,24 @@ class TraceStorage:
             sync_folder(self.directory)
         except OSError as error:
             raise storage_error(error, self.directory) from error
+
+    def _traces(self, files: list[Path]) -> list[Path]:
+        """Those that are traces, damaged ones of this program's among them; TraceUnreadableError if none is."""
+        found: list[Path] = []
+        problem: NanoscopeError | None = None
+        for path in files:
+            try:
+                with contextlib.closing(TraceFile(path)) as file:
+                    if not is_trace_of_ours(file):
+                        self._index(file)
+                found.append(path)
+            except (TraceNotFoundError, TraceUnreadableError) as error:
+                problem = problem or error
+        if not found:
+            raise TraceUnreadableError(
+                f"{problem} Nothing was deleted; if the file is not wanted, remove it by hand."
+            ) from problem
+        return found
 
 
 def _checked_format(format: str) -> str:

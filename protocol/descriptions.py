@@ -9,7 +9,7 @@ DESCRIPTIONS: dict[str, str] = {
     "prompt_tokens": "How many, the first of all, `<|bos|>`, included.",
     "response_tokens": "How many, the one that ended it included.",
     "metadata": "The caller's own, with the model's source and the temperature.",
-    "timestamp": "When it was made, ISO 8601.",
+    "timestamp": "When it was made, ISO 8601, with the offset from UTC; other programs may leave that out.",
     "category": "The name to find it by.",
     "path": "Where it lies.",
     "traces_dir": "The traces folder.",

@@ -16,11 +16,11 @@ from scripts.stress_daemon_client import WireClient
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE_FOLDER = ROOT / "tests" / "data" / "example_trace"
 EXAMPLE_ID = "trace_20260101_120000_000000"
-EXAMPLE_TIME = "2026-01-01T12:00:00.000000"
+EXAMPLE_TIME = "2026-01-01T12:00:00.000000+00:00"
 DAMAGED_ID = "trace_20260101_110000_000000"
 LONG_AGO = 1767265200  # seconds; 2026-01-01 11:00 UTC
 NEW_ID = "trace_20260102_090000_000000"
-NEW_TIME = "2026-01-02T09:00:00.000000"
+NEW_TIME = "2026-01-02T09:00:00.000000+00:00"
 CLIENT_NAME = "example"
 REQUEST = 1  # the id of every request that is played
 TRACES = "/home/ada/traces"
@@ -174,7 +174,7 @@ def _of_scene(value: Any, traces: str) -> Any:
 
 def _settled(text: str) -> str:
     text = re.sub(r"trace_(?!20260101)\d{8}_\d{6}_\d{6}(_\d+)?", NEW_ID, text)
-    text = re.sub(r"^(?!2026-01-01)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?$", NEW_TIME, text)
+    text = re.sub(r"^(?!2026-01-01)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d$", NEW_TIME, text)
     return re.sub(r"\bpid \d+", f"pid {VOLATILE['pid']}", text)
 
 

@@ -6,8 +6,8 @@ import os
 import threading
 from collections.abc import Iterable
 
-from nanochat.atomic_file import remove_dead_files
 from nanochat.errors import TraceUnreadableError
+from nanochat.temporary_names import remove_dead_files
 from nanochat.trace_storage import TraceStorage
 from protocol.errors import RpcError
 from scripts.stress_daemon_client import WireClient

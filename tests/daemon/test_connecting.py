@@ -239,7 +239,7 @@ import sys, os, signal, socket, subprocess, threading, platformdirs, tempfile, p
 sys.modules["fcntl"] = None
 sys.platform = "win32"
 for module, names in (
-    (os, "geteuid getuid set_blocking O_CLOEXEC O_DIRECTORY O_NOFOLLOW O_NONBLOCK"),
+    (os, "geteuid getuid set_blocking O_CLOEXEC O_DIRECTORY O_NOFOLLOW O_NONBLOCK O_TMPFILE"),
     (socket, "AF_UNIX SO_PEERCRED"),
     (select, "poll epoll"),
 ):
@@ -252,11 +252,12 @@ assert not daemon.connecting.answers(folder)
 settings = daemon.settings.Settings(folder.path, folder.path, folder.path)
 assert settings.tcp
 import nanochat.atomic_file as atomic_file
-with atomic_file.temporary_file(folder.path, "x") as (output, temporary):
-    output.write(b"whole")
-    assert atomic_file.publish(output, temporary, folder.path / "x")
+with atomic_file.draft_in(folder.path, "x") as draft:
+    draft.write(b"whole")
+    assert atomic_file.publish(draft, folder.path / "x")
 assert os.listdir(folder.path) == ["x"]
-assert atomic_file.remove_dead_files(folder.path, 0.0) == 0
+from nanochat.temporary_names import remove_dead_files
+assert remove_dead_files(folder.path, 0.0) == 0
 """
 
 

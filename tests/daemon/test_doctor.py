@@ -75,6 +75,20 @@ def test_a_traces_folder_that_is_a_file(settings: Settings) -> None:
     assert ["fault", "traces", fault.found, fault.remedy] in done.rows
 
 
+def test_a_traces_folder_is_looked_at_and_no_more(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.traces_dir.mkdir()
+    (settings.traces_dir / ".viminfo.tmp").write_text("mine")
+    os.utime(settings.traces_dir / ".viminfo.tmp", (0, 0))
+    os.utime(settings.traces_dir, (0, 0))
+    assert "traces" not in faults()
+    assert os.listdir(settings.traces_dir) == [".viminfo.tmp"]
+    assert settings.traces_dir.stat().st_mtime == 0
+    monkeypatch.setattr("os.access", lambda path, rights: path != settings.traces_dir)
+    fault = faults()["traces"]
+    assert (fault.state, fault.found) == ("fault", f"{settings.traces_dir} may not be written to.")
+    assert f"chmod u+rwx {settings.traces_dir}" in fault.remedy
+
+
 def test_traces_that_cannot_be_read(settings: Settings) -> None:
     settings.traces_dir.mkdir()
     for number in range(5):

@@ -133,9 +133,9 @@ def test_own_changes_are_told_where_nothing_else_tells_of_them(tmp_path, told, m
 
 
 def test_own_traces_have_their_place_among_others(folder, told, tmp_path):
-    write_json(folder.path / "future.json", older_document(timestamp="2999-01-01T00:00:00"))
+    write_json(folder.path / "future.json", older_document(timestamp="2999-01-01T00:00:00Z"))
     told.wait(lambda notes: len(notes) == 1)
-    write_json(folder.path / "past.json", older_document())
+    write_json(folder.path / "past.json", older_document(timestamp="1999-01-01T00:00:00Z"))
     told.wait(lambda notes: len(notes) == 2)
     trace_id = folder.storage.create_trace({}, {})
     assert ids(folder) == ["future", trace_id, "past"]

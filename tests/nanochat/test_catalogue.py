@@ -77,7 +77,7 @@ def test_a_damaged_catalogue_is_made_anew(tmp_path, damage):
     with sqlite3.connect(path) as db:  # it is a good file again
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert db.execute("SELECT count(*) FROM files").fetchone() == (20,)
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
     db.close()
 
 

@@ -160,10 +160,10 @@ def test_rows_of_deleted_files_are_removed(storage):
 def test_newest_first_by_timestamp_and_unreadable_ones_by_file_time(storage):
     storage.directory.mkdir()
     timestamps = {
-        "old": "2020-01-01T00:00:00",
+        "old": "2020-01-01T00:00:00Z",
         "zoned": "2023-01-01T00:00:00+00:00",
-        "new": "2024-11-02T14:30:22.123456",
-        "new_too": "2024-11-02T14:30:22.123456",
+        "new": "2024-11-02T14:30:22.123456+09:00",
+        "new_too": "2024-11-02T05:30:22.123456+00:00",
     }
     for name, timestamp in timestamps.items():
         write_json(storage.directory / f"{name}.json", older_document(timestamp=timestamp))
@@ -171,7 +171,7 @@ def test_newest_first_by_timestamp_and_unreadable_ones_by_file_time(storage):
         "no_time": None,
         "odd_time": "x",
         "list_time": [1],
-        "year_0": "0001-01-01T00:00:00",
+        "year_0": "0001-01-01T00:00:00+14:00",
     }.items():
         write_json(storage.directory / f"{name}.json", older_document(timestamp=timestamp))
     (storage.directory / "broken.json").write_text("{")

@@ -44,16 +44,16 @@ def files_in(folder: Path) -> list[str]:
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_trace_is_saved_under_a_new_id_and_read_again(storage, format):
     document, tensors = small_trace()
-    before = datetime.now()
+    before = datetime.now().astimezone()
     trace_id = storage.create_trace(document, tensors, format=format)
-    assert datetime.strptime(trace_id, "trace_%Y%m%d_%H%M%S_%f") >= before
+    assert datetime.strptime(trace_id, "trace_%Y%m%d_%H%M%S_%f").astimezone() >= before
     assert files_in(storage.directory) == [f"{trace_id}.{format}"]
     assert storage.path_of(trace_id) == storage.directory / f"{trace_id}.{format}"
     assert "trace_id" not in document  # the caller's own is left alone
     loaded = storage.load_trace(trace_id)
     assert loaded["schema_version"] == 1
     assert loaded["trace_id"] == trace_id
-    assert before <= datetime.fromisoformat(loaded["timestamp"]) <= datetime.now()
+    assert before <= datetime.fromisoformat(loaded["timestamp"]) <= datetime.now().astimezone()
     assert loaded["prompt"] == document["prompt"]
     attention = loaded["model_data"]["attention_weights"]["layer_0"]
     assert attention["shape"] == [1, 2, 6, 6]
@@ -153,7 +153,7 @@ def test_the_same_id_in_both_formats_is_one_trace(storage):
     assert (entry.format, entry.size) == ("safetensors", compact.stat().st_size)
     with storage.open_trace(trace_id) as trace:
         assert trace.format == "safetensors"
-    compact.write_bytes(b"damaged")
+    os.truncate(compact, 200)
     fresh = TraceStorage(storage.directory, catalogue=storage.directory.parent / "other")
     (entry,) = fresh.list_entries()
     assert (entry.format, entry.readable) == ("json", True)
@@ -293,6 +293,7 @@ def test_a_read_only_folder_can_be_read_and_says_that_it_cannot_be_written():
         os.chmod(name, 0o755)
         folder = Path(name) / "traces"
         trace_id = TraceStorage(folder, catalogue=Path(name) / "c").create_trace(*small_trace())
+        (folder / f"{trace_id}.json").chmod(0o644)
         folder.chmod(0o555)
         (Path(name) / "locked").mkdir(mode=0o555)
         with powerless():
@@ -406,11 +407,9 @@ def test_what_others_left_in_the_folder_is_listed_with_a_reason(storage):
         with pytest.raises(TraceUnreadableError):
             storage.open_trace(name)
     json.dumps([entry.trace_id for entry in storage.list_entries()]).encode()
-    for name in ("empty", "pipe", "circle", "linked"):
+    for name in ("half", "linked", "old"):
         storage.delete_trace(name)
     assert trace_id in storage.list_traces()
-    with pytest.raises(StorageError, match="Cannot delete"):
-        storage.delete_trace("folder")
 
 
 def test_damage_that_only_opening_finds_is_an_error(storage):

@@ -58,7 +58,7 @@ def test_what_differs_from_run_to_run_is_put_at_fixed_values(scene):
         "pid": 17,
         "message": "the daemon (pid 17)",
         "trace_id": "trace_20301231_235959_123456_2",
-        "timestamp": "2030-12-31T23:59:59.123456",
+        "timestamp": "2030-12-31T23:59:59.123456+05:45",
         "path": f"{scene.traces}/trace_20301231_235959_123456.json",
         "timings": {"prefill_seconds": 0.5, "tokens_per_second": None},
         "traces": [],
@@ -75,7 +75,7 @@ def test_what_differs_from_run_to_run_is_put_at_fixed_values(scene):
 
 
 def test_the_example_traces_own_words_stay(scene):
-    said = {"trace_id": EXAMPLE_ID, "other": DAMAGED_ID, "timestamp": "2026-01-01T12:00:00.000000", "position": 3}
+    said = {"trace_id": EXAMPLE_ID, "other": DAMAGED_ID, "timestamp": "2026-01-01T12:00:00.000000+00:00", "position": 3}
     assert normalised("get_tokens", said, scene) == said
 
 

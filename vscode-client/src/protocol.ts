@@ -205,7 +205,7 @@ export interface GenerateAndCaptureResult {
 export interface TraceSummary {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
-  /** When it was made, ISO 8601. */
+  /** When it was made, ISO 8601, with the offset from UTC; other programs may leave that out. */
   timestamp: string;
   /** What the model went on from; of a chat, the last message. */
   prompt: string;
@@ -279,7 +279,7 @@ export interface ListTracesResult {
 export interface TraceRow {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
-  /** When it was made, ISO 8601. */
+  /** When it was made, ISO 8601, with the offset from UTC; other programs may leave that out. */
   timestamp: string;
   /** The name to find it by. */
   category: string | null;

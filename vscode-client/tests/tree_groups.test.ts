@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TraceRow } from "../src/protocol";
-import { description, facts, filtered, grouped, humanSize, label } from "../src/views/tree_groups";
+import { description, facts, filtered, grouped, humanSize, label, madeAt } from "../src/views/tree_groups";
 
 function row(trace_id: string, more: Partial<TraceRow> = {}): TraceRow {
   return {
@@ -68,6 +68,17 @@ void test("facts give counts, time and file", () => {
     "2026-01-01 12:00:00",
     "a.safetensors, 25.5 kB",
   ]);
+  assert.equal(madeAt("yesterday"), "yesterday");
+  assert.equal(madeAt("0000-99-99T00:00:00+00:00"), "0000-99-99 00:00:00+00:00");
+  const zone = process.env.TZ;
+  process.env.TZ = "JST-9";
+  try {
+    for (const timestamp of ["2026-01-01T12:00:00.123456+00:00", "2026-01-01T12:00:00Z", "2026-01-01T02:00:00-10:00"]) {
+      assert.equal(madeAt(timestamp), "2026-01-01 21:00:00");
+    }
+  } finally {
+    process.env.TZ = zone ?? "";
+  }
   assert.equal(humanSize(999), "999 bytes");
   assert.equal(humanSize(1_500_000_000), "1.5 GB");
 });

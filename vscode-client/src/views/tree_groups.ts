@@ -49,12 +49,22 @@ export function description(row: TraceRow): string {
 
 /** Counts and time, one a line. */
 export function facts(row: TraceRow): string[] {
-  const written = row.timestamp === "" ? [] : [row.timestamp.replace("T", " ").replace(/\.\d+$/, "")];
+  const written = row.timestamp === "" ? [] : [madeAt(row.timestamp)];
   const file = `${row.trace_id}.${row.format}, ${humanSize(row.size)}`;
   if (!row.readable) {
     return [row.reason, file];
   }
   return [`${row.prompt_tokens} tokens of prompt, ${row.response_tokens} of response`, ...written, file];
+}
+
+/** In the reader's zone where the trace tells its own; otherwise as it stands, since nobody knows of which zone it is. */
+export function madeAt(timestamp: string): string {
+  const time = new Date(/(?:Z|[+-]\d\d:?\d\d)$/.test(timestamp) ? timestamp : "");
+  if (Number.isNaN(time.getTime())) {
+    return timestamp.replace("T", " ").replace(/\.\d+$/, "");
+  }
+  const local = new Date(time.getTime() - time.getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 19).replace("T", " ");
 }
 
 export function onOneLine(text: string): string {
