@@ -10,6 +10,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
 
+from daemon import own_log
+
 LARGEST_BYTES = 2_000_000
 OLD_FILES = 2  # beside the one being written
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -20,8 +22,8 @@ STDOUT, STDERR = 1, 2
 
 
 def open_log(path: Path) -> TextIO:
-    """The log file, for appending, made with its folder if it is missing; nobody else can read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The log file, for appending, made with its folder if it is missing; nobody else can read it. Raises OSError."""
+    own_log.prepare(path)
     return open(path, "a", encoding="utf-8", opener=_private)
 
 
@@ -41,6 +43,9 @@ class _LogFile(RotatingFileHandler):
         return open_log(Path(self.baseFilename))
 
     def doRollover(self) -> None:
+        if not own_log.may_rotate(Path(self.baseFilename), self.backupCount):  # it grows on, rather than replace them
+            self.maxBytes = 0
+            return
         super().doRollover()
         self._take_outputs()
 
