@@ -14,6 +14,7 @@ from typing import Any
 from daemon.connecting import ask, connect
 from daemon.doctor import Check, Finding, Ground
 from daemon.log_lines import last_lines
+from daemon.own_log import is_log
 from daemon.run_folder import LONGEST_SOCKET_PATH, SOCKET_NAME, RunFolder, private_folder
 from daemon.stopping import holders
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
@@ -185,6 +186,9 @@ def check_log(ground: Ground) -> Iterator[Finding]:
         return
     if not os.access(path, os.W_OK):
         yield Finding("log", "warning", f"{path} may not be written to.", remedy)
+        return
+    if not is_log(path):
+        yield Finding("log", "warning", f"{path} is there already, and no log of the daemon's.", remedy)
         return
     errors = [line.strip() for line in last_lines(path, LOG_LINES) if " ERROR " in line or " CRITICAL " in line]
     if errors:

@@ -11,6 +11,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
+from daemon import own_log
 from nanochat.standard_streams import STDERR, STDOUT, notices
 from nanochat.text import shortened
 
@@ -35,8 +36,8 @@ class _Short(logging.Formatter):
 
 
 def open_log(path: Path) -> io.TextIOWrapper:
-    """The log file, for appending, made with its folder if it is missing; nobody else can read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The log file, for appending, made with its folder if it is missing; nobody else can read it. Raises OSError."""
+    own_log.prepare(path)
     # Unbuffered: what a full disk did not take does not fail once more later.
     file: Any = open(path, "ab", buffering=0, opener=_private)  # noqa: SIM115
     return io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", write_through=True)
@@ -58,6 +59,9 @@ class _LogFile(RotatingFileHandler):
         return open_log(Path(self.baseFilename))
 
     def doRollover(self) -> None:
+        if not own_log.may_rotate(Path(self.baseFilename), self.backupCount):  # it grows on, rather than replace them
+            self.maxBytes = 0
+            return
         try:
             super().doRollover()
         except OSError:  # it grows on, rather than lose lines

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
+from nanochat.private_files import make_folder
 from protocol.errors import RpcError
 
 HAS_UNIX_SOCKETS = sys.platform != "win32"
@@ -20,6 +21,7 @@ LONGEST_SOCKET_PATH = 106  # bytes: sockaddr_un has 108 on Linux and 104 on macO
 if sys.platform == "darwin":
     LONGEST_SOCKET_PATH = 103
 SOCKET_NAME = "daemon.sock"
+LONGEST_TOKEN = 4096  # bytes of its file
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def private_folder(path: Path) -> RunFolder:
     if not _fits(path):
         raise _unsafe(f"{path} is too long a name: a socket in it may have {LONGEST_SOCKET_PATH} bytes.", path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
         status = os.lstat(path)
@@ -102,7 +104,28 @@ def private_folder(path: Path) -> RunFolder:
         raise _unsafe(f"{path} belongs to user {status.st_uid}.", path)
     if HAS_UNIX_SOCKETS and status.st_mode & 0o077:
         raise _unsafe(f"Others can enter {path}. Look at what is in it, then run `chmod 700 {path}`.", path)
-    return RunFolder(path)
+    folder = RunFolder(path)
+    for own, is_ours in ((folder.socket, _is_socket), (folder.token, _is_token)):
+        if os.path.lexists(own) and not is_ours(own):  # the daemon would remove it
+            raise _unsafe(f"{own} is no file of the daemon's.", path)
+    return folder
+
+
+def _is_socket(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_ISSOCK(os.lstat(path).st_mode)
+    return True  # gone meanwhile
+
+
+def _is_token(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return False
+        with contextlib.suppress(ValueError), open(path, "rb") as file:
+            content = json.loads(file.read(LONGEST_TOKEN))
+            return isinstance(content, dict) and content.keys() == {"port", "token"}
+        return False
+    return True
 
 
 def _unsafe(fault: str, path: Path) -> RpcError:
@@ -114,15 +137,9 @@ def _unsafe(fault: str, path: Path) -> RpcError:
 
 def write_token(folder: RunFolder, port: int, token: str) -> None:
     """Write the TCP door's port and token for this user's eyes alone, whole or not at all."""
-    temporary = folder.path / f".tcp.{os.urandom(6).hex()}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"port": port, "token": token}, file)
-        os.replace(temporary, folder.token)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    from nanochat.atomic_file import write_file  # the pump, which imports this module, has no use for it
+
+    write_file(folder.token, json.dumps({"port": port, "token": token}).encode(), replacing=True)
 
 
 def read_token(folder: RunFolder) -> tuple[int, str]:

@@ -151,7 +151,7 @@ async def _serve(
 
 
 def _remove_sockets(folder: RunFolder) -> None:
-    """Only under the lifetime lock: whatever lies there is nobody's any more, or our own."""
+    """Only under the lifetime lock: whatever lies there is nobody's any more, or our own, as `private_folder` saw."""
     for path in (folder.socket, folder.token):
         path.unlink(missing_ok=True)
 

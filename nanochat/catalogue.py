@@ -11,19 +11,16 @@ from typing import NamedTuple, TypeVar
 
 import platformdirs
 
+from nanochat.catalogue_file import PADDING, connect, open_database, throw_away, wipe
+
 Result = TypeVar("Result")
 
-_VERSION = 2
 _BUSY_SECONDS = 5.0
 _AT_ONCE = 1000  # rows changed in one transaction
-_CACHE_KIB = 256  # of pages: the system keeps the file in memory as well
 _BUSY, _LOCKED = 5, 6
-_SCHEMA = """
-CREATE TABLE files (
-    folder BLOB NOT NULL, name BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
-    entry BLOB NOT NULL, summary BLOB, tensors BLOB, PRIMARY KEY (folder, name)
-) WITHOUT ROWID
-"""
+_DELETE = "DELETE FROM files WHERE folder = ? AND name = ?"
+_OTHER_STATES = f"{_DELETE} AND NOT (size = ? AND mtime_ns = ? AND inode = ?)"
+_PUT = f"INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, {PADDING}, ?, ?, ?)"
 
 
 class FileKey(NamedTuple):
@@ -58,7 +55,8 @@ def default_path() -> Path:
 class Catalogue:
     """The rows of all traces folders. Threads may share it; several processes may use one file.
 
-    It never fails: a damaged file is made anew, and where none can be written it lives in memory.
+    It never fails: a damaged file is made anew, and where none can be written, or another program's lies in its place,
+    it lives in memory. What was removed is wiped from the disk.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
@@ -66,6 +64,7 @@ class Catalogue:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._process = 0
+        self._unwiped = False
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -95,22 +94,37 @@ class Catalogue:
              row.tensors)
             for row in rows
         ]  # fmt: skip
-        self._change("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+        def change(db: sqlite3.Connection, part: list[tuple]) -> int:
+            outdated = db.executemany(_OTHER_STATES, [row[:5] for row in part]).rowcount
+            db.executemany(_PUT, part)
+            return outdated
+
+        self._change(change, values)
 
     def remove(self, folder: bytes, names: Iterable[str]) -> None:
         """Remove the rows of files that are gone."""
         values = [(folder, os.fsencode(name)) for name in names]
-        self._change("DELETE FROM files WHERE folder = ? AND name = ?", values)
+        self._change(lambda db, part: db.executemany(_DELETE, part).rowcount, values)
+        if self._unwiped:
+            self._run(self._wipe, None)
 
-    def _change(self, statement: str, values: list[tuple]) -> None:
-        def change(db: sqlite3.Connection, part: list[tuple]) -> None:
+    def _change(self, change: Callable[[sqlite3.Connection, list[tuple]], int], values: list[tuple]) -> None:
+        """Change rows; what tells how many old ones that took away."""
+
+        def work(db: sqlite3.Connection, part: list[tuple]) -> None:
             with db:
                 db.execute("BEGIN IMMEDIATE")
-                db.executemany(statement, part)
+                self._unwiped |= change(db, part) > 0
+            if self._unwiped:
+                self._wipe(db)
 
         for first in range(0, len(values), _AT_ONCE):  # others have their turn in between
             part = values[first : first + _AT_ONCE]
-            self._run(lambda db, part=part: change(db, part), None)
+            self._run(lambda db, part=part: work(db, part), None)
+
+    def _wipe(self, db: sqlite3.Connection) -> None:
+        self._unwiped = not wipe(db, _BUSY_SECONDS)
 
     def _run(self, work: Callable[[sqlite3.Connection], Result], otherwise: Result) -> Result:
         """Do some work in the database; `otherwise` if another process keeps it busy."""
@@ -133,39 +147,20 @@ class Catalogue:
         return self._connection
 
     def _connect(self, name: str) -> sqlite3.Connection:
-        if name != ":memory:":
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise sqlite3.OperationalError(str(error)) from error
-        db = sqlite3.connect(name, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+        db = open_database(name, _BUSY_SECONDS) if name == ":memory:" else connect(self.path, _BUSY_SECONDS)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-                self._create(db)
             self._forget_lost_folders(db)
         except BaseException:
             db.close()
             raise
         return db
 
-    @staticmethod
-    def _create(db: sqlite3.Connection) -> None:
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:  # no one else was faster
-                db.execute("DROP TABLE IF EXISTS files")
-                db.execute(_SCHEMA)
-                db.execute(f"PRAGMA user_version = {_VERSION}")
-
-    @staticmethod
-    def _forget_lost_folders(db: sqlite3.Connection) -> None:
+    def _forget_lost_folders(self, db: sqlite3.Connection) -> None:
         folders = [folder for (folder,) in db.execute("SELECT DISTINCT folder FROM files")]
         lost = [(folder,) for folder in folders if not os.path.isdir(folder)]
         if lost:
             db.executemany("DELETE FROM files WHERE folder = ?", lost)
+            self._wipe(db)
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -174,11 +169,9 @@ class Catalogue:
                 connection.close()
 
     def _rebuild(self) -> None:
-        """Throw the file away; it is made anew when it is opened next."""
+        """Throw the file away, if it is ours; it is made anew when it is opened next."""
         self._drop()
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(OSError):
-                os.unlink(f"{self.path}{suffix}")
+        throw_away(self.path)
 
     def _use_memory(self) -> None:
         self._drop()

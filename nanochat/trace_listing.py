@@ -167,10 +167,13 @@ class Listing:
         files = {name: known[name] for name, key in present.items() if name in known and known[name].key == key}
         unread = [name for name in present if name not in files]
         unread.sort(key=lambda name: present[name].mtime_ns)  # the newest is read first: somebody waits for it
+        outdated = known.keys() - present.keys()
         for read in self._read(unread, seconds):
             files[read.row.name] = self._file(read.row, settled=read.settled)
+            if not read.settled and read.row.name in known:
+                outdated.add(read.row.name)
         files |= {name: known[name] for name in unread if name in known}
-        self.catalogue.remove(self._identity, known.keys() - present.keys())
+        self.catalogue.remove(self._identity, outdated)
         return files, len(unread)
 
     def _mtime(self) -> int | None:

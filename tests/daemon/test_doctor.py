@@ -245,7 +245,7 @@ def test_a_damaged_catalogue(settings: Settings) -> None:
 
 def test_errors_in_the_log(settings: Settings) -> None:
     settings.log_file.parent.mkdir(parents=True)
-    settings.log_file.write_text("2026-01-01 ERROR nanoscope.model: no memory\n")
+    settings.log_file.write_text("2026-01-01 12:00:00,000 ERROR nanoscope.model: no memory\n")
     warning = faults()["log"]
     assert (warning.state, warning.found.endswith("no memory")) == ("warning", True)
     assert "nanoscope logs" in warning.remedy

@@ -9,6 +9,7 @@ import pytest
 
 from daemon import run_folder
 from daemon.run_folder import LONGEST_SOCKET_PATH, RunFolder, default_folder, private_folder, read_token, write_token
+from nanochat.errors import StorageError
 from protocol.errors import RpcError
 
 
@@ -127,7 +128,7 @@ def test_the_token_is_for_this_user_alone(tmp_path, monkeypatch):
 def test_a_token_that_cannot_take_its_place_leaves_nothing(tmp_path):
     folder = RunFolder(tmp_path)
     (folder.token / "in the way").mkdir(parents=True)
-    with pytest.raises(OSError, match=r"tcp\.json"):
+    with pytest.raises(StorageError, match=r"tcp\.json"):
         write_token(folder, 1, "x")
     assert os.listdir(tmp_path) == [folder.token.name]
 

@@ -69,8 +69,8 @@ def failing(settings, *, match: str) -> RpcError:
 
 
 def test_the_daemons_own_error_is_told(prepared):
-    private_folder(prepared.runtime_dir).socket.mkdir()
-    error = failing(prepared, match=r"IsADirectoryError.*daemon\.sock")
+    private_folder(prepared.runtime_dir).lifetime_lock.mkdir()
+    error = failing(prepared, match=r"IsADirectoryError.*daemon\.lock")
     assert error.name == "DAEMON_NOT_STARTED"
     assert str(prepared.log_file) in str(error)
 

@@ -60,7 +60,7 @@ def test_the_key_of_any_file_fits_the_database(tmp_path):
     assert FileKey.of(status) == FileKey(5, 7, 2**63 - 1)
 
 
-@pytest.mark.parametrize("damage", ["noise", "cut", "empty", "text", "version", "table", "deleted"])
+@pytest.mark.parametrize("damage", ["noise", "cut", "header", "empty", "version", "table", "deleted"])
 def test_a_damaged_catalogue_is_made_anew(tmp_path, damage):
     path = tmp_path / "catalogue.sqlite3"
     storage = TraceStorage(tmp_path / "traces", catalogue=path)
@@ -90,8 +90,8 @@ def _damage(path: Path, damage: str) -> None:
             path.write_bytes(content[: len(content) // 2])
         case "empty":
             path.write_bytes(b"")
-        case "text":
-            path.write_text("not a database at all")
+        case "header":
+            path.write_bytes(content[:100])
         case "deleted":
             path.unlink()
         case _:
