@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from daemon.dispatch import Context, handles, in_thread
+from daemon.dispatch import Context, handles, in_thread, in_thread_to_the_end
 from daemon.session import Session
 from nanochat.text import on_one_line, shortened
 from protocol.errors import RpcError
@@ -35,7 +35,7 @@ async def hello(context: Context, params: HelloParams) -> HelloResult:
     hub, session = context.hub, context.session
     _check_versions(context, params)
     if params.traces_dir is not None:
-        await in_thread(context, hub.use_folder, session, params.traces_dir)
+        await in_thread_to_the_end(context, hub.use_folder, session, params.traces_dir)
     name = " ".join(filter(None, (params.client_name, params.client_version)))
     session.name = on_one_line(name)[:SHOWN_NAME] or session.name
     session.notified = session.notified or params.notifications
