@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from daemon.decoding import inexact_in
 from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import NOTIFICATIONS, Method
@@ -93,10 +94,12 @@ class Conversation:
     _line: list[bytes] = field(default_factory=list)
 
     def request(self, method: Method, params: Params | Mapping[str, Any], sink: Sink) -> tuple[int, bytes]:
-        """A request's number and its bytes; all that comes of it goes to `sink`, a Reply last."""
+        """A request's number and its bytes; all that comes of it goes to `sink`, a Reply last.
+
+        Raises RpcError, INVALID_PARAMS, for what JSON cannot hold, or would hold as something else.
+        """
         number = next(self._numbers)
-        frame = {"jsonrpc": "2.0", "id": number, "method": method.name, "params": params}
-        encoded = msgspec.json.encode(frame) + b"\n"
+        encoded = _encoded({"jsonrpc": "2.0", "id": number, "method": method.name, "params": params}) + b"\n"
         self._open[number] = (method, sink)
         if self.lost is not None:  # meanwhile: the one who took note of it may not have seen this request
             self._answer(number, Reply(method, error=self.lost))
@@ -153,6 +156,24 @@ class Conversation:
         waiting = self._open.pop(number, None)
         if waiting is not None:
             waiting[1](reply)
+
+
+def _encoded(request: dict[str, Any]) -> bytes:
+    params = request["params"]
+    values = dict(params) if isinstance(params, Mapping) else msgspec.structs.asdict(params)
+    problem = inexact_in(values.get("metadata"), "$.metadata")  # which may be anything
+    try:
+        body = b"" if problem else msgspec.json.encode(request)
+    except UnicodeEncodeError:
+        problem = inexact_in(msgspec.to_builtins(values)) or "It has half a character, which no Unicode text has."
+    except ValueError as error:  # a whole number with too many digits
+        problem = f"It cannot be sent as JSON: {error}."
+    else:
+        if not problem and b"null" in body:  # NaN and infinity among them
+            problem = inexact_in(msgspec.to_builtins(values))
+        if not problem:
+            return body
+    raise RpcError("INVALID_PARAMS", f"{request['method']}: {problem}")
 
 
 def _unanswered(method: Method, reason: str) -> ConnectionLostError:
