@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from daemon.decoding import inexact_in
 from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import NOTIFICATIONS, Method
@@ -96,14 +97,10 @@ class Conversation:
     def request(self, method: Method, params: Params | Mapping[str, Any], sink: Sink) -> tuple[int, bytes]:
         """A request's number and its bytes; all that comes of it goes to `sink`, a Reply last.
 
-        Raises RpcError: INVALID_PARAMS: a text in it is none that UTF-8 can hold.
+        Raises RpcError, INVALID_PARAMS, for what JSON cannot hold, or would hold as something else.
         """
         number = next(self._numbers)
-        frame = {"jsonrpc": "2.0", "id": number, "method": method.name, "params": params}
-        try:
-            encoded = msgspec.json.encode(frame) + b"\n"
-        except UnicodeEncodeError as error:
-            raise _not_text(error) from None
+        encoded = _encoded({"jsonrpc": "2.0", "id": number, "method": method.name, "params": params}) + b"\n"
         self._open[number] = (method, sink)
         if self.lost is not None:  # meanwhile: the one who took note of it may not have seen this request
             self._answer(number, Reply(method, error=self.lost))
@@ -162,6 +159,24 @@ class Conversation:
             waiting[1](reply)
 
 
+def _encoded(request: dict[str, Any]) -> bytes:
+    params = request["params"]
+    values = dict(params) if isinstance(params, Mapping) else msgspec.structs.asdict(params)
+    problem = inexact_in(values.get("metadata"), "$.metadata")  # which may be anything
+    try:
+        body = b"" if problem else msgspec.json.encode(request)
+    except UnicodeEncodeError as error:
+        problem = inexact_in(msgspec.to_builtins(values)) or _half_character(error)
+    except ValueError as error:  # a whole number with too many digits
+        problem = f"It cannot be sent as JSON: {error}."
+    else:
+        if not problem and b"null" in body:  # NaN and infinity among them
+            problem = inexact_in(msgspec.to_builtins(values))
+        if not problem:
+            return body
+    raise RpcError("INVALID_PARAMS", f"{request['method']}: {problem}")
+
+
 def _unanswered(method: Method, reason: str) -> ConnectionLostError:
     return ConnectionLostError(
         f"The daemon went away before it answered {method.name}: {reason}. What it had finished by then is kept; ask "
@@ -169,12 +184,11 @@ def _unanswered(method: Method, reason: str) -> ConnectionLostError:
     )
 
 
-def _not_text(error: UnicodeEncodeError) -> RpcError:
+def _half_character(error: UnicodeEncodeError) -> str:
     shown = ascii(error.object[max(0, error.start - SHOWN) : error.start + SHOWN])
-    return RpcError(
-        "INVALID_PARAMS",
+    return (
         f"{shown} has half a character (a lone surrogate), which UTF-8 cannot hold: decode the bytes that it came from "
-        "in their own encoding.",
+        "in their own encoding."
     )
 
 

@@ -194,10 +194,15 @@ def _metadata(pairs: list[str]) -> dict[str, Any]:
         if not name or not equals:
             raise misused("--metadata", f"{pair!r} is not NAME=VALUE.")
         try:
-            metadata[name] = json.loads(value)
+            metadata[name] = json.loads(value, parse_constant=_no_constant)
         except ValueError:
             metadata[name] = value
     return metadata
+
+
+def _no_constant(name: str) -> None:
+    """NaN and Infinity are not JSON, but texts."""
+    raise ValueError(name)
 
 
 def _narrowed(layers: str | None, sites: str | None, logits: str | None) -> Capture | None:

@@ -101,10 +101,12 @@ def inexact_in(value: object, path: str = "$") -> str | None:
         return f"The number at `{path}` is NaN, infinite or beyond what is kept: send it as text."
     if isinstance(value, str) and not is_whole_text(value):
         return f"The text at `{path}` has half a character (a lone surrogate), which no Unicode text has."
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return next(filter(None, (inexact_in(item, f"{path}[{index}]") for index, item in enumerate(value))), None)
     if isinstance(value, dict):
         for key, item in value.items():
+            if not isinstance(key, str):
+                return f"The object at `{path}` has the key {key!r:.80}, and JSON's keys are texts: use one."
             found = inexact_in(item, f"{path}.{key}") if is_whole_text(key) else inexact_in(key, f"{path}.<a key>")
             if found is not None:
                 return found

@@ -113,17 +113,25 @@ async def in_thread(context: Context, function: Callable[..., Result], *argument
     return await loop.run_in_executor(context.hub.readers, lambda: function(*arguments))
 
 
-async def finished(context: Context, future: concurrent.futures.Future[Result]) -> Result:
-    """The result of work on the model thread.
+async def in_thread_to_the_end(context: Context, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Run what changes something on the reader pool: once it has begun, its outcome is told, cancelled or not."""
+    return await finished(context, context.hub.readers.submit(function, *arguments))
 
-    Cancelling sets `context.cancel` and waits until the work has stopped: with CANCELLED as a rule, with its result
-    where it was past the point of no return.
+
+async def finished(context: Context, future: concurrent.futures.Future[Result]) -> Result:
+    """The result of work on another thread.
+
+    Cancelling, however often, sets `context.cancel` and waits until the work has stopped: with CANCELLED as a rule,
+    with its result where it was past the point of no return.
     """
     wrapped = asyncio.wrap_future(future)
-    try:
-        return await asyncio.shield(wrapped)
-    except asyncio.CancelledError:
-        context.cancel.set()
-        future.cancel()  # a job that waits ends at once
-        await asyncio.wait([wrapped])
-        return wrapped.result()
+    wrapped.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be there to take it
+    while not wrapped.done():
+        try:
+            await asyncio.wait([wrapped])
+        except asyncio.CancelledError:
+            context.cancel.set()
+            future.cancel()  # a job that waits ends at once
+            if context.hub.worker.stuck:
+                raise
+    return wrapped.result()

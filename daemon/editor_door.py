@@ -225,21 +225,21 @@ class EditorProtocol(PlainProtocol):
 
     async def _serve(self, call: Call, params: object) -> None:
         try:
-            response = messages.success(call.request_id, await self._answer(call, params))
+            call.response = messages.success(call.request_id, await self._answer(call, params))
         except RpcError as error:
-            response = messages.failure(call.request_id, error)
-        self.session.end(call)
+            call.response = messages.failure(call.request_id, error)
         if call.request_id is not None:
             await self._outbox.room()
-            self.respond(response)
+            self.respond(call.response)
+        self.session.end(call)
 
     def _served(self, call: Call, future: asyncio.Future[None]) -> None:
         """It was answered; or it was cancelled, or broke, before it came to that."""
+        fault = None if future.cancelled() else future.exception()
         if call in self.session.calls.values():
-            fault = None if future.cancelled() else future.exception()
             error = messages.cancelled(call.method) if fault is None else messages.broken(call.method, fault)
             if call.request_id is not None:
-                self.respond(messages.failure(call.request_id, error))
+                self.respond(call.response or messages.failure(call.request_id, error))
         self.session.end(call)
 
     async def _answer(self, call: Call, params: object) -> object:

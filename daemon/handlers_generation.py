@@ -15,6 +15,7 @@ from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import list_models as models_below
 from nanochat.errors import PromptInvalidError
 from nanochat.generation_settings import GenerationSettings
+from nanochat.trace_metadata import checked_metadata
 from nanochat.trace_storage import check_category
 from protocol.methods import GENERATE_AND_CAPTURE, LIST_MODELS, LOAD_MODEL
 from protocol.types import (
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 async def generate_and_capture(context: Context, params: GenerateAndCaptureParams) -> GenerateAndCaptureResult:
     """Wait for the model and a turn, generate, save; the trace is in the session's folder."""
     _check(params)
+    if params.metadata:
+        await in_thread(context, checked_metadata, params.metadata)
     hub, progress = context.hub, Progress(context, params.stream)
     hub.model.load_soon()
     work = partial(_generate, context, params, progress, hub.folder_of(context.session))

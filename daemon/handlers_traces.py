@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from daemon.dispatch import Context, handles, in_thread
+from daemon.dispatch import Context, handles, in_thread, in_thread_to_the_end
 from daemon.trace_folders import TraceFolder
 from nanochat.errors import CancelledError
 from nanochat.trace import Trace
@@ -243,5 +243,5 @@ def token_text(context: Context) -> TokenText:
 async def delete_trace(context: Context, params: TraceParams) -> DeleteTraceResult:
     """Delete a trace in all its formats."""
     storage = context.hub.folder_of(context.session).storage
-    await in_thread(context, storage.delete_trace, params.trace_id)
+    await in_thread_to_the_end(context, storage.delete_trace, params.trace_id)
     return DeleteTraceResult(deleted=params.trace_id)

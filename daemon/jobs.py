@@ -68,6 +68,7 @@ class Worker:
         self._turns: dict[object, deque[Job[Any]]] = {}  # session to its waiting jobs; the first key's turn is next
         self._current: Job[Any] | None = None
         self._closed = False
+        self.stuck = False  # at the end: its job did not, and nobody waits for it any more
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
@@ -151,7 +152,8 @@ class Worker:
         if current is not None:
             current.cancel()
         self._thread.join(CANCEL_SECONDS)
-        return not self._thread.is_alive()
+        self.stuck = self._thread.is_alive()
+        return not self.stuck
 
     def _cancel(self, jobs: list[Job[Any]]) -> bool:
         with self._changed:

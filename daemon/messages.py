@@ -112,9 +112,18 @@ def encode_response(response: dict[str, Any], limit: int = ANSWER_LIMIT) -> byte
         message = "The answer could not be written as JSON; `nanoscope logs` has the reason."
         return encode(failure(response["id"], RpcError("INTERNAL_ERROR", message)))
     if len(body) > limit:
-        message = f"The answer has {len(body):,} bytes, and the message has room for {max(limit, 0):,}: ask for less."
-        return encode(failure(response["id"], RpcError("TOO_LARGE", message)))
+        return encode(failure(response["id"], _too_large(response, len(body), max(limit, 0))))
     return body
+
+
+def _too_large(response: dict[str, Any], size: int, limit: int) -> RpcError:
+    """The error in place of an answer that does not fit; of one that tells of a trace it tells at least which."""
+    message = f"The answer has {size:,} bytes, and the message has room for {limit:,}: ask for less."
+    trace_id = getattr(response.get("result"), "trace_id", None)
+    if not isinstance(trace_id, str):
+        return RpcError("TOO_LARGE", message)
+    message = f"{message[:-1]}, or read the file of {trace_id[:ID_LIMIT]}, the trace that it is about."
+    return RpcError("TOO_LARGE", message, {"trace_id": trace_id[:ID_LIMIT]})
 
 
 def framed_notification(frame: Frame, notification: dict[str, Any]) -> bytes:

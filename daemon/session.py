@@ -39,11 +39,12 @@ class Call:
     method: str
     cancel: threading.Event = field(default_factory=threading.Event)
     task: asyncio.Task[Any] | None = None
+    response: dict[str, Any] | None = None  # what it has come to: from then on it cannot be cancelled
 
     def stop(self) -> None:
         """Cancel it, from the event loop."""
         self.cancel.set()
-        if self.task is not None:
+        if self.task is not None and self.response is None:
             self.task.cancel()
 
 

@@ -44,6 +44,7 @@ class FakeHub:
 
     version, pid = "0.1.0", 1
     settings = SimpleNamespace(fingerprint=lambda: "")
+    worker = SimpleNamespace(stuck=False)
 
     def __init__(self) -> None:
         self.sessions: dict[int, Session] = {}

@@ -291,3 +291,20 @@ def test_whatever_is_said_the_next_client_is_served(lines: list[bytes], vanishes
             assert (await other.call(1, "get_summary", TRACE))["result"] == TRACE
 
     run(test)
+
+
+def test_an_answer_about_a_trace_that_is_too_large_tells_which_trace() -> None:
+    class Saved(msgspec.Struct):
+        trace_id: str
+        metadata: str
+
+    async def test() -> None:
+        made = Saved("trace_1", "x" * (ANSWER_LIMIT + 1))
+        async with daemon({"generate_and_capture": lambda c, p: asyncio.sleep(0, made)}) as running:
+            client = await running.line()
+            answer = await client.call(1, "generate_and_capture", {"prompt": "x"})
+            assert error_of(answer) == (1, -31012, "TOO_LARGE")
+            assert answer["error"]["data"]["trace_id"] == "trace_1"
+            assert "trace_1" in answer["error"]["message"]
+
+    run(test)
