@@ -198,7 +198,7 @@ def summary(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
         *_facts("metadata", result.metadata),
         (
             "holds",
-            f"{info.num_layers} layers, {info.num_tokens} tokens, {info.num_steps} steps"
+            f"{info.num_layers} layers, {info.num_tokens} positions, {info.num_steps} steps"
             + (", each step spelled out" if info.intermediate_steps else ""),
         ),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -12,8 +13,10 @@ from torch import Tensor
 from nanochat.attention import DeviceSpan
 from nanochat.gpt import GPT
 from nanochat.kv_cache import KVCache
+from nanochat.model_turn import turn_of
 from nanochat.tap import Tap
 
+_LAUNCHING = threading.RLock()  # recordings share their memory: none may run between another one and its results
 BLOCK = 256  # keys: a recorded forward looks at a multiple of them, whatever max_tokens is
 
 
@@ -68,6 +71,10 @@ class RepeatedForward:
 
     def __call__(self, ids: Tensor) -> Tensor:
         """The next token of every row, (B, 1); logits (B, 1, vocab)."""
+        with turn_of(self.model), _LAUNCHING:
+            return self._next(ids)
+
+    def _next(self, ids: Tensor) -> Tensor:
         tap, end = self.model.tap, whole_blocks(max(self.kv_cache.positions) + 1, self.model)
         tap = tap if tap is not None and tap.recording else None
         self._ids.copy_(ids)

@@ -47,6 +47,12 @@ class NonFiniteError(NanoscopeError):
     code = "NON_FINITE"
 
 
+class ModelBusyError(NanoscopeError):
+    """A model used from inside a callback of its own generation, or captured twice at once."""
+
+    code = "IN_USE"
+
+
 class CancelledError(NanoscopeError):
     """The caller cancelled the work."""
 

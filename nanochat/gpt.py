@@ -14,8 +14,10 @@ from nanochat.attention import Span, attend, attention_weights
 from nanochat.autocast import in_own_precision
 from nanochat.capture import captured, keep, wants
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
+from nanochat.errors import ModelBusyError
 from nanochat.gpt_config import GPTConfig
 from nanochat.kv_cache import KVCache
+from nanochat.model_turn import turn_of
 from nanochat.recorder import Recorder
 from nanochat.sampling import sample_next_token
 from nanochat.tap import Tap
@@ -289,7 +291,16 @@ class GPT(nn.Module):
 
         Returns:
             Softcapped float32 logits (B, T, vocab), (B, 1, vocab) if the cache wants the last alone; or the loss.
+
+        Threads take turns, and wait for a capture of another thread's to end.
+
+        Raises:
+            ModelBusyError: called from inside `on_token`.
         """
+        with turn_of(self):
+            return self._forward(idx, targets, kv_cache, loss_reduction)
+
+    def _forward(self, idx: Tensor, targets: Tensor | None, kv_cache: KVCache | None, loss_reduction: str) -> Tensor:
         B, T = idx.shape
         span = Span([0] * B, T, idx.device) if kv_cache is None else kv_cache.span(T)
         rotary = self._rotary_at(span)
@@ -340,21 +351,28 @@ class GPT(nn.Module):
         return None if self.tap is None else self.tap.logits_view()
 
     def attach(self, tap: Tap | None) -> None:
-        """Send what later forwards keep to a tap's recorders; None lets go of it."""
+        """Send what later forwards keep to a tap's recorders; None lets go of it. Waits and raises as `forward`."""
         layers = set() if tap is None else tap.layers()
-        self.tap = tap
-        for i, block in enumerate(self.transformer.h):
-            block.tap = block.attn.tap = block.mlp.tap = tap if i in layers else None
+        with turn_of(self):
+            self.tap = tap
+            for i, block in enumerate(self.transformer.h):
+                block.tap = block.attn.tap = block.mlp.tap = tap if i in layers else None
 
     @contextmanager
     def capturing(self, *recorders: Recorder) -> Iterator[None]:
-        """Capture the rows of every forward inside the block, one recorder a row; readable until the next capture."""
+        """Capture the rows of every forward inside the block, one recorder a row; readable until the next capture.
+
+        It is this thread's turn with the model meanwhile. Waits and raises as `forward`.
+        """
         tap = Tap(dict(enumerate(recorders)))
-        self.attach(tap)
-        try:
-            yield
-        finally:
-            tap.close()
+        with turn_of(self):
+            if self.tap is not None and self.tap.recording:
+                raise ModelBusyError("The model is being captured already: end that capture before another one begins.")
+            self.attach(tap)
+            try:
+                yield
+            finally:
+                tap.close()
 
     @torch.inference_mode()
     def generate(

@@ -24,6 +24,7 @@ from nanochat.errors import NonFiniteError, non_finite_error
 from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
+from nanochat.model_turn import turn_of
 from nanochat.out_of_memory import memory_explained
 from nanochat.prompts import prompt_tokens
 from nanochat.recorder import Recorder
@@ -124,7 +125,7 @@ class InterpretabilityEngine:
             capture_intermediate_steps: spell the steps out in a JSON trace.
             capture: narrows what is captured: layers, sites, logits, dtype.
             format: "json" or "safetensors"; None: the storage's own.
-            on_token: called with each token as it comes.
+            on_token: called with each token as it comes. It may not use the model, nor wait for a thread that does.
             cancel: set it to stop before the next token, or before the next tensor is analysed or saved; nothing is
                 kept then.
 
@@ -135,6 +136,7 @@ class InterpretabilityEngine:
         Raises:
             PromptInvalidError, PromptTooLongError, CategoryInvalidError, SettingInvalidError: bad input.
             NonFiniteError: the model computed NaN. CancelledError: `cancel` was set.
+            ModelBusyError: called from inside `on_token`. Threads take turns: one generates, the others wait.
             StorageError, StorageFullError: the trace could not be saved; nothing of it was kept.
         """
         settings = GenerationSettings(max_tokens, temperature, top_k, seed)
@@ -205,20 +207,11 @@ class InterpretabilityEngine:
         max_tokens = min(settings.max_tokens, config.max_positions - len(tokens) + 1)
         capacity = len(tokens) + max(max_tokens, 1) - 1
         spec = with_prompt_statistics(spec)
-        recorder = Recorder(config, spec, capacity, len(tokens), self.model.get_device(), self.model.dtype)
-        run = _Run(tokens, recorder, max_tokens, TextStream(self.tokenizer, self.engine.end_tokens))
-        self.clear_model_captures()
-        with self.model.capturing(recorder):
-            steps = self.engine.steps(
-                tokens, 1, max_tokens, settings.temperature, settings.top_k, settings.seed, cancel
-            )
-            try:
-                for step in _timed(steps, run):
-                    self._take(run, step, on_token)
-            except NonFiniteError as error:
-                if found := recorder.first_non_finite():
-                    raise non_finite_error(*found) from error
-                raise
+        with turn_of(self.model).held(cancel):  # before the memory is taken
+            recorder = Recorder(config, spec, capacity, len(tokens), self.model.get_device(), self.model.dtype)
+            run = _Run(tokens, recorder, max_tokens, TextStream(self.tokenizer, self.engine.end_tokens))
+            with self.model.capturing(recorder):
+                self._take_all(run, settings, on_token, cancel)
         if found := recorder.first_non_finite():  # in what no token was drawn from
             raise non_finite_error(*found)
         if run.generated and run.generated[-1] in self.engine.end_tokens:
@@ -226,6 +219,24 @@ class InterpretabilityEngine:
         elif max_tokens < settings.max_tokens:
             run.stop_reason = "context_full"
         return run
+
+    def _take_all(
+        self,
+        run: _Run,
+        settings: GenerationSettings,
+        on_token: Callable[[TokenEvent], None] | None,
+        cancel: threading.Event | None,
+    ) -> None:
+        steps = self.engine.steps(
+            run.prompt, 1, run.max_tokens, settings.temperature, settings.top_k, settings.seed, cancel
+        )
+        try:
+            for step in _timed(steps, run):
+                self._take(run, step, on_token)
+        except NonFiniteError as error:
+            if found := run.recorder.first_non_finite():
+                raise non_finite_error(*found) from error
+            raise
 
     def _take(self, run: _Run, step: Step, on_token: Callable[[TokenEvent], None] | None) -> None:
         token = step.tokens[0]
@@ -237,7 +248,8 @@ class InterpretabilityEngine:
             logits = step.logits[0].cpu().numpy()
             surprisal = token_statistics(logits, token)["surprisal"]
             top = partial(top_tokens, logits, self.tokenizer.token_text)
-            on_token(TokenEvent(token, text, position, not step.masks[0], surprisal, top))
+            with turn_of(self.model).telling():
+                on_token(TokenEvent(token, text, position, not step.masks[0], surprisal, top))
 
     def _document(
         self, run: _Run, settings: GenerationSettings, category: str, extra: dict[str, Any]
@@ -250,7 +262,7 @@ class InterpretabilityEngine:
         timings = {
             "prefill_seconds": round(run.prefill_seconds, 6),
             "decode_seconds": round(run.decode_seconds, 6),
-            "tokens_per_second": round(decoded / run.decode_seconds, 3) if decoded else None,
+            "tokens_per_second": round(decoded / run.decode_seconds, 3) if run.decode_seconds else None,
         }
         return {
             "prompt": "",

@@ -31,9 +31,11 @@ def valid_trace_id(trace_id: Any) -> bool:
 
 def summarize(document: Mapping[str, Any], infos: Infos, *, steps: bool = False) -> dict[str, Any]:
     """What a summary holds: the document without tokens, messages and analysis, and the tensors' shapes and dtypes."""
-    info = document.get("data_info")
+    info, positions = document.get("data_info"), document_positions(document)
     if not isinstance(info, dict) or "tensors" not in info:
-        info = data_info(infos, document_positions(document), steps)
+        info = data_info(infos, positions, steps)
+    elif positions.prompt:
+        info = info | {"num_tokens": positions.count}  # older files have one more: the last token is not run over
     texts = {key: document.get(key) for key in ("timestamp", "prompt", "response")}
     category, metadata = document.get("category"), document.get("metadata")
     return {

@@ -224,8 +224,8 @@ class TraceStorage:
     def get_trace_summary(self, trace_id: str) -> dict[str, Any]:
         """trace_id, timestamp, prompt, response, category, metadata, model, generation, data_info.
 
-        `data_info`: `tensors` (shape and dtype of each), `num_layers`, `num_tokens`, `num_steps`,
-        `intermediate_steps`. Errors as in `open_trace`.
+        `data_info`: `tensors` (shape and dtype of each), `num_layers`, `num_tokens` (the positions that the model ran
+        over: the last token is not run), `num_steps`, `intermediate_steps`. Errors as in `open_trace`.
         """
         for path in self._existing(trace_id):
             with contextlib.suppress(OSError):

@@ -189,7 +189,7 @@ def data_info(infos: Mapping[str, TensorInfo], positions: Positions, steps: bool
     layers = {match[1] for name in infos if (match := _LAYER.search(name)) and match[2] != "residual"}
     return {
         "num_layers": len(layers),
-        "num_tokens": positions.prompt + positions.generated,
+        "num_tokens": positions.count,
         "num_steps": positions.steps,
         "intermediate_steps": steps,
         "tensors": {

@@ -67,7 +67,7 @@ DESCRIPTIONS: dict[str, str] = {
     "Tensor.shape": "The length of each axis.",
     "Tensor.dtype": "`torch.float32`, `torch.float16`, `torch.bfloat16`, ...",
     "DataInfo.num_layers": "Layers that were captured.",
-    "DataInfo.num_tokens": "Positions that the model ran over.",
+    "DataInfo.num_tokens": "Positions that the model ran over: all tokens but the last, which is not run.",
     "DataInfo.num_steps": "Forward passes: the prompt is one, each further token one.",
     "DataInfo.intermediate_steps": "The file spells its steps out.",
     "DataInfo.tensors": "By name, such as `attention_weights.layer_0`.",

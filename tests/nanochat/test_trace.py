@@ -345,7 +345,7 @@ def test_an_older_file_is_read_without_harm(storage):
     loaded = storage.load_trace("old")
     assert loaded["trace_id"] == "old"
     assert loaded["intermediate_steps"] == document["intermediate_steps"]
-    assert storage.get_trace_summary("old")["data_info"]["num_tokens"] == 4
+    assert storage.get_trace_summary("old")["data_info"]["num_tokens"] == 3
 
 
 def test_an_older_file_keeps_its_own_steps_when_converted(storage):

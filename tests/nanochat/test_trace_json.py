@@ -77,7 +77,7 @@ def test_data_info_has_shapes_dtypes_and_counts(tmp_path):
     info = parsed(written(tmp_path / "t", document, tensors)[0])["data_info"]
     assert info["tensors"]["layer_activations.layer_2.residual"] == {"shape": [1, 6, 5], "dtype": "torch.float16"}
     assert {key: info[key] for key in info if key != "tensors"} == {
-        "num_layers": 2, "num_tokens": 7, "num_steps": 4, "intermediate_steps": False,
+        "num_layers": 2, "num_tokens": 6, "num_steps": 4, "intermediate_steps": False,
     }  # fmt: skip
 
 

@@ -75,10 +75,28 @@ def test_the_summary_has_metadata_and_data_info(storage, format):
         summary["data_info"]["num_layers"],
         summary["data_info"]["num_tokens"],
         summary["data_info"]["num_steps"],
-    ) == (2, 7, 4)
+    ) == (2, 6, 4)
     # the same from the file alone
     fresh = TraceStorage(storage.directory, catalogue=storage.directory.parent / "other.sqlite3")
     assert fresh.get_trace_summary(trace_id) == summary
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("prompt", "generated", "positions"), [(3, 4, 6), (3, 1, 3), (3, 0, 3), (1, 1, 1)])
+def test_num_tokens_are_the_positions_that_the_model_ran_over(storage, format, prompt, generated, positions):
+    document, tensors = small_trace(prompt, generated)
+    trace_id = storage.create_trace(document, tensors, format=format)
+    info = storage.get_trace_summary(trace_id)["data_info"]
+    assert info["num_tokens"] == positions == info["tensors"]["token_embeddings"]["shape"][1]
+    assert storage.load_trace(trace_id)["data_info"]["num_tokens"] == positions
+
+
+def test_an_older_traces_summary_counts_positions_too(storage):
+    document, tensors = small_trace(3, 4)
+    path = storage.path_of(storage.create_trace(document, tensors))
+    kept = path.read_bytes().replace(b'"num_tokens":6', b'"num_tokens":7')  # the prompt's and the generated ones
+    (storage.directory / "older.json").write_bytes(kept)
+    assert storage.get_trace_summary("older")["data_info"]["num_tokens"] == 6
 
 
 def test_entries_say_what_a_listing_shows(storage):

@@ -233,7 +233,7 @@ export interface TraceSummary {
 export interface DataInfo {
   /** Layers that were captured. */
   num_layers: number;
-  /** Positions that the model ran over. */
+  /** Positions that the model ran over: all tokens but the last, which is not run. */
   num_tokens: number;
   /** Forward passes: the prompt is one, each further token one. */
   num_steps: number;
