@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 
 from daemon.framing import line_frame
 from daemon.incoming import read
+from daemon.introduction import LIMIT, MARK
 from daemon.messages import encode_response, failure
+from daemon.named_models import Introduction
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ WHITE = b" \t\r\n"  # JSON's white space: of door 2, where it means nothing
 LOCALHOST = "127.0.0.1"
 log = logging.getLogger("nanoscope.door")
 
-Door = Callable[["Hub", asyncio.StreamReader, asyncio.StreamWriter, bytes], Awaitable[None]]
+Door = Callable[["Hub", asyncio.StreamReader, asyncio.StreamWriter, bytes, Introduction | None], Awaitable[None]]
 Check = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 
 
@@ -130,14 +132,34 @@ async def _read_line(reader: asyncio.StreamReader, limit: int) -> bytes:
 
 
 async def _show_in(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    first = b""
-    while not first:
-        data = await read(reader)
-        if not data:
+    first, introduction = await _first(reader), None
+    if first[:1] == MARK:
+        line, first = await _whole_line(reader, first)
+        try:
+            introduction = Introduction.read(line)
+        except RpcError as error:
+            writer.write(line_frame(encode_response(failure(None, error))))
             return
-        first = data.lstrip(WHITE)
-    door = await _door("line_door" if first[:1] in (b"{", b"[") else "editor_door")
-    await door(hub, reader, writer, first)
+        first = first.lstrip(WHITE) or await _first(reader)
+    if first:
+        door = await _door("line_door" if first[:1] in (b"{", b"[") else "editor_door")
+        await door(hub, reader, writer, first, introduction)
+
+
+async def _first(reader: asyncio.StreamReader) -> bytes:
+    """The first bytes that mean something; nothing at the end."""
+    while data := await read(reader):
+        if said := data.lstrip(WHITE):
+            return said
+    return b""
+
+
+async def _whole_line(reader: asyncio.StreamReader, begun: bytes) -> tuple[bytes, bytes]:
+    """A line of which the beginning is there, and what has come after it; cut where it is too long or ends."""
+    while b"\n" not in begun and len(begun) < LIMIT and (data := await read(reader)):
+        begun += data
+    line, _, rest = begun.partition(b"\n")
+    return line[:LIMIT], rest
 
 
 _doors: dict[str, Door] = {}

@@ -27,6 +27,7 @@ from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_stati
 from nanochat.out_of_memory import memory_explained
 from nanochat.prompts import prompt_tokens
 from nanochat.recorder import Recorder
+from nanochat.text import note_of
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace_analysis import recompute_analysis
 from nanochat.trace_storage import TraceStorage, check_category
@@ -233,6 +234,7 @@ class InterpretabilityEngine:
     ) -> dict[str, Any]:
         """Everything but the tensors and the analysis, in the order the file has it."""
         config, provenance = self.model.config, self.model.provenance
+        note = note_of(provenance)
         text = self.tokenizer.token_text
         response = [token for token in run.generated if token not in self.engine.end_tokens]
         decoded = max(len(run.generated) - 1, 0)
@@ -249,6 +251,8 @@ class InterpretabilityEngine:
             "model": {
                 **{key: provenance.get(key) for key in ("source", "tag", "step")},
                 "era": config.era,
+                "path": provenance.get("path"),
+                **({"note": note} if note else {}),
                 "config": {key: getattr(config, key) for key in (*SIZES, "window_pattern")},
                 "parameters": self.model.num_parameters(),
                 "dtype": str(self.model.dtype),

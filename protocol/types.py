@@ -12,6 +12,7 @@ DType = Literal["float32", "float16", "bfloat16"]
 Source = str  # base, mid, sft, rl, demo, or a folder
 RequestId = int | str
 Count = Annotated[int, Meta(ge=0)]
+Name = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00]*$")]  # of a model, or a path
 Span = tuple[Count, Count]  # [start, stop): start included, stop not
 
 
@@ -112,6 +113,7 @@ class GenerateAndCaptureResult(Result):
     summary: TraceSummary
     path: str
     timings: Annotated[dict[str, float | None], Meta(description="Seconds; tokens_per_second.")]
+    model: ModelInfo | None = None
 
 
 # Traces
@@ -299,6 +301,7 @@ class ModelInfo(Result):
     step: int | None = None
     era: str | None = None
     path: str | None = None
+    base_dir: Annotated[str | None, Meta(description="nanochat's base folder when it was loaded.")] = None
     parameters: int | None = None
     layers: int | None = None
     heads: int | None = None
@@ -307,6 +310,21 @@ class ModelInfo(Result):
     dtype: str | None = None
     note: str | None = None
     error: Annotated[str | None, Meta(description="Why loading failed.")] = None
+    outdated: Annotated[
+        str | None, Meta(description="What has changed on the disk since it was loaded, where that was asked for.")
+    ] = None
+
+
+class NamedModel(Params):
+    """The model that a client means: what is named is what answers; what is left out does not matter."""
+
+    source: Name | None = None
+    tag: Name | None = None
+    step: Count | None = None
+    era: Name | None = None
+    device: Name | None = None
+    dtype: DType | None = None
+    base_dir: Annotated[Name, Meta(description="nanochat's base folder that it is of.")] | None = None
 
 
 class CheckpointInfo(Result):
@@ -356,6 +374,10 @@ class HelloParams(Params):
     client_version: str = ""
     traces_dir: Annotated[str, Meta(description="This session's own traces folder.")] | None = None
     notifications: bool = True
+    model: NamedModel | None = None
+    base_dir: (
+        Annotated[Name, Meta(description="Where `list_models` and `load_model` look: nanochat's base folder.")] | None
+    ) = None
 
 
 class HelloResult(Result):
@@ -367,6 +389,7 @@ class HelloResult(Result):
     session: int
     pid: int
     traces_dir: str
+    base_dir: Annotated[str, Meta(description="nanochat's base folder for this session.")] = ""
 
 
 class SessionInfo(Result):
@@ -378,6 +401,7 @@ class SessionInfo(Result):
     seconds: Annotated[float, Meta(description="Since it connected.")]
     requests: Annotated[int, Meta(description="Running or waiting.")]
     traces_dir: str
+    names: str = ""
 
 
 class WatchInfo(Result):
@@ -410,6 +434,7 @@ class GetStatusParams(Params):
     """What to tell besides the usual."""
 
     settings: bool = False
+    checkpoint: bool = False
 
 
 class GetStatusResult(Result, omit_defaults=True):
