@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Literal, TypedDict, TypeVar
 
 from daemon.client_core import ConnectionLostError, Notice
 from daemon.connecting import connect_or_start
+from daemon.introduction import introduction
 from daemon.settings import Settings, load_settings
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
 from protocol import methods
@@ -22,6 +23,7 @@ from protocol.types import (
     HelloParams,
     HelloResult,
     Message,
+    NamedModel,
     RequestProgress,
 )
 
@@ -77,6 +79,12 @@ def method_named(method: Method | str) -> Method:
     return row
 
 
+def introduced(settings: Settings, names_model: bool) -> dict[str, Any]:
+    """The fields of a hello that are about models."""
+    said = introduction(settings, model=names_model)
+    return said | {"model": said["model"] and NamedModel(**said["model"])}
+
+
 class ClientState(Generic[ConnectionType]):
     """The common part of Client and AsyncClient.
 
@@ -87,6 +95,7 @@ class ClientState(Generic[ConnectionType]):
         timeout: seconds for every call but generations and loading a model; None: no limit.
         notifications: whether the daemon is to push them.
         connect: makes the connection; default: `connect_or_start(settings)`.
+        names_model: whether the model that the settings name must answer; False: any will do.
     """
 
     new_lock: ClassVar[Any]  # makes a lock for `with` or `async with`
@@ -100,16 +109,18 @@ class ClientState(Generic[ConnectionType]):
         timeout: float | None = 60.0,
         notifications: bool = True,
         connect: Callable[[], socket.socket] | None = None,
+        names_model: bool = True,
     ):
         self.settings = load_settings()[0] if settings is None else settings
         self.timeout = timeout
         self.connect = connect or (lambda: connect_or_start(self.settings, name))
         self.hello = HelloParams(
             protocol_version=PROTOCOL_VERSION,
-            package_version=PACKAGE_VERSION,  # whether the model fits was asked when connecting
+            package_version=PACKAGE_VERSION,
             client_name=name,
             traces_dir=None if traces_dir is None else str(Path(traces_dir).expanduser().absolute()),
             notifications=notifications,
+            **introduced(self.settings, names_model),
         )
         self.closed = False
         self._greeting: HelloResult | None = None

@@ -121,7 +121,7 @@ def capture(
         seed=seed,
         capture_intermediate_steps=capture_steps,
         capture=narrowed,
-        format=format,
+        format=format or daemon.own_format(),
         stream=not (as_json or quiet),
     )
     return _run(daemon, params, text, shape="json" if as_json else "quiet" if quiet else "live")
@@ -165,15 +165,19 @@ def _tell(result: GenerateAndCaptureResult, shape: str) -> int:
     if shape == "json":
         print_json(result)
         return 0
-    from nanochat.text import model_name, printable
+    from nanochat.text import model_words, place_of, printable
 
     if shape == "quiet":
         output().print(printable(result.response), soft_wrap=True)
     speed = result.timings.get("tokens_per_second")
     counts = f"{result.prompt_tokens} + {result.response_tokens} tokens"
-    name = model_name(result.summary.model or {})  # the built-in model where there is no other, which is worth knowing
+    model = result.summary.model or {}
+    name = model_words(model)  # the built-in model where there is no other, which is worth knowing
     told = (counts, f"{speed:.0f} a second" if speed else "", f"by {name}" if name else "")
     notice(f"{result.trace_id}  {', '.join(filter(None, told))}", "dim")
+    for line in (place_of(model), result.model and result.model.note):
+        if line:
+            notice(line, "dim")
     return 0
 
 

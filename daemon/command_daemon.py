@@ -22,16 +22,20 @@ NONE_RUNS = "No daemon runs; the next command that needs one starts it."
 @command("start", panel=DAEMON, flags=ALL_FLAGS)
 def start(daemon: Daemon, *, as_json: Json = False) -> int:
     """Start the daemon if none runs; every command that needs one does so itself."""
+    from daemon.command_models import describe
     from daemon.connecting import answers
     from daemon.run_folder import private_folder
 
     running = answers(private_folder(daemon.settings.runtime_dir))
-    with daemon.client(model=True) as client:
+    with daemon.client() as client:
         greeting = client.greeting
+        held = client.get_status().model
     if as_json:
         print_json(greeting)
-    else:
-        notice(f"{'The daemon runs already' if running else 'Started the daemon'}, pid {greeting.pid}.")
+        return 0
+    notice(f"{'The daemon runs already' if running else 'Started the daemon'}, pid {greeting.pid}.")
+    if running:
+        notice(f"Its model: {describe(held)}.", "dim")
     return 0
 
 
@@ -85,7 +89,9 @@ def _status(daemon: Daemon, settings: bool = False) -> GetStatusResult | None:
     try:
         with connect(private_folder(daemon.settings.runtime_dir)) as connection:
             greeting = ask(connection, "hello", {"client_name": "nanoscope", "notifications": False})
-            response = ask(connection, "get_status", {"settings": settings})
+            response = ask(connection, "get_status", {"settings": settings, "checkpoint": True})
+            if response.get("error", {}).get("data", {}).get("name") == "INVALID_PARAMS":  # a daemon of long ago
+                response = ask(connection, "get_status", {"settings": settings})
     except (FileNotFoundError, ConnectionError):
         return None
     if "error" in response:
@@ -102,13 +108,12 @@ def _status(daemon: Daemon, settings: bool = False) -> GetStatusResult | None:
 
 
 def _facts(result: GetStatusResult) -> Iterator[tuple[str, Any]]:
-    from daemon.command_models import describe
+    from daemon.command_models import facts_of
 
     queue = result.queue
     yield "daemon", f"pid {result.pid}, up {duration(result.uptime)}, {human_size(result.memory)} of memory"
     yield "version", f"{result.package_version}, protocol {result.protocol_version}"
-    yield "model", describe(result.model)
-    yield "", result.model.note
+    yield from facts_of("model", result.model)
     busy = "one generation runs" if queue.running else "nothing runs"
     yield "queue", f"{busy}, {queue.waiting} of at most {queue.limit} wait"
     gone = f", {result.sessions_ended} gone" if result.sessions_ended else ""

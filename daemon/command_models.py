@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,13 @@ import typer
 from daemon.command_options import MODELS, PLACE_FLAGS, Daemon, Json, command
 from daemon.settings import SOURCES
 from daemon.terminal_output import Column, Waiting, output, print_facts, print_json, print_rows
+from nanochat.text import place_of
 
 PARAMS = {"model_tag": "tag", "step": "step", "era": "era", "device": "device", "dtype": "dtype"}
 STEPS = 4  # shown of a model's steps, the last ones
 
 
-@command("models", panel=MODELS, flags=PLACE_FLAGS)
+@command("models", panel=MODELS, flags=(*PLACE_FLAGS, "base_dir"))
 def models(daemon: Daemon, *, as_json: Json = False) -> int:
     """The checkpoints that can be loaded; the one held is marked.
 
@@ -34,7 +36,7 @@ def models(daemon: Daemon, *, as_json: Json = False) -> int:
             model.tag,
             _steps(model.steps),
             model.path,
-            "*" if (model.source, model.tag) == (held.source, held.tag) else "",
+            "*" if held.path is not None and _same(Path(held.path).parent, model.path) else "",
         ]
         for model in result.models
     ]
@@ -43,10 +45,14 @@ def models(daemon: Daemon, *, as_json: Json = False) -> int:
         columns = (Column(""), Column("source"), Column("tag"), Column("steps"), Column("folder", gives_way=True))
         print_rows(columns, rows)
         output().print()
-        print_facts([("held", describe(held)), ("nanochat", result.base_dir)])
+        print_facts([*facts_of("held", held), ("nanochat", result.base_dir)])
     else:
         print_rows((), rows)
     return 0
+
+
+def _same(one: Path, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _steps(steps: list[int]) -> str:
@@ -55,7 +61,7 @@ def _steps(steps: list[int]) -> str:
     return ",".join(map(str, steps))
 
 
-@command("load", panel=MODELS, flags=(*PLACE_FLAGS, *PARAMS))
+@command("load", panel=MODELS, flags=(*PLACE_FLAGS, *PARAMS, "base_dir"))
 def load(
     daemon: Daemon,
     source: Annotated[
@@ -87,8 +93,14 @@ def load(
     if as_json:
         print_json(result)
     else:
-        print_facts([("held", describe(result.model))])
+        print_facts(facts_of("held", result.model))
     return 0
+
+
+def facts_of(name: str, model: Any) -> list[tuple[str, Any]]:
+    """A model, where it lies, and what else there is to know of it; under `name` on the left."""
+    place = place_of({"source": model.source, "tag": model.tag, "path": model.path})
+    return [(name, describe(model)), ("", place), ("", model.note), ("", model.outdated)]
 
 
 def describe(model: Any) -> str:

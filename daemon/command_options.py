@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +23,7 @@ from protocol.errors import RpcError
 if TYPE_CHECKING:
     from daemon.client import Client
 
-MODEL_FLAGS = MODEL_SETTINGS
+MODEL_FLAGS = (*MODEL_SETTINGS, "base_dir")
 PLACE_FLAGS = ("traces_dir", "runtime_dir")
 ALL_FLAGS = tuple(TABLE)
 PANEL = "Daemon and model"
@@ -31,7 +31,7 @@ TRACES, MODELS, DAEMON = "Traces", "Models", "The daemon"
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
 FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 METAVARS = {"step": "N", "era": "ERA", "idle_timeout": "SECONDS", "queue_limit": "N", "format": "FORMAT"}
-PATHS = ("traces_dir", "runtime_dir", "log_file")
+PATHS = ("traces_dir", "runtime_dir", "log_file", "base_dir")
 LOOK: dict[str, Any] = {
     "context_settings": {"help_option_names": ["--help", "-h"]},
     "rich_markup_mode": "rich",
@@ -66,30 +66,25 @@ class Daemon:
         """A client, to be used in a `with`; the daemon is started if need be.
 
         Args:
-            model: the daemon's model must be the one that the settings choose; else a running daemon's will do.
+            model: the one that the settings name must answer; else whichever the daemon holds will do.
         """
         from daemon.client import Client
         from daemon.connecting import connect_or_start
 
         def connect() -> Any:
             with Waiting("reaching the daemon"):
-                return connect_or_start(self.settings if model else self._any_model(), "nanoscope")
+                return connect_or_start(self.settings, "nanoscope")
 
-        return Client(self.settings, name="nanoscope", traces_dir=self.own_folder(), connect=connect)
+        return Client(self.settings, name="nanoscope", traces_dir=self.own_folder(), connect=connect, names_model=model)
 
     def own_folder(self) -> str | None:
         """The traces folder that was asked for here; None: the daemon's own will do."""
         origin = self.loaded[1]["traces_dir"]
-        return str(self.settings.traces_dir) if origin == "flag" or origin.startswith("environment") else None
+        return None if origin == "default" else str(self.settings.traces_dir)
 
-    def _any_model(self) -> Settings:
-        """The settings without a wish for a model, where a daemon runs: it is not ended for a listing."""
-        from daemon.connecting import answers
-        from daemon.run_folder import private_folder
-
-        if not answers(private_folder(self.settings.runtime_dir)):
-            return self.settings
-        return replace(self.settings, **dict.fromkeys(MODEL_SETTINGS))
+    def own_format(self) -> Any:
+        """How traces are to be kept, as it is set here; None: as the daemon is set."""
+        return None if self.loaded[1]["format"] == "default" else self.settings.format
 
 
 def command(

@@ -11,6 +11,7 @@ import struct
 import time
 from typing import Any
 
+from daemon.introduction import introduction
 from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder, private_folder, read_token
 from daemon.settings import Settings
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
@@ -22,7 +23,8 @@ ANSWER_SECONDS = 20.0
 END_SECONDS = 20.0  # for a daemon to end: longer than its own deadline
 RETRY_SECONDS = 0.02
 ATTEMPTS = 10  # daemons may end while we look; each attempt starts at most one
-NO_HELLO = ("METHOD_NOT_FOUND", "INVALID_PARAMS")  # a daemon of long ago, or of another project
+OLDER = "INVALID_PARAMS"  # a daemon whose hello has fewer fields
+NO_HELLO = ("METHOD_NOT_FOUND", OLDER)  # a daemon of long ago, or of another project
 MISMATCH_ATTEMPTS, MISMATCH_SECONDS = 3, 0.2  # other clients that only look count as sessions for a moment
 
 
@@ -111,7 +113,7 @@ def connect_or_start(settings: Settings, client_name: str = "nanoscope") -> sock
 
             if start(settings, folder):
                 with contextlib.suppress(FileNotFoundError, ConnectionError):
-                    return connect(folder)  # it has our settings: nothing to compare
+                    return connect(folder)  # it is of our version: nothing to compare
     except OSError as error:
         raise RpcError("DAEMON_NOT_STARTED", f"The daemon in {folder.path} cannot be reached ({error}).") from error
     raise RpcError("DAEMON_NOT_STARTED", f"The daemon hangs up at once: look into {settings.log_file}.")
@@ -135,7 +137,9 @@ def _fits(folder: RunFolder, settings: Settings, client_name: str) -> bool:
 
 def _has_ended(control: socket.socket, error: RpcError) -> bool:
     """Whether a daemon that does not fit is gone now; raises what else is wrong with it."""
-    if error.name not in ("VERSION_MISMATCH", "SHUTTING_DOWN"):
+    if error.name not in ("VERSION_MISMATCH", "SHUTTING_DOWN", OLDER):
+        raise _refusal(error)
+    if error.name == OLDER and _error_of(ask(control, "shutdown", {})) is not None:
         raise _refusal(error)
     if error.name == "VERSION_MISMATCH":
         used = error.data.get("sessions") != 0 or error.data.get("jobs") != 0
@@ -149,9 +153,9 @@ def _hello(settings: Settings, client_name: str) -> dict[str, Any]:
     return {
         "protocol_version": PROTOCOL_VERSION,
         "package_version": PACKAGE_VERSION,
-        "fingerprint": settings.fingerprint(),
         "client_name": client_name,
         "notifications": False,
+        "base_dir": introduction(settings)["base_dir"],  # which a daemon that knows of no named models refuses
     }
 
 

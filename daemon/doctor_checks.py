@@ -131,7 +131,9 @@ def check_daemon(ground: Ground) -> Iterator[Finding]:
     folder = RunFolder(ground.settings.runtime_dir)
     try:
         with connect(folder) as connection:
-            response = ask(connection, "get_status", {}, ANSWER_SECONDS)
+            response = ask(connection, "get_status", {"settings": True, "checkpoint": True}, ANSWER_SECONDS)
+            if response.get("error", {}).get("data", {}).get("name") == "INVALID_PARAMS":  # a daemon of long ago
+                response = ask(connection, "get_status", {}, ANSWER_SECONDS)
     except FileNotFoundError:
         yield _unreachable(folder, "No daemon runs; the next command that needs one starts it.", "ok")
     except ConnectionRefusedError:
@@ -142,7 +144,7 @@ def check_daemon(ground: Ground) -> Iterator[Finding]:
     except OSError as error:
         yield Finding("daemon", "fault", f"{folder.socket} cannot be reached ({error}).", "Check whose it is.")
     else:
-        yield from _answering(response)
+        yield from _answering(ground, response)
 
 
 def _unreachable(folder: RunFolder, found: str, state: Any, remedy: str = "") -> Finding:
@@ -152,7 +154,7 @@ def _unreachable(folder: RunFolder, found: str, state: Any, remedy: str = "") ->
     return Finding("daemon", state, found, remedy)
 
 
-def _answering(response: dict[str, Any]) -> Iterator[Finding]:
+def _answering(ground: Ground, response: dict[str, Any]) -> Iterator[Finding]:
     status = response.get("result")
     if not isinstance(status, dict):
         yield Finding("daemon", "fault", f"The daemon answers {response.get('error')}.", STOP)
@@ -166,10 +168,30 @@ def _answering(response: dict[str, Any]) -> Iterator[Finding]:
     model = status["model"]
     if model["state"] == "failed":
         yield Finding("model", "fault", f"{model['error']}", "Put that right, or `nanoscope load demo` meanwhile.")
+    elif model.get("path"):
+        named = " ".join(dict.fromkeys(filter(None, (model["source"], model["tag"]))))
+        found = f"The daemon holds {named} step {model['step']}, era {model['era']} ({model['path']})."
+        changed = model.get("outdated")
+        yield Finding("model", "warning" if changed else "ok", f"{found} {changed or ''}".strip())
+    yield from _base_folders(ground, status)
     for watcher in status["watchers"]:
         if not watcher["healthy"]:
             remedy = "Put that right; until then the folder is looked at once a minute."
             yield Finding("watching", "warning", f"{watcher['traces_dir']}: {watcher['note']}", remedy)
+
+
+def _base_folders(ground: Ground, status: dict[str, Any]) -> Iterator[Finding]:
+    """Where this client's models come from, where the daemon was started for another folder."""
+    settings = {row["name"]: row["value"] for row in status.get("settings") or []}
+    ours, theirs = ground.settings.base_folder(), settings.get("base_dir")
+    if not theirs or os.path.realpath(theirs) == os.path.realpath(ours):
+        return
+    found = f"The daemon was started for nanochat's folder {theirs}; here it is {ours} ({ground.origins['base_dir']})"
+    if ground.settings.base_dir is None:
+        remedy = f"Set NANOCHAT_BASE_DIR here too where {theirs} is meant."
+        yield Finding("base folder", "warning", f"{found}, and whichever model is held answers.", remedy)
+    else:
+        yield Finding("base folder", "ok", f"{found}, and a model of this one answers.")
 
 
 def check_log(ground: Ground) -> Iterator[Finding]:

@@ -12,7 +12,6 @@ from contextlib import closing
 from pathlib import Path
 
 from daemon.doctor import Check, Finding, Ground
-from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import DEMO_WEIGHTS, Checkpoint, choose_checkpoint, default_source
 from nanochat.errors import NanoscopeError
 from nanochat.text import human_size
@@ -144,7 +143,7 @@ def _limits() -> str:
 
 def check_checkpoint(ground: Ground) -> Iterator[Finding]:
     """The checkpoint that would be loaded: found, whole as far as its files tell, with a tokenizer."""
-    settings, base_dir = ground.settings, get_base_dir()
+    settings, base_dir = ground.settings, ground.settings.base_folder()
     source = settings.source or default_source(base_dir) or "demo"
     try:
         checkpoint = choose_checkpoint(source, base_dir, settings.model_tag, settings.step)
@@ -219,7 +218,14 @@ def _problem_of_loading(ground: Ground, source: str) -> str | None:
     settings = ground.settings
     try:
         load_model(
-            source, settings.device, "eval", settings.model_tag, settings.step, settings.era, dtype=settings.dtype
+            source,
+            settings.device,
+            "eval",
+            settings.model_tag,
+            settings.step,
+            settings.era,
+            dtype=settings.dtype,
+            base_dir=settings.base_folder(),
         )
     except NanoscopeError as error:
         return str(error)

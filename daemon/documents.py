@@ -23,6 +23,7 @@ from daemon.document_length import too_long
 from daemon.document_soon import Soon
 from daemon.document_text import OpenDocument
 from daemon.editor_params import member
+from daemon.named_models import held_for
 from daemon.prompt_documents import Prompt, language_of, parse
 from nanochat.errors import StorageError
 from protocol.methods import MODEL_CHANGED, TRACES_CHANGED, Notification
@@ -204,8 +205,9 @@ class Documents:
             self._publish({"uri": uri, "diagnostics": found} | version)
 
     def _diagnostics(self, snapshot: Snapshot) -> msgspec.Raw:
-        tokenizer, positions = self.hub.model.tokenizer(), self.hub.model.describe().context
-        known = tokenizer and positions and too_long(snapshot.parsed.prompts, tokenizer, positions)
+        held = held_for(self.hub, self.session)
+        positions = held and held.info.context
+        known = held and positions and too_long(snapshot.parsed.prompts, held.tokenizer, positions)
         return msgspec.Raw(msgspec.json.encode(diagnostics(snapshot, known or [])))
 
     def _publish(self, params: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ from daemon.editor_params import (
 from daemon.editor_protocol import INITIALIZE_LEAST, OURS, PlainProtocol, shared_converter
 from daemon.framing import EditorFrames, FramingError, editor_frame
 from daemon.incoming import hung_up, incoming
+from daemon.named_models import Introduction, introduce
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
 from daemon.work_done import work_done
@@ -61,15 +62,23 @@ def load() -> Door:
     return serve_editor
 
 
-async def serve_editor(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
+async def serve_editor(
+    hub: Hub,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    first: bytes,
+    introduction: Introduction | None = None,
+) -> None:
     """Serve one editor until it says `exit` or hangs up.
 
     Args:
         first: what has been read already.
+        introduction: which model its settings name.
     """
     logging.getLogger("pygls").setLevel(logging.WARNING)  # below it, whole messages are logged
     outbox = StreamOutbox(writer, on_closed=reader.feed_eof)
     protocol = EditorServer(hub, outbox).protocol
+    introduce(protocol.session, introduction)
     hub.join(protocol.session)
     try:
         async for frame in incoming(reader, EditorFrames(), first, outbox):
@@ -278,7 +287,8 @@ class EditorProtocol(PlainProtocol):
         info = params.client_info
         names = {"client_name": info.name, "client_version": info.version or ""} if info else {}
         hello: dict[str, Any] = {name: str(text)[:NAME_LIMIT] for name, text in names.items()}
-        hello |= {"traces_dir": member(params.initialization_options, "traces_dir"), "notifications": False}
+        hello |= {name: member(params.initialization_options, name) for name in ("traces_dir", "model", "base_dir")}
+        hello |= {"notifications": False}
         self._introduction = asyncio.ensure_future(self._introduce(hello))
         return (yield from super().lsp_initialize(params))
 
@@ -286,7 +296,7 @@ class EditorProtocol(PlainProtocol):
         try:
             await dispatch(Context(self._hub, self.session), HELLO.name, hello)
         except RpcError as error:
-            message = f"The daemon's own traces folder is used: {error}"
+            message = f"The editor's options are not used, but the daemon's own traces folder and model: {error}"
             self._server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Error, message))
 
     @lsp_method(lsp.INITIALIZED)

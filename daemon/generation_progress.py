@@ -36,6 +36,10 @@ class Progress:
             self._state("queued", ahead, f"Waiting for {ahead} other request{'s' * (ahead > 1)}.")
         hub.status_changed()
 
+    def loading(self, message: str) -> None:
+        """The model that the caller names is loaded first."""
+        self._state("loading", 0, message)
+
     def _state(self, state: str, ahead: int, message: str) -> None:
         self.context.progress(message, None)
         request = self.context.request_id

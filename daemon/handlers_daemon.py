@@ -8,6 +8,8 @@ from typing import Any
 import psutil
 
 from daemon.dispatch import Context, handles, in_thread
+from daemon.handlers_generation import described
+from daemon.named_models import Introduction, introduce, words_of
 from daemon.session import Session
 from nanochat.text import on_one_line, shortened
 from protocol.errors import RpcError
@@ -27,13 +29,15 @@ from protocol.types import (
 )
 
 SHOWN_NAME, SHOWN_PATH = 80, 1000  # characters that other clients see
+SHOWN_MODEL = 200  # of the model that a client names
 
 
 @handles(HELLO)
 async def hello(context: Context, params: HelloParams) -> HelloResult:
-    """Compare versions, take the client's name and folder, begin to push notifications."""
+    """Compare versions, take the client's name, folder and model, begin to push notifications."""
     hub, session = context.hub, context.session
     _check_versions(context, params)
+    introduce(session, Introduction(model=params.model, base_dir=params.base_dir).checked())
     if params.traces_dir is not None:
         await hub.use_folder(session, params.traces_dir)
     name = " ".join(filter(None, (params.client_name, params.client_version)))
@@ -46,6 +50,7 @@ async def hello(context: Context, params: HelloParams) -> HelloResult:
         session=session.number,
         pid=hub.pid,
         traces_dir=str(hub.folder_of(session).path),
+        base_dir=str(hub.base_dir_of(session)),
     )
 
 
@@ -74,14 +79,14 @@ def _check_versions(context: Context, params: HelloParams) -> None:
 
 @handles(GET_STATUS)
 async def get_status(context: Context, params: GetStatusParams) -> GetStatusResult:
-    """How the daemon is, from memory alone."""
+    """How the daemon is; from memory alone, unless the checkpoint is to be looked at."""
     hub = context.hub
     return GetStatusResult(
         protocol_version=PROTOCOL_VERSION,
         package_version=hub.version,
         pid=hub.pid,
         uptime=round(time.monotonic() - hub.started, 3),
-        model=hub.model.describe(),
+        model=await in_thread(context, described, hub) if params.checkpoint else hub.model.describe(),
         queue=hub.queue(),
         sessions=[_describe(context, session) for session in hub.sessions.values()],
         sessions_ended=hub.sessions_ended,
@@ -102,11 +107,12 @@ def _describe(context: Context, session: Session) -> SessionInfo:
         seconds=round(time.monotonic() - session.opened, 3),
         requests=len(session.calls),
         traces_dir=shortened(str(context.hub.folder_of(session).path), SHOWN_PATH),
+        names="" if session.named is None else words_of(session.named)[:SHOWN_MODEL],
     )
 
 
 def _settings(context: Context) -> list[Setting]:
-    values = vars(context.hub.settings)
+    values = vars(context.hub.settings) | {"base_dir": context.hub.base_dir}
     origins = context.hub.origins
     return [
         Setting(name=name, value=None if value is None else str(value), origin=origins.get(name, "default"))

@@ -8,13 +8,15 @@ import binascii
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import accumulate, takewhile
 from threading import Event
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from daemon.dispatch import Context, handles, in_thread, in_thread_to_the_end
+from daemon.named_models import held_for
 from daemon.trace_folders import TraceFolder
 from nanochat.errors import CancelledError
 from nanochat.trace import Trace
@@ -36,6 +38,9 @@ from protocol.types import (
     TraceRow,
     TraceSummary,
 )
+
+if TYPE_CHECKING:
+    from nanochat.tokenizer import RustBPETokenizer
 
 ROW_FIELDS = TraceRow.__struct_fields__
 PAGE_CHARACTERS = 3 << 20  # of one page, at most 6 bytes each, so that it fits into a message and is soon encoded
@@ -227,12 +232,17 @@ def _alternatives(value: object) -> list[Alternative]:
 
 
 def token_text(context: Context) -> TokenText:
-    """The text of a token id, from the tokenizer of the model held; `<id>` where it has none."""
-    tokenizer = context.hub.model.tokenizer()
+    """The text of a token id, by the tokenizer of the session's model where that is held; else `<id>`."""
+
+    @cache
+    def tokenizer() -> RustBPETokenizer | None:  # when it is needed, by a reader thread: it may look at the disk
+        held = held_for(context.hub, context.session)
+        return held and held.tokenizer
 
     def text(token: int) -> str:
         try:
-            return tokenizer.token_text(token) if tokenizer else f"<{token}>"
+            known = tokenizer()
+            return known.token_text(token) if known else f"<{token}>"
         except (KeyError, OverflowError):
             return f"<{token}>"
 

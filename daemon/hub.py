@@ -43,6 +43,7 @@ class Hub:
 
     def __init__(self, settings: Settings, origins: Mapping[str, str] | None = None):
         self.settings, self.origins = settings, dict(origins or {})
+        self.base_dir = settings.base_folder()
         self.version, self.pid, self.started = PACKAGE_VERSION, os.getpid(), time.monotonic()
         self.sessions: dict[int, Session] = {}
         self.sessions_ended = 0  # of clients that asked for something
@@ -114,6 +115,10 @@ class Hub:
     def folder_of(self, session: Session) -> TraceFolder:
         """The traces folder that a session uses."""
         return session.folder or self.folders.default
+
+    def base_dir_of(self, session: Session) -> Path:
+        """nanochat's base folder for a session."""
+        return session.base_dir or self.base_dir
 
     async def use_folder(self, session: Session, path: str | Path) -> None:
         """Give a session a folder of its own, in the order in which it asks. Raises StorageError.

@@ -26,6 +26,7 @@ from daemon.messages import (
     read_request,
     success,
 )
+from daemon.named_models import Introduction, introduce
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
 from protocol.errors import RpcError
@@ -48,14 +49,22 @@ def load() -> Door:
     return serve_line
 
 
-async def serve_line(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
+async def serve_line(
+    hub: Hub,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    first: bytes,
+    introduction: Introduction | None = None,
+) -> None:
     """Serve one client until it hangs up, or has ended its requests and got its answers.
 
     Args:
         first: what has been read already.
+        introduction: which model it means.
     """
     outbox = StreamOutbox(writer, on_closed=reader.feed_eof)
     client = _Client(hub, outbox, writer)
+    introduce(client.session, introduction)
     hub.join(client.session)
     try:
         async for frame in incoming(reader, LineFrames(), first, outbox):

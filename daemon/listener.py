@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 from daemon.decoding import BYTE_ORDER_MARK
 from daemon.framing import line_frame
 from daemon.incoming import read
+from daemon.introduction import LIMIT, MARK
 from daemon.messages import encode_response, failure
+from daemon.named_models import Introduction
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ WHITE = b" \t\r\n"  # JSON's white space: of door 2, where it means nothing
 LOCALHOST = "127.0.0.1"
 log = logging.getLogger("nanoscope.door")
 
-Door = Callable[["Hub", asyncio.StreamReader, asyncio.StreamWriter, bytes], Awaitable[None]]
+Door = Callable[["Hub", asyncio.StreamReader, asyncio.StreamWriter, bytes, Introduction | None], Awaitable[None]]
 Check = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 
 
@@ -132,19 +134,42 @@ async def _read_line(reader: asyncio.StreamReader, limit: int) -> bytes:
 
 
 async def _show_in(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    first = b""
+    try:
+        first, introduction = await _first(reader), None
+        if first[:1] == MARK:
+            line, rest = await _whole_line(reader, first)
+            introduction = Introduction.read(line)
+            first = await _first(reader, rest)
+    except RpcError as error:
+        writer.write(line_frame(encode_response(failure(None, error))))
+        return
+    if first:
+        door = await _door("line_door" if first[:1] in (b"{", b"[") else "editor_door")
+        await door(hub, reader, writer, first, introduction)
+
+
+async def _first(reader: asyncio.StreamReader, begun: bytes = b"") -> bytes:
+    """The first bytes that mean something, after white space and the mark of UTF-8; nothing at the end.
+
+    Raises RpcError PARSE_ERROR, where they are of UTF-16 or UTF-32.
+    """
+    first = begun.lstrip(WHITE).removeprefix(BYTE_ORDER_MARK).lstrip(WHITE)
     while not first or BYTE_ORDER_MARK.startswith(first) or any(mark.startswith(first) for mark in FOREIGN_MARKS):
-        data = await read(reader)
-        if not data:
-            return
+        if not (data := await read(reader)):
+            return b""
         first = (first + data).lstrip(WHITE)
         if first.startswith(FOREIGN_MARKS):
-            error = RpcError("PARSE_ERROR", "This begins with the mark of UTF-16 or UTF-32: send UTF-8.")
-            writer.write(line_frame(encode_response(failure(None, error))))
-            return
+            raise RpcError("PARSE_ERROR", "This begins with the mark of UTF-16 or UTF-32: send UTF-8.")
         first = first.removeprefix(BYTE_ORDER_MARK).lstrip(WHITE)
-    door = await _door("line_door" if first[:1] in (b"{", b"[") else "editor_door")
-    await door(hub, reader, writer, first)
+    return first
+
+
+async def _whole_line(reader: asyncio.StreamReader, begun: bytes) -> tuple[bytes, bytes]:
+    """A line of which the beginning is there, and what has come after it; cut where it is too long or ends."""
+    while b"\n" not in begun and len(begun) < LIMIT and (data := await read(reader)):
+        begun += data
+    line, _, rest = begun.partition(b"\n")
+    return line[:LIMIT], rest
 
 
 _doors: dict[str, Door] = {}

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from daemon.held_model import Held, Wish, held_model, source_of
 from daemon.jobs import Job, Worker
-from nanochat.base_dir import get_base_dir
-from nanochat.checkpoints import SOURCES, default_source
 from nanochat.errors import NanoscopeError
 from nanochat.text import shortened
 from protocol.errors import RpcError
@@ -28,8 +27,6 @@ from protocol.types import ModelInfo
 
 if TYPE_CHECKING:
     from daemon.settings import Settings
-    from nanochat.gpt import GPT
-    from nanochat.tokenizer import RustBPETokenizer
 
 # Up to this width torch computes on one thread: a second one gained up to 4 ms a token at 6 layers x 384 on 2 idle
 # cores, and cost 14 ms on busy ones.
@@ -37,41 +34,9 @@ SMALL_WIDTH = 384
 # OpenMP's threads spin while they wait for each other: on busy cores a token of 12 layers x 768 then took 410 ms, with
 # threads that sleep 50 ms.
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
-SHOWN, SHOWN_TEXT = (
-    300,
-    2000,
-)  # characters that all clients see of a checkpoint's name that one gave; of what went wrong
+SHOWN_TEXT = 2000  # characters that all clients see of what went wrong
 TORCH_LIBRARIES = {"libtorch_global_deps.so": True, "libtorch_python.so": False}  # whether their symbols are global
 log = logging.getLogger("nanoscope.model")
-
-
-@dataclass(frozen=True)
-class Held:
-    """A model that is whole and ready, with its tokenizer."""
-
-    model: GPT
-    tokenizer: RustBPETokenizer
-    info: ModelInfo
-
-
-@dataclass(frozen=True)
-class Wish:
-    """Which checkpoint, and how it is to compute; None: chosen on loading."""
-
-    source: str | None = None
-    tag: str | None = None
-    step: int | None = None
-    era: str | None = None
-    device: str | None = None
-    dtype: str | None = None
-
-    def __str__(self) -> str:
-        named = (
-            shortened(self.source or "the most useful checkpoint", SHOWN),
-            self.tag,
-            self.step is not None and f"step {self.step}",
-        )
-        return " ".join(part for part in named if part)
 
 
 class ModelHolder:
@@ -85,7 +50,7 @@ class ModelHolder:
 
     def __init__(self, settings: Settings, worker: Worker, changed: Callable[[ModelInfo], None]):
         chosen = (settings.source, settings.model_tag, settings.step, settings.era, settings.device, settings.dtype)
-        self.first = Wish(*chosen)
+        self.first = Wish(*chosen, base_dir=settings.base_folder())
         self._worker, self._changed = worker, changed
         self._info = ModelInfo(state="unloaded")
         self._held: Held | None = None
@@ -98,9 +63,9 @@ class ModelHolder:
         """What is held, or why nothing is."""
         return self._info
 
-    def tokenizer(self) -> RustBPETokenizer | None:
-        """The held model's, for any thread; None while none is held."""
-        return self._held.tokenizer if self._held else None
+    def current(self) -> Held | None:
+        """What is held, for any thread to look at; another may be held the moment after."""
+        return self._held
 
     def load_soon(self) -> None:
         """Load the first model before anything else, unless it is loaded or about to be; after a failure again."""
@@ -158,9 +123,11 @@ class ModelHolder:
     def _read(self, wish: Wish) -> Held:
         """Load a checkpoint, whatever goes wrong as an RpcError."""
         try:
-            source, note = _source_of(wish)
+            base_dir = wish.base_dir or self.first.base_dir
+            assert base_dir is not None
+            source, note = source_of(wish.source, base_dir, default=wish.tag is None and wish.step is None)
             self._prepare_torch()
-            return self._load_checkpoint(source, wish, note)
+            return self._load_checkpoint(replace(wish, source=source, base_dir=base_dir), base_dir, note)
         except NanoscopeError as error:
             raise RpcError(error.code, str(error)) from error
         except RpcError:
@@ -175,16 +142,17 @@ class ModelHolder:
                 "INTERNAL_ERROR", f"Loading {wish} failed for a reason of the daemon's own; `nanoscope logs` has it."
             ) from error
 
-    def _load_checkpoint(self, source: str, wish: Wish, note: str | None) -> Held:
+    def _load_checkpoint(self, wish: Wish, base_dir: Path, note: str | None) -> Held:
         import torch
 
         from nanochat.checkpoint_manager import load_model
 
-        more = {"model_tag": wish.tag, "step": wish.step, "era": wish.era, "dtype": wish.dtype}
-        model, tokenizer, _ = load_model(source, wish.device, "eval", **more)
+        assert wish.source is not None
+        more = {"model_tag": wish.tag, "step": wish.step, "era": wish.era, "dtype": wish.dtype, "base_dir": base_dir}
+        model, tokenizer, _ = load_model(wish.source, wish.device, "eval", **more)
         small = model.config.n_embd <= SMALL_WIDTH
         torch.set_num_threads(1 if small else self._threads or torch.get_num_threads())
-        return Held(model, tokenizer, _info_of(model, note))
+        return held_model(model, tokenizer, wish, base_dir, note)
 
     def _prepare_torch(self) -> None:
         """Import torch, which takes one to two seconds, without holding up the event loop."""
@@ -204,43 +172,6 @@ class ModelHolder:
         note, error = (text and shortened(text, SHOWN_TEXT) for text in (info.note, info.error))
         self._info = info = msgspec.structs.replace(info, note=note, error=error)
         self._changed(info)
-
-
-def _source_of(wish: Wish) -> tuple[str, str | None]:
-    """Where to load from, and a note where the choice was ours."""
-    source = wish.source
-    if source is None:
-        base_dir = get_base_dir()
-        # A wish for one checkpoint: say that it is not there rather than take another.
-        source = default_source(base_dir) or ("demo" if wish.tag is None and wish.step is None else "sft")
-        if source == "demo":
-            return source, f"The built-in demo model: there is no nanochat checkpoint in {base_dir}."
-    elif source not in (*SOURCES, "demo") and not Path(source).expanduser().is_absolute():
-        raise RpcError(
-            "SETTING_INVALID",
-            f"source={source!r}: use {', '.join(SOURCES)}, demo, or a folder's whole path, since the daemon runs in "
-            "another folder than you.",
-        )
-    return source, None
-
-
-def _info_of(model: GPT, note: str | None) -> ModelInfo:
-    config, provenance = model.config, model.provenance
-    return ModelInfo(
-        state="ready",
-        source=provenance["source"],
-        tag=provenance["tag"],
-        step=provenance["step"],
-        era=config.era,
-        path=provenance["path"],
-        parameters=model.num_parameters(),
-        layers=config.n_layer,
-        heads=config.n_head,
-        context=config.max_positions,
-        device=str(model.get_device()),
-        dtype=str(model.dtype).removeprefix("torch."),
-        note=note or provenance["note"],
-    )
 
 
 def _free_memory() -> None:

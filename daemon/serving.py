@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from daemon.connecting import answers
+from daemon.introduction import introduction_line
 from daemon.log import log_to_file, log_to_stderr
 from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder, private_folder, write_token
 from daemon.settings import Settings, load_settings, read_flags
@@ -205,6 +206,7 @@ def serve_private(settings: Settings, origins: Mapping[str, str], source: int, t
     log_to_stderr(logging.WARNING)
     take_own()
     ours, theirs = socket.socketpair()
+    ours.sendall(introduction_line(settings))
     status: list[int] = []
     copying = threading.Thread(target=lambda: status.append(pump(ours, source, target)), name="stdout", daemon=True)
     with ours:

@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from protocol.methods import CANCEL, DISCOVER, GET_STATUS, HELLO, SHUTDOWN, Notification
-from protocol.types import Params, RequestId
+from protocol.types import NamedModel, Params, RequestId
 
 if TYPE_CHECKING:
     from daemon.trace_folders import TraceFolder
@@ -67,8 +68,16 @@ class Session:
         self.used = False  # whether it has asked for more than how the daemon is
         self.folder: TraceFolder | None = None  # changed on the event loop alone, under the lock
         self.changing_folder = asyncio.Lock()
+        self.named: NamedModel | None = None  # the model that must answer it; None: whichever is held
+        self.base_dir: Path | None = None  # nanochat's; None: the daemon's own
+        self.asked_model = False  # whether it has generated, or loaded a model
         self.calls: dict[Any, Call] = {}  # by request id, or by the call itself where it has none
         self.listeners: list[Callable[[Notification], None]] = []  # in the daemon: told of what the client is told
+
+    @property
+    def uses_model(self) -> bool:
+        """Whether it minds which model is held: it has asked for one's work, or is here to stay and names one."""
+        return self.asked_model or (self.named is not None and self.notified)
 
     def begin(self, call: Call) -> None:
         """Take note of a call; its id must be free."""

@@ -20,8 +20,9 @@ SOURCES = ("base", "mid", "sft", "rl", "demo")
 ERAS = ("A", "Ap", "B", "C", "D", "E", "F")
 DTYPES = ("float32", "bfloat16", "float16")
 FORMATS = ("json", "safetensors")
-MODEL_SETTINGS = ("source", "model_tag", "step", "era", "device", "dtype")
+MODEL_SETTINGS = ("source", "model_tag", "step", "era", "device", "dtype")  # base_dir besides
 PREFIX = "NANOSCOPE_"
+BASE_DIR = "~/.cache/nanochat"  # nanochat's own choice, here without importing it
 _TRUTH = {
     word: value for value, words in ((True, "1 true yes on"), (False, "0 false no off")) for word in words.split()
 }
@@ -40,11 +41,16 @@ class Settings:
     era: str | None = None
     device: str | None = None
     dtype: str | None = None
+    base_dir: Path | None = None  # nanochat's
     format: str = "json"
     idle_timeout: float = 1800.0  # seconds; 0: never
     queue_limit: int = 64  # waiting generations, of all clients together
     tcp: bool = not HAS_UNIX_SOCKETS
     polling: bool = False
+
+    def base_folder(self) -> Path:
+        """nanochat's base folder: as given, else where nanochat itself keeps its files."""
+        return self.base_dir or Path(os.path.expanduser(BASE_DIR))
 
     def fingerprint(self) -> str:
         """A short hash of the settings that choose the model; "" where none was given, and any model will do."""
@@ -124,6 +130,7 @@ class Row(NamedTuple):
     name: str
     parse: Callable[[Any, Path], Any]
     meaning: str
+    others: tuple[str, ...] = ()  # variables of other programs, looked at after our own
 
     @property
     def flag(self) -> str:
@@ -148,6 +155,7 @@ TABLE: dict[str, Row] = {
         Row("era", _one_of(ERAS), "The architecture of a checkpoint that does not show it."),
         Row("device", _device, "cpu, mps, cuda, cuda:1, ..."),
         Row("dtype", _one_of(DTYPES), "What to compute in."),
+        Row("base_dir", _path, "nanochat's base folder, where its checkpoints lie.", ("NANOCHAT_BASE_DIR",)),
         Row("format", _one_of(FORMATS), "The format of new traces."),
         Row("idle_timeout", _seconds, "Seconds without clients and work after which the daemon ends; 0: never."),
         Row("queue_limit", _whole(1), "How many generations may wait."),
@@ -171,7 +179,7 @@ def load_settings(
 
     Args:
         flags: setting name to text; None or a missing name: not given.
-        environment: NANOSCOPE_* are looked at; an empty one counts as not given.
+        environment: NANOSCOPE_* are looked at, and NANOCHAT_BASE_DIR; an empty one counts as not given.
         config_file: default: `default_config_file()`; it need not exist.
 
     Raises:
@@ -186,7 +194,10 @@ def load_settings(
     for name, row in TABLE.items():
         for given, origin, folder in (
             (flags.get(name), "flag", _current_folder),
-            (environment.get(row.variable) or None, f"environment {row.variable}", _current_folder),
+            *(
+                (environment.get(at) or None, f"environment {at}", _current_folder)
+                for at in (row.variable, *row.others)
+            ),
             (config.get(name), str(config_file), lambda: config_file.parent),
         ):
             if given is not None:

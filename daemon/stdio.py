@@ -10,6 +10,7 @@ import socket
 import threading
 
 from daemon.connecting import connect_or_start
+from daemon.introduction import introduction_line
 from daemon.settings import load_settings, read_flags
 from nanochat.standard_streams import STDIN, notice
 from protocol.errors import RpcError
@@ -36,6 +37,8 @@ def main(words: list[str], output: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         with connect_or_start(settings, "stdio") as connection:
+            with contextlib.suppress(OSError):  # it has hung up, as the pump will tell
+                connection.sendall(introduction_line(settings))
             return pump(connection, STDIN, output)
     except RpcError as error:
         return fail(error, 1)

@@ -38,6 +38,7 @@ def load_model(
     era: str | None = None,
     *,
     dtype: torch.dtype | str | None = None,
+    base_dir: Path | None = None,
 ) -> tuple[GPT, RustBPETokenizer, dict[str, Any]]:
     """Load a nanochat model of any era, with its tokenizer.
 
@@ -52,6 +53,7 @@ def load_model(
         step: None: the highest.
         era: overrides what the keys say.
         dtype: what to compute in; None: bfloat16 on GPUs that have it, else float32.
+        base_dir: nanochat's base folder; None: `get_base_dir()`.
 
     Returns:
         The model, its tokenizer, and the checkpoint's metadata.
@@ -67,8 +69,9 @@ def load_model(
     open_closed()  # torch's C++ prints to the descriptor 2, whatever file that is
     parsed_device = parse_device(device)
     parsed_dtype = parse_dtype(dtype, parsed_device)
-    checkpoint = choose_checkpoint(source, get_base_dir(), model_tag, step)
-    tokenizer = _load_tokenizer(checkpoint)
+    base_dir = get_base_dir() if base_dir is None else base_dir
+    checkpoint = choose_checkpoint(source, base_dir, model_tag, step)
+    tokenizer = _load_tokenizer(checkpoint, base_dir)
     meta = read_meta(checkpoint.meta)
     vocab_size = meta["model_config"]["vocab_size"]
     if tokenizer.get_vocab_size() != vocab_size:
@@ -95,8 +98,8 @@ def load_model(
     return model, tokenizer, meta
 
 
-def _load_tokenizer(checkpoint: Checkpoint) -> RustBPETokenizer:
-    folder = checkpoint.tokenizer_folder(get_base_dir())
+def _load_tokenizer(checkpoint: Checkpoint, base_dir: Path) -> RustBPETokenizer:
+    folder = checkpoint.tokenizer_folder(base_dir)
     if folder is None:
         raise TokenizerInvalidError(
             f"There is no tokenizer.pkl beside {checkpoint.weights} or in nanochat's base folder: copy the one that "

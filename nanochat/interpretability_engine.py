@@ -28,6 +28,7 @@ from nanochat.model_turn import turn_of
 from nanochat.out_of_memory import memory_explained
 from nanochat.prompts import prompt_tokens
 from nanochat.recorder import Recorder
+from nanochat.text import note_of
 from nanochat.text_stream import TextStream
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace_analysis import recompute_analysis
@@ -256,6 +257,7 @@ class InterpretabilityEngine:
     ) -> dict[str, Any]:
         """Everything but the tensors and the analysis, in the order the file has it."""
         config, provenance = self.model.config, self.model.provenance
+        note = note_of(provenance)
         text = self.tokenizer.token_text
         response = [token for token in run.generated if token not in self.engine.end_tokens]
         decoded = max(len(run.generated) - 1, 0)
@@ -272,6 +274,8 @@ class InterpretabilityEngine:
             "model": {
                 **{key: provenance.get(key) for key in ("source", "tag", "step")},
                 "era": config.era,
+                "path": provenance.get("path"),
+                **({"note": note} if note else {}),
                 "config": {key: getattr(config, key) for key in (*SIZES, "window_pattern")},
                 "parameters": self.model.num_parameters(),
                 "dtype": str(self.model.dtype),

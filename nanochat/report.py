@@ -21,7 +21,7 @@ from nanochat.terminal import (
     surprisal_legend,
     token_text,
 )
-from nanochat.text import human_size, model_name, one_line, printable
+from nanochat.text import human_size, model_words, one_line, place_of, printable
 from nanochat.text_stream import whole_characters
 from nanochat.trace import Trace
 
@@ -98,7 +98,14 @@ def report(
     if out.color_system and not out.no_color:
         out.print(surprisal_legend())
     out.print()
-    lines = {"Trace": place, "Model": model_line(document), "Run": run_line(document)}
+    model = document.get("model") or {}
+    lines = {
+        "Trace": place,
+        "Model": model_line(document),
+        "From": printable(place_of(model)),
+        "Note": printable(str(model.get("note") or "")),
+        "Run": run_line(document),
+    }
     for name, line in lines.items():
         if line:
             out.print(Text.assemble((f"{name:<7}", "bold"), line), soft_wrap=True)
@@ -188,8 +195,7 @@ def model_line(document: Mapping[str, Any]) -> str:
     if not model:
         return ""
     config = model["config"]
-    step = f" step {model['step']}" if model.get("step") is not None else ""
     return (
-        f"{model_name(model)}{step}, era {model['era']}: {config['n_layer']} layers of {config['n_head']} heads, "
+        f"{model_words(model)}: {config['n_layer']} layers of {config['n_head']} heads, "
         f"{config['n_embd']} wide, {model['parameters'] / 1e6:.1f}M parameters"
     )

@@ -45,6 +45,24 @@ def model_name(model: Mapping[str, Any]) -> str:
     return " ".join(dict.fromkeys(str(model[key]) for key in ("source", "tag") if model.get(key)))
 
 
+def model_words(model: Mapping[str, Any]) -> str:
+    """The same with its training step and its era, as far as they are told."""
+    step = f" step {model['step']}" if model.get("step") is not None else ""
+    era = f", era {model['era']}" if model.get("era") else ""
+    return f"{model_name(model)}{step}{era}"
+
+
+def place_of(model: Mapping[str, Any]) -> str:
+    """Where a model's weights lie; "" for the built-in one, and where the trace does not tell."""
+    return "" if model.get("source") == model.get("tag") == "demo" else str(model.get("path") or "")
+
+
+def note_of(provenance: Mapping[str, Any]) -> str | None:
+    """What there is to say of how a checkpoint was read, in one text."""
+    note = provenance.get("note")
+    return ("; ".join(note) if isinstance(note, list | tuple) else note) or None
+
+
 def short_number(value: float | None) -> str:
     """A number in at most six characters, "–" where there is none."""
     if value is None:

@@ -60,7 +60,9 @@ DESCRIPTIONS: dict[str, str] = {
     "HelloParams.client_name": "The client's name, which `get_status` shows.",
     "HelloParams.client_version": "The client's version.",
     "HelloParams.notifications": "Push what the daemon tells of its own accord.",
+    "HelloParams.model": "Which model must answer this session's requests; by default whichever is held.",
     "GetStatusParams.settings": "Every setting too, with where its value came from.",
+    "GetStatusParams.checkpoint": "Compare the model held with its files too, which takes a look at the disk.",
     "CancelParams.id": "The id of a request on the same connection.",
     "ShutdownParams.force": "End it although others use it.",
     # traces
@@ -76,6 +78,7 @@ DESCRIPTIONS: dict[str, str] = {
     "TraceSummary.data_info": "What the trace holds.",
     "GenerateAndCaptureResult.summary": "As `get_summary` gives it.",
     "GenerateAndCaptureResult.path": "The trace's file.",
+    "GenerateAndCaptureResult.model": "The model that wrote.",
     "ListTracesResult.traces": "One row a trace.",
     "ListTracesResult.cursor": "Asks for the next page; null on the last.",
     "TraceRow.format": "`json` or `safetensors`.",
@@ -134,8 +137,9 @@ DESCRIPTIONS: dict[str, str] = {
     "ListModelsResult.base_dir": "Where nanochat's checkpoints are looked for.",
     "ListModelsResult.current": "What is held.",
     # the daemon
-    "HelloResult.fingerprint": "Of the settings that choose the daemon's model.",
+    "HelloResult.fingerprint": "Of the settings that chose the daemon's first model.",
     "SessionInfo.name": "The client's own name, or its door.",
+    "SessionInfo.names": "The model that it names, in words; empty: whichever is held will do.",
     "SessionInfo.door": "`editor`: Content-Length framing; `line`: one JSON value a line.",
     "WatchInfo.healthy": "Changes are seen as they happen; if not, `note` says why.",
     "WatchInfo.method": "How changes are noticed; `rescans`: by looking now and then.",

@@ -42,6 +42,7 @@ ERRORS: dict[str, ErrorCode] = {
         ErrorCode("STORAGE_FULL", -31015, "No room is left for the trace; nothing of it was kept."),
         ErrorCode("RUN_FOLDER_UNSAFE", -31016, "The daemon's private folder belongs to, or is open to, somebody else."),
         ErrorCode("DAEMON_NOT_STARTED", -31017, "No daemon could be started or reached; the message has its words."),
+        ErrorCode("MODEL_MISMATCH", -31020, "The model held, which others use, is not the one that the client names."),
         ErrorCode("IN_USE", -31019, "Others still use the daemon; `force` ends it all the same."),
         ErrorCode("SHUTTING_DOWN", -31018, "The daemon is ending; a new one starts with the next connection."),
     )
@@ -61,7 +62,7 @@ class RpcError(Exception):
     def __init__(self, name: str, message: str, data: dict[str, Any] | None = None):
         super().__init__(message)
         self.name, self.code, self.message = name, ERRORS[name].code, message
-        self.data = {"name": name} | (data or {})
+        self.data: dict[str, Any] = {"name": name} | (data or {})
 
     def as_json(self) -> dict[str, Any]:
         """The `error` member of a response."""

@@ -56,7 +56,7 @@ GENERATE_AND_CAPTURE = Method(
     "Write on from a prompt or answer a chat, capture what the model does on the way, and keep it as a trace.",
     (
         "PROMPT_INVALID", "PROMPT_TOO_LONG", "CATEGORY_INVALID", "NON_FINITE", "STORAGE_FAILED", "STORAGE_FULL",
-        *MODEL_ERRORS,
+        "MODEL_MISMATCH", *MODEL_ERRORS,
     ),
 )  # fmt: skip
 LIST_TRACES = Method(
@@ -130,7 +130,7 @@ HELLO = Method(
     "hello",
     types.HelloParams,
     types.HelloResult,
-    "Say who calls, which versions it expects, and which traces folder it uses.",
+    "Say who calls, which versions it expects, which traces folder it uses, and which model it means.",
     ("VERSION_MISMATCH", "STORAGE_FAILED"),
 )
 DISCOVER = Method("rpc.discover", types.NoParams, dict[str, Any], "This protocol as an OpenRPC document.")

@@ -138,6 +138,7 @@ class GenerateAndCaptureResult(Result):
     summary: TraceSummary
     path: str
     timings: Annotated[dict[str, float | None], Meta(description="Seconds; tokens_per_second.")]
+    model: ModelInfo | None = None
 
 
 # Traces
@@ -328,6 +329,7 @@ class ModelInfo(Result):
     step: int | None = None
     era: str | None = None
     path: str | None = None
+    base_dir: Annotated[str | None, Meta(description="nanochat's base folder when it was loaded.")] = None
     parameters: int | None = None
     layers: int | None = None
     heads: int | None = None
@@ -336,6 +338,21 @@ class ModelInfo(Result):
     dtype: str | None = None
     note: str | None = None
     error: Annotated[str | None, Meta(description="Why loading failed.")] = None
+    outdated: Annotated[
+        str | None, Meta(description="What has changed on the disk since it was loaded, where that was asked for.")
+    ] = None
+
+
+class NamedModel(Params):
+    """The model that a client means: what is named is what answers; what is left out does not matter."""
+
+    source: Source | None = None
+    tag: Name | None = None
+    step: Count | None = None
+    era: Name | None = None
+    device: Name | None = None
+    dtype: DType | None = None
+    base_dir: Annotated[FolderPath, Meta(description="nanochat's base folder that it is of.")] | None = None
 
 
 class CheckpointInfo(Result):
@@ -385,6 +402,11 @@ class HelloParams(Params):
     client_version: Name = ""
     traces_dir: Annotated[FolderPath, Meta(description="This session's own traces folder.")] | None = None
     notifications: bool = True
+    model: NamedModel | None = None
+    base_dir: (
+        Annotated[FolderPath, Meta(description="Where `list_models` and `load_model` look: nanochat's base folder.")]
+        | None
+    ) = None
 
 
 class HelloResult(Result):
@@ -396,6 +418,7 @@ class HelloResult(Result):
     session: int
     pid: int
     traces_dir: str
+    base_dir: Annotated[str, Meta(description="nanochat's base folder for this session.")] = ""
 
 
 class SessionInfo(Result):
@@ -407,6 +430,7 @@ class SessionInfo(Result):
     seconds: Annotated[float, Meta(description="Since it connected.")]
     requests: Annotated[int, Meta(description="Running or waiting.")]
     traces_dir: str
+    names: str = ""
 
 
 class WatchInfo(Result):
@@ -439,6 +463,7 @@ class GetStatusParams(Params):
     """What to tell besides the usual."""
 
     settings: bool = False
+    checkpoint: bool = False
 
 
 class GetStatusResult(Result, omit_defaults=True):

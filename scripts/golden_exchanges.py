@@ -41,6 +41,7 @@ VOLATILE: dict[str, Any] = {
     "request": REQUEST,
     "door": "line",
     "traces": 2,
+    "names": "",
     "cursor": "WzEuNzY3MjY4OGU5LCJ0cmFjZV8yMDI2MDEwMV8xMjAwMDBfMDAwMDAwIl0",
 }
 # In errors and in one method's results.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -129,7 +128,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if parser.parse_args(argv).trace:
         make_example_trace()
     with ground() as here:
-        os.environ["NANOCHAT_BASE_DIR"] = str(here.folder / "nanochat")
         recorded = {method: record(here, method) for method in ASKED}
     for method, (exchanges, pushed) in recorded.items():
         write(method, exchanges)

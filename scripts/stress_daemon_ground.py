@@ -150,6 +150,7 @@ def ground(parent: Path | None = None, **flags: str) -> Iterator[Ground]:
         "runtime_dir": str(folder / "run"),
         "traces_dir": str(folder / "traces"),
         "log_file": str(folder / "daemon.log"),
+        "base_dir": str(folder / "nanochat"),
         "source": "demo",
         "device": "cpu",
     }

@@ -69,6 +69,9 @@ class FakeHub:
     def folder_of(self, session: Session) -> Any:
         return SimpleNamespace(path="/traces")
 
+    def base_dir_of(self, session: Session) -> Any:
+        return session.base_dir or "/nanochat"
+
     async def use_folder(self, session: Session, path: object) -> None:
         self.folders.append(path)
 

@@ -81,7 +81,7 @@ class HubClient:
 @contextlib.asynccontextmanager
 async def running_hub(folder: Path, **settings: Any) -> AsyncIterator[Hub]:
     """A hub with the built-in model on the CPU and the traces folder `folder`/traces."""
-    given: dict[str, Any] = {"source": "demo", "device": "cpu"} | settings
+    given: dict[str, Any] = {"source": "demo", "device": "cpu", "base_dir": folder / "nanochat"} | settings
     hub = Hub(Settings(folder / "traces", folder / "run", folder / "log", **given))
     await hub.start()
     try:

@@ -38,7 +38,7 @@ def test_start_status_stop() -> None:
         begun = run("start")
         assert begun.err.startswith("Started the daemon, pid ")
         (process,) = daemons_in(settings.runtime_dir)
-        assert run("start").err == f"The daemon runs already, pid {process.pid}.\n"
+        assert run("start").err.startswith(f"The daemon runs already, pid {process.pid}.\nIts model: ")
         assert msgspec.json.decode(run("start", "--json").out, type=HelloResult).pid == process.pid
         assert f"pid {process.pid}, up " in run("status").out
         stopped = run("stop")

@@ -66,7 +66,7 @@ def test_the_first_command_starts_a_daemon_and_answers() -> None:
         done = subprocess.run([*COMMAND, "capture", PROMPT], cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (0, f"{TEXT}\n")
         trace_id, *counts = done.stderr.split()
-        assert re.fullmatch(r"8 \+ 5 tokens, \d+ a second, by demo", " ".join(counts))
+        assert re.fullmatch(r"8 \+ 5 tokens, \d+ a second, by demo step 2400, era F", " ".join(counts))
         assert [row[0] for row in run("list").rows] == [trace_id]
         assert run("summary", trace_id).status == 0
         assert "demo" in run("status").out

@@ -126,24 +126,46 @@ def test_a_killed_daemon_leaves_nothing_that_needs_a_hand(daemon_process):
         assert pid_of(connect_or_start(daemon_process.settings)) != daemon_process.pid
 
 
-def test_another_model_replaces_a_daemon_that_nobody_uses(daemon_process):
-    with environment_set_to(daemon_process.environment):
-        other = replace(daemon_process.settings, dtype="float32")
-        pid = pid_of(connect_or_start(other))
-        assert pid != daemon_process.pid
-        daemon_process.wait()
-        any_model = replace(other, source=None, device=None, dtype=None)
-        assert pid_of(connect_or_start(any_model)) == pid
-
-
-def test_another_model_does_not_replace_a_daemon_in_use(daemon_process):
-    other = replace(daemon_process.settings, dtype="float32")
+def test_another_model_needs_no_other_daemon(daemon_process):
+    other = replace(daemon_process.settings, dtype="float16")
     with environment_set_to(daemon_process.environment), daemon_process.connect() as client:
         assert "result" in ask(client, "hello", {})
-        with pytest.raises(RpcError, match="nanoscope stop") as caught:
-            connect_or_start(other)
-        assert caught.value.name == "VERSION_MISMATCH"
-        assert ask(client, "get_status", {})["result"]["pid"] == daemon_process.pid
+        assert pid_of(connect_or_start(other)) == daemon_process.pid
+
+
+def test_a_client_of_the_first_edition_is_told_of_another_model_as_ever(daemon_process):
+    theirs = replace(daemon_process.settings, dtype="float16").fingerprint()
+    with pytest.raises(RpcError, match="model settings") as caught:
+        daemon_process.call("hello", {"fingerprint": theirs})
+    assert caught.value.name == "VERSION_MISMATCH"
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_daemon_that_knows_of_no_named_models_is_replaced_if_nobody_uses_it(folder, listening, used):
+    def serve() -> None:
+        refused = b'{"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "unknown field `base_dir`"}}\n'
+        accepted, _ = listening.accept()
+        with accepted, accepted.makefile("rb") as requests:
+            assert b"hello" in requests.readline()
+            accepted.sendall(refused)
+            assert b"shutdown" in requests.readline()
+            in_use = b'"error": {"code": -31019, "message": "in use"}'
+            accepted.sendall(b'{"jsonrpc": "2.0", "id": 1, %s}\n' % (in_use if used else b'"result": null'))
+            listening.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    with private_settings() as (settings, environment), environment_set_to(environment):
+        settings = replace(settings, runtime_dir=folder.path)
+        thread.start()
+        if used:
+            with pytest.raises(RpcError, match="nanoscope stop --force") as caught:
+                connect_or_start(settings)
+            assert caught.value.name == "VERSION_MISMATCH"
+        else:
+            pid = pid_of(connect_or_start(settings))
+            psutil.Process(pid).terminate()
+            psutil.Process(pid).wait(20)
+    thread.join(10)
 
 
 def test_another_version_replaces_a_daemon_that_nobody_uses(daemon_process, monkeypatch):

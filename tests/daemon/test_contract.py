@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import os
 import socket
 import subprocess
 import sys
@@ -52,7 +51,6 @@ def connected(here: Ground, door: str, way: str) -> Iterator[WireClient]:
 @contextlib.contextmanager
 def own_daemon() -> Iterator[Ground]:
     with ground(tcp="true") as here:
-        os.environ["NANOCHAT_BASE_DIR"] = str(here.folder / "nanochat")
         yield here
 
 

@@ -24,9 +24,8 @@ PROMPT = "The capital of France is"
 GENERATE = "generate_and_capture"
 
 
-@pytest.fixture(autouse=True)
-def base_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("NANOCHAT_BASE_DIR", str(tmp_path / "nanochat"))
+@pytest.fixture
+def base_dir(tmp_path: Path) -> Path:
     return tmp_path / "nanochat"
 
 

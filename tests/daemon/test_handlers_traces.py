@@ -38,7 +38,7 @@ class Ground:
     def __init__(self, path):
         self.folders = TraceFolders(path, "json", False, lambda folder, change: None)
         self.readers, self.tokenizer = ThreadPoolExecutor(2), Tokenizer()
-        self.model = SimpleNamespace(tokenizer=lambda: self.tokenizer)
+        self.model = SimpleNamespace(current=lambda: self)  # a model held, as far as texts need one
         self.cancel = threading.Event()
 
     def folder_of(self, session):
@@ -53,7 +53,8 @@ class Ground:
 
     def call(self, method: str, **params: Any) -> Any:
         """What the wire would bring to a client: plain values, which are what the protocol says."""
-        context: Any = Context(self, None, cancel=self.cancel)  # pyright: ignore[reportArgumentType]
+        session: Any = SimpleNamespace(named=None)
+        context: Any = Context(self, session, cancel=self.cancel)  # pyright: ignore[reportArgumentType]
         text = msgspec.json.encode(asyncio.run(dispatch(context, method, params)))
         msgspec.json.decode(text, type=METHODS[method].result)
         return msgspec.json.decode(text)

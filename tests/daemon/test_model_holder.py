@@ -37,7 +37,8 @@ class Ground:
 
     def with_settings(self, **settings: Any) -> ModelHolder:
         folder = self.folder
-        whole = Settings(traces_dir=folder, runtime_dir=folder, log_file=folder / "log", device="cpu", **settings)
+        given = {"device": "cpu", "base_dir": self.base_dir} | settings
+        whole = Settings(traces_dir=folder, runtime_dir=folder, log_file=folder / "log", **given)
         self.holder = ModelHolder(whole, self.worker, self._changed)
         return self.holder
 
@@ -70,7 +71,7 @@ class Ground:
 
 @pytest.fixture
 def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
-    monkeypatch.setenv("NANOCHAT_BASE_DIR", str(tmp_path / "nanochat"))
+    monkeypatch.setenv("NANOCHAT_BASE_DIR", str(tmp_path / "not this one"))  # the settings say which
     ground = Ground(tmp_path)
     yield ground
     assert ground.worker.close(SOON)
@@ -86,7 +87,7 @@ def run(program: str, *arguments: str) -> str:
 
 def test_nothing_is_loaded_before_it_is_asked_for(ground: Ground) -> None:
     assert ground.holder.describe() == ModelInfo(state="unloaded")
-    assert ground.holder.tokenizer() is None
+    assert ground.holder.current() is None
     run(
         "import sys\n"
         "from daemon.jobs import Worker; from daemon.model_holder import ModelHolder, Wish\n"
@@ -107,7 +108,7 @@ def test_the_built_in_model_is_the_one_where_there_is_no_other(
     assert info.context == held.model.config.max_positions
     assert info.dtype == "float32"
     assert info.note and str(ground.base_dir) in info.note
-    assert ground.holder.tokenizer() is held.tokenizer
+    assert ground.holder.current() is held
     assert capfd.readouterr().out == ""  # stdout belongs to the protocol
 
 

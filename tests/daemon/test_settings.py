@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.settings import (
+    BASE_DIR,
     DTYPES,
     ERAS,
     FORMATS,
@@ -19,7 +20,7 @@ from daemon.settings import (
     read_flags,
 )
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
-from nanochat import checkpoints, common, eras, trace_formats
+from nanochat import base_dir, checkpoints, common, eras, trace_formats
 from protocol import methods
 from protocol.errors import RpcError
 from tests.daemon.running import private_environment
@@ -164,6 +165,24 @@ def test_an_unknown_flag_is_refused(config_file):
         load_settings({"colour": "red"}, {}, config_file)
 
 
+def test_nanochats_base_folder_is_the_first_that_is_given(config_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    write(config_file, "base_dir = 'beside the file'\n")
+
+    def base_dir_of(flags, environment, file=config_file):
+        settings, origins = load_settings(flags, environment, file)
+        return str(settings.base_folder()), origins["base_dir"]
+
+    both = {"NANOSCOPE_BASE_DIR": "~/ours", "NANOCHAT_BASE_DIR": "theirs/"}
+    assert base_dir_of({"base_dir": "/flag"}, both) == ("/flag", "flag")
+    assert base_dir_of({}, both) == ("/home/somebody/ours", "environment NANOSCOPE_BASE_DIR")
+    del both["NANOSCOPE_BASE_DIR"]
+    assert base_dir_of({}, both) == (str(tmp_path / "theirs"), "environment NANOCHAT_BASE_DIR")
+    assert base_dir_of({}, {"NANOCHAT_BASE_DIR": ""}) == (str(config_file.parent / "beside the file"), str(config_file))
+    assert base_dir_of({}, {}, tmp_path / "none") == ("/home/somebody/.cache/nanochat", "default")
+
+
 def test_the_fingerprint_is_of_what_chooses_the_model(config_file):
     def fingerprint(**flags: str) -> str:
         return load_settings(flags, {}, config_file)[0].fingerprint()
@@ -200,6 +219,7 @@ def test_other_words_are_refused(words):
 
 def test_the_tables_are_the_librarys_own():
     assert set(SOURCES) == {*checkpoints.SOURCES, "demo"}
+    assert BASE_DIR == base_dir.DEFAULT
     assert tuple(eras.ERAS) == ERAS
     assert set(DTYPES) == set(common.DTYPES)
     assert FORMATS == trace_formats.FORMATS

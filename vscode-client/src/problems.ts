@@ -34,6 +34,7 @@ const ACTIONS: Partial<Record<ProblemName, readonly ViewAction[]>> = {
   RUN_FOLDER_UNSAFE: [DOCTOR, LOG],
   MODEL_NOT_LOADED: [MODEL, DOCTOR],
   CHECKPOINT_INVALID: [MODEL, DOCTOR],
+  MODEL_MISMATCH: [MODEL, { label: "Open Settings", command: "nanoscope.openSettings" }],
   STORAGE_FAILED: [FOLDER, DOCTOR],
   STORAGE_FULL: [FOLDER, DOCTOR],
   TRACE_NOT_FOUND: [REFRESH],

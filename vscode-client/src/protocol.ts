@@ -11,7 +11,7 @@ export interface Protocol {
 
 /** What is asked and answered. */
 export interface Methods {
-  /** Say who calls, which versions it expects, and which traces folder it uses. */
+  /** Say who calls, which versions it expects, which traces folder it uses, and which model it means. */
   hello: {
     params: HelloParams;
     result: HelloResult;
@@ -101,6 +101,28 @@ export interface HelloParams {
   traces_dir?: string | null;
   /** Push what the daemon tells of its own accord. */
   notifications?: boolean;
+  /** Which model must answer this session's requests; by default whichever is held. */
+  model?: NamedModel | null;
+  /** Where `list_models` and `load_model` look: nanochat's base folder. */
+  base_dir?: string | null;
+}
+
+/** The model that a client means: what is named is what answers; what is left out does not matter. */
+export interface NamedModel {
+  /** `base`, `mid`, `sft`, `rl`, `demo`, or a folder. */
+  source?: string | null;
+  /** Which of the source's models. */
+  tag?: string | null;
+  /** The training step of a checkpoint. */
+  step?: number | null;
+  /** The architecture, by the letter that nanoscope gives it. */
+  era?: string | null;
+  /** `cpu`, `cuda` or `mps`. */
+  device?: string | null;
+  /** What is computed in. */
+  dtype?: ("bfloat16" | "float16" | "float32") | null;
+  /** nanochat's base folder that it is of. */
+  base_dir?: string | null;
 }
 
 /** Who answers. */
@@ -109,7 +131,7 @@ export interface HelloResult {
   protocol_version: string;
   /** nanoscope's version. */
   package_version: string;
-  /** Of the settings that choose the daemon's model. */
+  /** Of the settings that chose the daemon's first model. */
   fingerprint: string;
   /** The client's number, while the daemon lives. */
   session: number;
@@ -117,6 +139,8 @@ export interface HelloResult {
   pid: number;
   /** The traces folder. */
   traces_dir: string;
+  /** nanochat's base folder for this session. */
+  base_dir?: string;
 }
 
 /** Give either `prompt` or `messages`. */
@@ -195,6 +219,8 @@ export interface GenerateAndCaptureResult {
   timings: {
     [k: string]: number | null;
   };
+  /** The model that wrote. */
+  model?: ModelInfo | null;
 }
 
 /**
@@ -251,6 +277,42 @@ export interface Tensor {
   shape: number[] | null;
   /** `torch.float32`, `torch.float16`, `torch.bfloat16`, ... */
   dtype: string;
+}
+
+/** What the daemon holds, or is about to. */
+export interface ModelInfo {
+  /** Whether it can be used. */
+  state: "failed" | "loading" | "ready" | "unloaded";
+  /** `base`, `mid`, `sft`, `rl`, `demo`, or a folder. */
+  source?: string | null;
+  /** Which of the source's models. */
+  tag?: string | null;
+  /** The training step of a checkpoint. */
+  step?: number | null;
+  /** The architecture, by the letter that nanoscope gives it. */
+  era?: string | null;
+  /** Where it lies. */
+  path?: string | null;
+  /** nanochat's base folder when it was loaded. */
+  base_dir?: string | null;
+  /** How many numbers it has learned. */
+  parameters?: number | null;
+  /** How many. */
+  layers?: number | null;
+  /** Attention heads of a layer. */
+  heads?: number | null;
+  /** Positions that the model has. */
+  context?: number | null;
+  /** `cpu`, `cuda` or `mps`. */
+  device?: string | null;
+  /** What is computed in. */
+  dtype?: string | null;
+  /** What else there is to know of how it was loaded. */
+  note?: string | null;
+  /** Why loading failed. */
+  error?: string | null;
+  /** What has changed on the disk since it was loaded, where that was asked for. */
+  outdated?: string | null;
 }
 
 /** Newest first, a page at a time. */
@@ -495,6 +557,8 @@ export interface DeleteTraceResult {
 export interface GetStatusParams {
   /** Every setting too, with where its value came from. */
   settings?: boolean;
+  /** Compare the model held with its files too, which takes a look at the disk. */
+  checkpoint?: boolean;
 }
 
 /** How the daemon is. */
@@ -529,38 +593,6 @@ export interface GetStatusResult {
   settings?: Setting[] | null;
 }
 
-/** What the daemon holds, or is about to. */
-export interface ModelInfo {
-  /** Whether it can be used. */
-  state: "failed" | "loading" | "ready" | "unloaded";
-  /** `base`, `mid`, `sft`, `rl`, `demo`, or a folder. */
-  source?: string | null;
-  /** Which of the source's models. */
-  tag?: string | null;
-  /** The training step of a checkpoint. */
-  step?: number | null;
-  /** The architecture, by the letter that nanoscope gives it. */
-  era?: string | null;
-  /** Where it lies. */
-  path?: string | null;
-  /** How many numbers it has learned. */
-  parameters?: number | null;
-  /** How many. */
-  layers?: number | null;
-  /** Attention heads of a layer. */
-  heads?: number | null;
-  /** Positions that the model has. */
-  context?: number | null;
-  /** `cpu`, `cuda` or `mps`. */
-  device?: string | null;
-  /** What is computed in. */
-  dtype?: string | null;
-  /** What else there is to know of how it was loaded. */
-  note?: string | null;
-  /** Why loading failed. */
-  error?: string | null;
-}
-
 /** The model's queue. */
 export interface QueueInfo {
   /** The model is at work. */
@@ -585,6 +617,8 @@ export interface SessionInfo {
   requests: number;
   /** The traces folder. */
   traces_dir: string;
+  /** The model that it names, in words; empty: whichever is held will do. */
+  names?: string;
 }
 
 /** How one traces folder is watched. */
@@ -774,6 +808,7 @@ export const errorCodes = {
   STORAGE_FULL: -31015,
   RUN_FOLDER_UNSAFE: -31016,
   DAEMON_NOT_STARTED: -31017,
+  MODEL_MISMATCH: -31020,
   IN_USE: -31019,
   SHUTTING_DOWN: -31018,
 } as const;

@@ -57,7 +57,7 @@ function items({ models, current, base_dir }: ListModelsResult): Item[] {
 }
 
 function holds(current: ModelInfo, model: CheckpointInfo): boolean {
-  return current.state === "ready" && current.source === model.source && current.tag === model.tag;
+  return current.state === "ready" && current.path != null && path.dirname(current.path) === model.path;
 }
 
 async function askFolder(): Promise<LoadModelParams | undefined> {
@@ -84,4 +84,7 @@ async function load(app: App, wish: LoadModelParams): Promise<void> {
     app.daemon.request("load_model", wish, token),
   );
   window.setStatusBarMessage(`$(check) The daemon holds ${modelName(model)}.`, 5_000);
+  if (model.note != null && model.note !== "") {
+    void window.showWarningMessage(`${modelName(model)}: ${model.note}`);
+  }
 }

@@ -86,6 +86,12 @@ export function modelName(model: ModelInfo): string {
   }
 }
 
+/** Which step and era, and where it lies: two models may have one name. */
+export function modelPlace(model: ModelInfo): string {
+  const parts = [model.step == null ? null : `step ${String(model.step)}`, model.era && `era ${model.era}`, model.path];
+  return parts.filter(Boolean).join(", ");
+}
+
 function tooltip(state: DaemonState, model: ModelInfo | undefined): MarkdownString {
   const lines: string[] = [];
   if (state.kind === "blocked" || state.kind === "waiting") {
@@ -99,6 +105,7 @@ function tooltip(state: DaemonState, model: ModelInfo | undefined): MarkdownStri
         ? `, ${model.layers ?? ""} layers of ${model.heads ?? ""} heads, ${model.context ?? ""} positions`
         : "";
       lines.push(`Model ${modelName(model)} on ${model.device ?? "?"}, ${model.dtype ?? "?"}${size}`);
+      lines.push(...[modelPlace(model), model.note ?? ""].filter((line) => line !== ""));
     } else if (model?.error) {
       lines.push(model.error);
     }

@@ -29,6 +29,8 @@ const MODEL: readonly Row[] = [
   { key: "tag", name: "Tag" },
   { key: "step", name: "Step" },
   { key: "era", name: "Era" },
+  { key: "note", name: "Note" },
+  { key: "path", name: "From" },
   { key: "parameters", name: "Parameters", format: count },
   { key: "n_layer", name: "Layers" },
   { key: "n_head", name: "Heads" },
