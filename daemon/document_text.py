@@ -1,8 +1,7 @@
-"""The text of an open document: lines as LSP counts them, edits put in, columns in the client's units. Pure."""
+"""The text of an open document: lines as LSP counts them, and columns in the client's units. Pure."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,20 +12,17 @@ Place = tuple[int, int]  # line and character, both from 0
 ENCODINGS: dict[str, tuple[str, int]] = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 
 
-def split_lines(text: str) -> list[str]:
-    r"""A text's lines with their ends, which are \n, \r\n and \r alone; the last one has none, and may be empty."""
-    lines = list(io.StringIO(text, newline=""))
-    if not lines or lines[-1].endswith(tuple(LINE_ENDS)):
-        lines.append("")
-    return lines
+def units_of(text: str, encoding: str) -> int:
+    """A text's length in the client's units."""
+    if text.isascii():
+        return len(text)
+    codec, size = ENCODINGS[encoding]
+    return len(text.encode(codec)) // size
 
 
 def units_before(line: str, character: int, encoding: str) -> int:
     """The column in the client's units of a character of a line."""
-    if line.isascii():
-        return character
-    codec, size = ENCODINGS[encoding]
-    return len(line[:character].encode(codec)) // size
+    return character if line.isascii() else units_of(line[:character], encoding)
 
 
 def character_at(line: str, units: int, encoding: str) -> int:
@@ -55,42 +51,3 @@ def position_of(lines: Sequence[str], place: Place, encoding: str) -> dict[str, 
 def range_of(lines: Sequence[str], start: Place, end: Place, encoding: str) -> dict[str, dict[str, int]]:
     """Two places as a range of the client's."""
     return {"start": position_of(lines, start, encoding), "end": position_of(lines, end, encoding)}
-
-
-def replace(lines: list[str], start: Place, end: Place, text: str) -> None:
-    """Put a text in the place of another, at the cost of the lines that change."""
-    (low, first), (high, last) = sorted((start, end))
-    before, after = lines[low][:first], lines[high][last:]
-    if not before and low and lines[low - 1].endswith("\r"):  # a \n put behind it would make one line end of the two
-        low -= 1
-        before = lines[low]
-    middle = split_lines(before + text + after)
-    if high + 1 < len(lines):
-        middle.pop()  # empty: what comes after it is there already
-    lines[low : high + 1] = middle
-
-
-class OpenDocument:
-    """A document that an editor has open, as it is on the screen.
-
-    Args:
-        language: what it is, as `language_of` has it.
-        version: the editor's count of its changes.
-    """
-
-    def __init__(self, uri: str, language: str, text: str, version: int | None):
-        self.uri, self.language, self.version = uri, language, version
-        self.lines = split_lines(text)
-        self.reading: tuple[int, Any] | None = None  # of which revision, and the future of what is in it
-        self.revision = 0  # our own count: what was worked out of one revision is not true of another
-
-    def change(self, change: Any, version: int | None, encoding: str) -> None:
-        """Put one of LSP's changes in: of a range, or of the whole text."""
-        span = getattr(change, "range", None)
-        if span is None:
-            self.lines = split_lines(change.text)
-        else:
-            start, end = (place_in(self.lines, position, encoding) for position in (span.start, span.end))
-            replace(self.lines, start, end, change.text)
-        self.version = version
-        self.revision += 1

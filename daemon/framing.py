@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -15,11 +17,14 @@ BODY_LIMIT = 16 * MIB  # bytes of one incoming message
 HEADER_LIMIT = 4096  # bytes of one header block
 ABSURD_LENGTH = 1024 * MIB  # a body announced as longer than this is not waited for
 NESTING_LIMIT = 100  # arrays and objects within each other
+BRACKETS_LIMIT = 100_000  # arrays and objects in one incoming message: Python makes them in a tenth of a second
+VALUES_LIMIT = 500_000  # of any kind
+SLICE = 1 << 17  # bytes that are looked at between two turns of the event loop
 
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)  # never backtracks, whatever it is given
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r]*?)[ \t]*")
+# No run of blanks is read twice: with `(.*?)[ \t]*` the time would grow with the square of their number.
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[ \t]*+((?:[^\x00\r \t]++|[ \t]++(?=[^\x00\r \t]))*+)[ \t]*+")
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
@@ -180,24 +185,67 @@ def _take(buffer: bytearray, size: int) -> bytes:
     return taken
 
 
+class Checked(bytes):
+    """A body that `look_at` found nothing wrong with."""
+
+
+def look_at(body: bytes) -> Iterator[None]:
+    """Look, a slice at a time, whether a body can be decoded in bounded time and memory.
+
+    Right for JSON, and never too lenient with the part before an error in it.
+
+    Raises:
+        FramingError: PARSE_ERROR for what is nested too deeply, TOO_LARGE for too many values.
+    """
+    brackets = commas = 0
+    for start in range(0, len(body), 8 * SLICE):
+        place = start, start + 8 * SLICE
+        brackets += body.count(b"[", *place) + body.count(b"{", *place)
+        commas += body.count(b",", *place)
+        yield
+    if brackets > NESTING_LIMIT or commas > VALUES_LIMIT:
+        yield from _look_outside_strings(body)
+
+
+def _look_outside_strings(body: bytes) -> Iterator[None]:
+    inside, escape, depth, brackets, values = False, b"", 0, 0, 0
+    for start in range(0, len(body), SLICE):
+        piece = (escape + body[start : start + SLICE]).replace(b"\\\\", b"")
+        escape = b"\\" if piece.endswith(b"\\") else b""
+        parts = piece.removesuffix(b"\\").replace(b'\\"', b"").split(b'"')
+        outside = b"".join(parts[inside::2])
+        inside ^= len(parts) % 2 == 0
+        steps = outside.translate(None, _NOT_BRACKETS)
+        depths = list(accumulate(map(_STEP.__getitem__, steps), initial=depth))
+        if max(depths) > NESTING_LIMIT:
+            raise FramingError("PARSE_ERROR", f"Arrays and objects may be nested {NESTING_LIMIT} deep, not deeper.")
+        values += outside.count(b",")
+        brackets += steps.count(b"[") + steps.count(b"{")
+        if brackets > BRACKETS_LIMIT or values > VALUES_LIMIT:
+            message = f"A message may hold {BRACKETS_LIMIT:,} arrays and objects and {VALUES_LIMIT:,} values"
+            raise FramingError("TOO_LARGE", message + "; this one holds more: send less at a time.")
+        depth = depths[-1]
+        yield
+
+
 def decode(body: bytes) -> Any:
     """JSON as plain values.
 
     Raises:
-        FramingError: PARSE_ERROR, where it is not JSON, not UTF-8, or nested too deeply.
+        FramingError: PARSE_ERROR, where it is not JSON, not UTF-8, or nested too deeply; TOO_LARGE, too many values.
     """
+    if not isinstance(body, Checked):
+        for _ in look_at(body):
+            pass
+    collecting = gc.isenabled()
+    gc.disable()  # it would look through all that was made so far, again and again: ten times as long
     try:
-        if body.count(b"[") + body.count(b"{") > NESTING_LIMIT and _nesting(body) > NESTING_LIMIT:
-            raise FramingError("PARSE_ERROR", f"Arrays and objects may be nested {NESTING_LIMIT} deep, not deeper.")
         return _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FramingError("PARSE_ERROR", f"This is not JSON: {error}.") from error
-
-
-def _nesting(body: bytes) -> int:
-    """How deep the brackets go; right for JSON, and never too low for the part before an error in it."""
-    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
-    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def encode(value: object) -> bytes:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from unittest import mock
 
 import msgspec
 import pytest
@@ -172,6 +173,43 @@ def test_brackets_side_by_side_or_within_strings_are_not_nested() -> None:
 def test_no_body_takes_long(body: bytes) -> None:
     with pytest.raises(FramingError):
         decode(b"[" * 101 + body)
+
+
+@pytest.mark.parametrize("blanks", [b" " * 4000, b"x " * 2000, b"\t \t" * 1300, b" \x0b" * 2000])
+@pytest.mark.timeout(8)
+def test_no_header_line_takes_long(blanks: bytes) -> None:
+    for _ in range(500):
+        assert parse(EditorFrames(), b"A: x" + blanks + b"y\r\n", b"\r\n") == [("PARSE_ERROR", True)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" + b"[]," * 200_000 + b"1]", b"[" + b'{"":1},' * 200_000 + b"1]", b"[" + b"1," * 600_000 + b"1]",
+     b'["' + b'\\"' * 200_000 + b'",' + b"[]," * 200_000 + b"1]"],
+)  # fmt: skip
+def test_a_message_with_more_values_than_python_makes_at_once_is_too_large(body: bytes) -> None:
+    with pytest.raises(FramingError, match="send less at a time") as raised:
+        decode(body)
+    assert (raised.value.name, raised.value.fatal) == ("TOO_LARGE", False)
+
+
+def test_many_commas_and_brackets_in_a_text_are_one_value() -> None:
+    text = ('[{,}]\\"' * 7 + "\n") * 40_000
+    assert decode(msgspec.json.encode([text, text])) == [text, text]
+
+
+@given(some.text('[{"\\}]a,', max_size=400), some.integers(1, 9))
+def test_slices_find_the_same_as_the_whole(text: str, size: int) -> None:
+    def refused(body: bytes, size: int) -> bool:
+        with mock.patch.multiple(framing, SLICE=size, NESTING_LIMIT=2, BRACKETS_LIMIT=6, VALUES_LIMIT=9):
+            try:
+                list(framing.look_at(body))
+            except FramingError:
+                return True
+            return False
+
+    for body in (msgspec.json.encode([text, [text]]), b"[[" + msgspec.json.encode(text), b"[[[" + text.encode()):
+        assert refused(body, size) == refused(body, 1 << 17)
 
 
 def test_what_is_written() -> None:
