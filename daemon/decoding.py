@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -12,13 +15,14 @@ import msgspec
 from daemon.framing import FramingError
 
 NESTING_LIMIT = 100  # arrays and objects within each other
-VALUES_LIMIT = 200_000  # commas outside strings: as many small values as are read in a twentieth of a second
+BRACKETS_LIMIT = 100_000  # arrays and objects in one incoming message: Python makes them in a tenth of a second
+VALUES_LIMIT = 500_000  # of any kind
+SLICE = 1 << 17  # bytes that are looked at between two turns of the event loop
 DIGITS_LIMIT = 4300  # of a whole number: Python reads no more
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-QUOTE, COMMA = b'",'
-_KEPT = b'[]{},"'
-_NOT_KEPT = bytes(set(range(256)) - set(_KEPT))
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _decoder = msgspec.json.Decoder()
 
 
@@ -29,15 +33,22 @@ def decode(body: bytes) -> tuple[Any, bool]:
     which has become infinite, or NaN. A byte order mark in front is ignored.
 
     Raises:
-        FramingError: PARSE_ERROR, where it is not JSON, not UTF-8, nested too deeply, or of too many values; its `id`
-            is the request's where that can be read all the same.
+        FramingError: PARSE_ERROR, where it is not JSON, not UTF-8, or nested too deeply; TOO_LARGE, too many values.
+            Its `id` is the request's where that can be read all the same.
     """
+    if not isinstance(body, Checked):
+        for _ in look_at(body):
+            pass
     body = body.removeprefix(BYTE_ORDER_MARK)
-    _check_structure(body)
+    collecting = gc.isenabled()
+    gc.disable()  # it would look through all that was made so far, again and again: ten times as long
     try:
         return _decoder.decode(body), True
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _decoded_with_care(body, error), False
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _decoded_with_care(body: bytes, error: Exception) -> Any:
@@ -68,31 +79,48 @@ def _no_json(problem: str, body: bytes) -> FramingError:
     return FramingError("PARSE_ERROR", f"This is not JSON: {problem}.", head=body)
 
 
-def _check_structure(body: bytes) -> None:
-    """Refuse what would take long, or run out of stack, without looking at one byte after another."""
-    openings = body.count(b"[") + body.count(b"{")
-    commas = body.count(b",")
-    if openings <= NESTING_LIMIT and commas <= VALUES_LIMIT:
-        return
-    values, nesting = _structure(body)
-    if values > VALUES_LIMIT:
-        raise FramingError("PARSE_ERROR", f"A message may hold {VALUES_LIMIT:,} values, and this has more.", head=body)
-    if nesting > NESTING_LIMIT:
-        problem = f"Arrays and objects may be nested {NESTING_LIMIT} deep, not deeper."
-        raise FramingError("PARSE_ERROR", problem, head=body)
+class Checked(bytes):
+    """A body that `look_at` found nothing wrong with."""
 
 
-def _structure(body: bytes) -> tuple[int, int]:
-    """The commas outside strings, and how deep the brackets go; right for JSON, and for the part before an error."""
-    import numpy as np
+def look_at(body: bytes) -> Iterator[None]:
+    """Look, a slice at a time, whether a body can be decoded in bounded time and memory.
 
-    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
-    marks = np.frombuffer(unescaped.translate(None, _NOT_KEPT), np.uint8)
-    outside = np.cumsum(marks == QUOTE, dtype=np.uint8) % 2 == 0  # of strings: so many quotes came before
-    steps = np.zeros(256, np.int8)
-    steps[list(b"[{")], steps[list(b"]}")] = 1, -1
-    depths = np.cumsum(steps[marks] * outside, dtype=np.int32)
-    return int(np.count_nonzero(outside & (marks == COMMA))), int(depths.max(initial=0))
+    Right for JSON, and never too lenient with the part before an error in it.
+
+    Raises:
+        FramingError: PARSE_ERROR for what is nested too deeply, TOO_LARGE for too many values.
+    """
+    brackets = commas = 0
+    for start in range(0, len(body), 8 * SLICE):
+        place = start, start + 8 * SLICE
+        brackets += body.count(b"[", *place) + body.count(b"{", *place)
+        commas += body.count(b",", *place)
+        yield
+    if brackets > NESTING_LIMIT or commas > VALUES_LIMIT:
+        yield from _look_outside_strings(body)
+
+
+def _look_outside_strings(body: bytes) -> Iterator[None]:
+    inside, escape, depth, brackets, values = False, b"", 0, 0, 0
+    for start in range(0, len(body), SLICE):
+        piece = (escape + body[start : start + SLICE]).replace(b"\\\\", b"")
+        escape = b"\\" if piece.endswith(b"\\") else b""
+        parts = piece.removesuffix(b"\\").replace(b'\\"', b"").split(b'"')
+        outside = b"".join(parts[inside::2])
+        inside ^= len(parts) % 2 == 0
+        steps = outside.translate(None, _NOT_BRACKETS)
+        depths = list(accumulate(map(_STEP.__getitem__, steps), initial=depth))
+        if max(depths) > NESTING_LIMIT:
+            problem = f"Arrays and objects may be nested {NESTING_LIMIT} deep, not deeper."
+            raise FramingError("PARSE_ERROR", problem, head=body)
+        values += outside.count(b",")
+        brackets += steps.count(b"[") + steps.count(b"{")
+        if brackets > BRACKETS_LIMIT or values > VALUES_LIMIT:
+            problem = f"A message may hold {BRACKETS_LIMIT:,} arrays and objects and {VALUES_LIMIT:,} values"
+            raise FramingError("TOO_LARGE", problem + "; this one holds more: send less at a time.", head=body)
+        depth = depths[-1]
+        yield
 
 
 def inexact_in(value: object, path: str = "$") -> str | None:

@@ -19,6 +19,7 @@ ACTION_KIND = "source.nanoscope"
 SEVERITIES = {"error": 1, "warning": 2}
 SYMBOL_KIND = 15  # String
 HINT_LENGTH = 120  # characters
+MOST_DIAGNOSTICS = 200  # of a document, the last of which says how many more there are
 NO_TEXT = "(no text)"
 
 Value = dict[str, Any]
@@ -29,11 +30,13 @@ class Snapshot:
     """A document at one moment, and what it holds.
 
     Args:
+        revision: the number of the message that it is as of.
         encoding: of positions, as agreed with the editor.
     """
 
     uri: str
     version: int | None
+    revision: int
     lines: Sequence[str]
     parsed: Parsed
     encoding: str
@@ -59,8 +62,9 @@ def lenses(document: Snapshot, captures: Sequence[Capture | None]) -> list[Value
 
 
 def capture_command(title: str, document: Snapshot, index: int) -> Value:
-    """The command that captures a prompt."""
-    return {"title": title, "command": CAPTURE_PROMPT, "arguments": [document.uri, index, document.version]}
+    """The command that captures a prompt: told by its own text, wherever that is by then."""
+    key = document.parsed.prompts[index].key
+    return {"title": title, "command": CAPTURE_PROMPT, "arguments": [document.uri, index, document.version, key]}
 
 
 def show_command(title: str, trace_id: str) -> Value:
@@ -90,7 +94,8 @@ def hints(document: Snapshot, prompts: Sequence[Prompt], captures: Sequence[Capt
     for prompt, capture in zip(prompts, captures, strict=True):
         if capture is not None:
             position = document.range(prompt.end, prompt.end)["start"]
-            tooltip = {"tooltip": {"kind": "plaintext", "value": capture.response}} if capture.response else {}
+            value = capture.response + ("…" if capture.cut else "")
+            tooltip = {"tooltip": {"kind": "plaintext", "value": value}} if value else {}
             label = "→ " + hint_text(capture.response)
             found.append({"position": position, "label": label, "paddingLeft": True} | tooltip)
     return found
@@ -98,7 +103,7 @@ def hints(document: Snapshot, prompts: Sequence[Prompt], captures: Sequence[Capt
 
 def hint_text(response: str) -> str:
     """A response on one line, shortened."""
-    shown = on_one_line(response.replace("\r\n", "\n").replace("\r", "\n"))
+    shown = on_one_line(response[: 2 * HINT_LENGTH].replace("\r\n", "\n").replace("\r", "\n"))
     return (shown if len(shown) <= HINT_LENGTH else shown[: HINT_LENGTH - 1] + "…") or NO_TEXT
 
 
@@ -136,7 +141,13 @@ def diagnostics(document: Snapshot, too_long: Sequence[tuple[Prompt, int, str]])
     for prompt, offset, message in too_long:
         span = document.range(prompt.place_of(offset), prompt.end)
         found.append({"range": span, "severity": SEVERITIES["error"], "source": "nanoscope", "message": message})
-    return found
+    more = len(found) - MOST_DIAGNOSTICS + document.parsed.more
+    if more <= 0:
+        return found
+    shown = found[: MOST_DIAGNOSTICS - 1]
+    message = f"There are {more + 1:,} more problems in this document: mend the others first."
+    last = {"range": shown[-1]["range"], "severity": SEVERITIES["warning"], "source": "nanoscope", "message": message}
+    return [*shown, last]
 
 
 def _diagnostic(document: Snapshot, problem: Problem) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
@@ -28,56 +29,61 @@ _numbers = count(1)
 
 
 async def capture_prompt(documents: Documents, call: Call, params: dict[str, Any]) -> Any:
-    """Generate and capture; the arguments are a document's uri, the prompt's number in it, and its version."""
-    uri, index, version = _arguments(params, tuple[str, int, int | None], (None,))
+    """Generate and capture; the arguments are a document's uri, the prompt's number in it, its version, and its key."""
+    uri, index, version, key = _arguments(params, tuple[str, int, int | None, str | None], (None, None))
     document = await documents.snapshot(uri)
     if document is None:
         raise RpcError("INVALID_PARAMS", f"{uri} is not open, or holds no prompts: open it, then capture again.")
-    prompt = meant(document, documents.shown.get(uri), index, version)
+    prompt = meant(document, index, version, key)
     wrong = next((problem for problem in prompt.problems if problem.severity == "error"), None)
     if wrong is not None:
         raise RpcError("INVALID_PARAMS", f"Line {wrong.line + 1}: {wrong.message}")
     _, token = take_token(params)
-    token = await _new_token(documents) if token is None else token
+    token, agreed = _new_token(documents) if token is None else (token, None)
     try:
-        with documents.protocol.context(call, token, f"Capturing “{prompt.name}”") as context:
+        with documents.protocol.context(call, token, f"Capturing “{prompt.name}”", agreed) as context:
             return await dispatch(context, GENERATE_AND_CAPTURE.name, parameters_of(prompt))
     finally:
         documents.refresh.wish()
 
 
-def meant(document: Snapshot, shown: Snapshot | None, index: int, version: int | None) -> Prompt:
+def meant(document: Snapshot, index: int, version: int | None, key: str | None) -> Prompt:
     """The prompt that a lens was over, though the document may have changed since.
 
     Args:
-        shown: whose lenses the editor has.
-        index, version: the lens's arguments.
+        index, version, key: the lens's arguments.
 
     Raises:
-        RpcError: INVALID_PARAMS, where it cannot be told.
+        RpcError: INVALID_PARAMS, where it cannot be told, or is there no more.
     """
     prompts = document.parsed.prompts
-    if version is not None and version != document.version and shown is not None and shown.version == version:
-        before = shown.parsed.prompts
-        if 0 <= index < len(before):
-            same = [place for place, prompt in enumerate(prompts) if prompt.text == before[index].text]
-            if same:
-                index = min(same, key=lambda place: abs(place - index))
-            elif len(before) != len(prompts):
-                index = -1
+    if key is not None:
+        same = [place for place, prompt in enumerate(prompts) if prompt.key == key]
+        if not same:  # its settings may have been edited, and are then those that are asked for
+            text = key.split(".")[0]
+            same = [place for place, prompt in enumerate(prompts) if prompt.key.split(".")[0] == text]
+            same = same if len(same) == 1 else []
+        index = min(same, key=lambda place: abs(place - index), default=-1)
+    elif version is not None and version != document.version:
+        index = -1
     if not 0 <= index < len(prompts):
         raise RpcError("INVALID_PARAMS", "The prompt is not where it was: the document has changed, so try again.")
     return prompts[index]
 
 
-async def _new_token(documents: Documents) -> Token | None:
-    """A token to show progress under; None where the editor shows none."""
+def _new_token(documents: Documents) -> tuple[Token | None, asyncio.Future[bool] | None]:
+    """A token to show progress under, and whether the editor takes it; None where the editor shows none."""
     if not documents.supports("window.work_done_progress"):
-        return None
+        return None, None
     token = f"nanoscope/{documents.session.number}/{next(_numbers)}"
+
     params = lsp.WorkDoneProgressCreateParams(token)
-    agreed, _ = await documents.ask(lsp.WINDOW_WORK_DONE_PROGRESS_CREATE, params)
-    return token if agreed else None
+    answer = documents.questions.ask(lsp.WINDOW_WORK_DONE_PROGRESS_CREATE, params)
+
+    async def agreed() -> bool:
+        return (await answer)[0]
+
+    return token, documents.run(agreed())
 
 
 async def show_trace(documents: Documents, call: Call, params: dict[str, Any]) -> Any:
@@ -85,14 +91,19 @@ async def show_trace(documents: Documents, call: Call, params: dict[str, Any]) -
     (trace_id,) = _arguments(params, tuple[str])
     storage = documents.hub.folder_of(documents.session).storage
     path: Path = await documents.in_readers(storage.path_of, trace_id)
-    shown = False
+    named = lsp.ShowMessageParams(lsp.MessageType.Info, f"The trace is {path}")
     if path.suffix == READABLE and documents.supports("window.show_document.support"):
         asked = lsp.ShowDocumentParams(path.as_uri(), take_focus=True)
-        agreed, answer = await documents.ask(lsp.WINDOW_SHOW_DOCUMENT, asked)
-        shown = agreed and answer.success
-    if not shown:
-        documents.server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Info, f"The trace is {path}"))
+        documents.run(_shown(documents, documents.questions.ask(lsp.WINDOW_SHOW_DOCUMENT, asked), named))
+    else:
+        documents.server.window_show_message(named)
     return {"trace_id": trace_id, "path": str(path)}
+
+
+async def _shown(documents: Documents, answer: Awaitable[tuple[bool, Any]], otherwise: lsp.ShowMessageParams) -> None:
+    agreed, result = await answer
+    if not (agreed and result.success):
+        documents.server.window_show_message(otherwise)
 
 
 def _arguments(params: dict[str, Any], types: Any, optional: tuple[object, ...] = ()) -> Any:

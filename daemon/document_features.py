@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcContentModified
 
 from daemon.document_answers import (
     ACTION_KIND,
@@ -20,11 +23,10 @@ from daemon.document_answers import (
     show_command,
     symbols,
 )
-from daemon.document_captures import Capture
 from daemon.document_hover import fenced
 from daemon.document_text import place_in
+from daemon.editor_protocol import ARRIVAL
 from daemon.handlers_traces import token_text, tokens_of
-from daemon.prompt_documents import Prompt
 from nanochat.errors import NanoscopeError
 
 if TYPE_CHECKING:
@@ -32,20 +34,43 @@ if TYPE_CHECKING:
 
 Data = tuple[str, int, int, float | None]  # of a lens yet to be resolved: trace, its size, tokens, seconds
 MARKDOWN = lsp.MarkupKind.Markdown.value
+TRIES = 3  # at an answer about a text that goes on changing
+MODIFIED = "The document has changed meanwhile: ask again."
+
+log = logging.getLogger("nanoscope.door")
+
+
+async def _of_any_text(documents: Documents, uri: str, answer: Callable[[Snapshot], Awaitable[Any]]) -> Any:
+    """An answer that is worked out anew where the text has changed meanwhile."""
+    for _ in range(TRIES):
+        document = await documents.snapshot(uri)
+        if document is None:
+            return None
+        found = await answer(document)
+        if documents.is_current(document):
+            return found
+    raise JsonRpcContentModified(MODIFIED)
+
+
+async def _of_this_text(documents: Documents, uri: str, answer: Callable[[Snapshot], Awaitable[Any]]) -> Any:
+    """An answer about a place, which means another one once the text has changed."""
+    document = await documents.snapshot(uri)
+    if document is None:
+        return None
+    found = await answer(document) if document.revision <= ARRIVAL.get() else None
+    if document.revision > ARRIVAL.get() or not documents.is_current(document):
+        raise JsonRpcContentModified(MODIFIED)
+    return found
 
 
 async def code_lens(documents: Documents, params: lsp.CodeLensParams) -> Any:
     """Capture, Show trace and, yet to be resolved, what the capture is like."""
-    document = await documents.snapshot(params.text_document.uri)
-    if document is None:
-        return None
-    documents.shown[document.uri] = document
     await documents.scanned()
 
-    def answer() -> msgspec.Raw:
+    def answer(document: Snapshot) -> msgspec.Raw:
         return _encoded(lenses(document, documents.captures_of(document.parsed.prompts)))
 
-    return await documents.in_readers(answer)
+    return await _of_any_text(documents, params.text_document.uri, partial(documents.in_readers, answer))
 
 
 async def resolve_code_lens(documents: Documents, params: lsp.CodeLens) -> Any:
@@ -69,51 +94,56 @@ def _surprisal(documents: Documents, trace_id: str, size: int, cancel: Event) ->
         return documents.captures.surprisal((storage.directory, trace_id, size), read)
     except NanoscopeError:  # deleted or damaged meanwhile: the lens goes with the next listing
         return None
+    except Exception:
+        log.exception("The surprisals of %s could not be read", trace_id)
+        return None
 
 
 async def inlay_hint(documents: Documents, params: lsp.InlayHintParams) -> Any:
     """The responses behind the prompts that are seen."""
-    document = await documents.snapshot(params.text_document.uri)
-    if document is None:
-        return None
     await documents.scanned()
     first, last = params.range.start.line, params.range.end.line
-    prompts = [prompt for prompt in document.parsed.prompts if first <= prompt.last_line <= last]
 
-    def answer() -> msgspec.Raw:
+    def answer(document: Snapshot) -> msgspec.Raw:
+        prompts = [prompt for prompt in document.parsed.prompts if first <= prompt.last_line <= last]
         return _encoded(hints(document, prompts, documents.captures_of(prompts)))
 
-    return await documents.in_readers(answer)
+    return await _of_this_text(documents, params.text_document.uri, partial(documents.in_readers, answer))
 
 
 async def hover(documents: Documents, params: lsp.HoverParams) -> Any:
     """What the model made of the token under the mouse."""
-    document = await documents.snapshot(params.text_document.uri)
-    if document is None:
-        return None
-    place = place_in(document.lines, params.position, document.encoding)
+    await documents.scanned()
+    formats = documents.supports("text_document.hover.content_format") or ()
+    kind = next((getattr(name, "value", name) for name in formats), "plaintext")
+
+    async def answer(document: Snapshot) -> Any:
+        return await documents.in_readers_until_cancelled(_hover, documents, document, params.position, kind)
+
+    return await _of_this_text(documents, params.text_document.uri, answer)
+
+
+def _hover(
+    documents: Documents, document: Snapshot, position: lsp.Position, kind: str, cancel: Event
+) -> dict[str, Any] | None:
+    place = place_in(document.lines, position, document.encoding)
     prompt = document.parsed.at(place[0])
     offset = None if prompt is None else prompt.offset_of(place)
     if prompt is None or offset is None:
         return None
-    await documents.scanned()
-    formats = documents.supports("text_document.hover.content_format") or ()
-    kind = next((getattr(name, "value", name) for name in formats), "plaintext")
-    return await documents.in_readers_until_cancelled(_hover, documents, document, prompt, offset, kind)
-
-
-def _hover(
-    documents: Documents, document: Snapshot, prompt: Prompt, offset: int, kind: str, cancel: Event
-) -> dict[str, Any] | None:
     (capture,) = documents.captures_of([prompt])
     if capture is None:
         return None
     folder, text = documents.hub.folder_of(documents.session), token_text(documents.context())
     try:
-        aligned = documents.hovers.aligned(folder, capture, text, cancel)
+        aligned = documents.hovers.aligned(folder, capture, prompt.text, text, cancel)
         said = documents.hovers.text(folder, capture, aligned, offset, cancel)
     except NanoscopeError as error:
         return {"contents": {"kind": "plaintext", "value": str(error)}}
+    except Exception:
+        log.exception("%s could not be hovered over", capture.entry.path)
+        value = f"Nothing can be said of {capture.entry.trace_id}; `nanoscope logs` has the reason."
+        return {"contents": {"kind": "plaintext", "value": value}}
     if said is None:
         return None
     spans = [aligned.spans[position] for position in aligned.at(offset)]
@@ -124,30 +154,29 @@ def _hover(
 
 async def document_symbol(documents: Documents, params: lsp.DocumentSymbolParams) -> Any:
     """The prompts."""
-    document = await documents.snapshot(params.text_document.uri)
-    if document is None:
-        return None
     hierarchical = bool(documents.supports("text_document.document_symbol.hierarchical_document_symbol_support"))
-    return await documents.in_readers(lambda: _encoded(symbols(document, hierarchical)))
+
+    def answer(document: Snapshot) -> msgspec.Raw:
+        return _encoded(symbols(document, hierarchical))
+
+    return await _of_any_text(documents, params.text_document.uri, partial(documents.in_readers, answer))
 
 
 async def code_action(documents: Documents, params: lsp.CodeActionParams) -> Any:
     """Capture and show, for editors that have no lenses."""
-    document = await documents.snapshot(params.text_document.uri)
     wanted = params.context.only
-    if document is None or (wanted and not any(_is_kind(ACTION_KIND, kind) for kind in wanted)):
+    if wanted and not any(_is_kind(ACTION_KIND, kind) for kind in wanted):
         return None
-    prompt = document.parsed.at(min(params.range.start.line, len(document.lines) - 1))
-    if prompt is None:
-        return None
-    documents.shown[document.uri] = document
     await documents.scanned()
 
-    def answer() -> msgspec.Raw:
-        captures: list[Capture | None] = documents.captures_of([prompt])
-        return _encoded(actions(document, prompt, captures[0]))
+    def answer(document: Snapshot) -> msgspec.Raw | None:
+        prompt = document.parsed.at(min(params.range.start.line, len(document.lines) - 1))
+        if prompt is None:
+            return None
+        (capture,) = documents.captures_of([prompt])
+        return _encoded(actions(document, prompt, capture))
 
-    return await documents.in_readers(answer)
+    return await _of_this_text(documents, params.text_document.uri, partial(documents.in_readers, answer))
 
 
 def _is_kind(kind: str, wanted: object) -> bool:

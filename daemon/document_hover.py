@@ -16,6 +16,8 @@ from nanochat.text import on_one_line
 from protocol.types import TokenRow
 
 KNOWN = 16  # traces whose tokens are kept
+SHOWN_CHOICES = 20  # of the likeliest tokens
+SHOWN_TEXT = 200  # characters of a token, of which another program's trace may have any number
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ class TokenHovers:
     def __init__(self) -> None:
         self._known: Remembered[Aligned] = Remembered(KNOWN)
 
-    def aligned(self, folder: TraceFolder, capture: Capture, text: TokenText, cancel: Event) -> Aligned:
-        """A capture's tokens. Raises NanoscopeError."""
+    def aligned(self, folder: TraceFolder, capture: Capture, asked: str, text: TokenText, cancel: Event) -> Aligned:
+        """The tokens of the capture of a prompt, whose text was `asked`. Raises NanoscopeError."""
 
         def read() -> Aligned:
             rows = tokens_of(folder.storage, capture.entry.trace_id, text, cancel).tokens
             prompt = [row.text for row in rows if not row.generated]
-            return Aligned(rows, align(prompt, capture.prompt))
+            return Aligned(rows, align(prompt, asked))
 
         return self._known.get((capture.entry.path, capture.entry.state), read)
 
@@ -62,16 +64,17 @@ def describe(rows: Sequence[TokenRow], position: int, look: Look | None) -> str:
     row = rows[position]
     surprisal = "no logits were kept here" if row.surprisal is None else f"surprisal {row.surprisal:.2f} bits"
     lines = [visible(row.text), f"token {row.id} · position {row.position} · {surprisal}"]
-    if row.top:
-        width = max(len(visible(choice.text)) for choice in row.top)
+    top = row.top[:SHOWN_CHOICES]
+    if top:
+        width = max(len(visible(choice.text)) for choice in top)
         lines += ["", "likeliest here:"]
         lines += [
             f"  {visible(choice.text):<{width}}  {100 * choice.probability:6.2f} %"
-            for choice in row.top
+            for choice in top
             if choice.probability is not None
         ]
     if look is not None:
-        target = on_one_line(rows[look.position].text)
+        target = on_one_line(_cut(rows[look.position].text))
         lines += ["", f"layer {look.layer} head {look.head} → «{target}» {look.weight:.2f} (position {look.position})"]
         if look.unread:
             lines.append(f"the last {look.unread} layers were not searched: that takes too long here")
@@ -80,7 +83,11 @@ def describe(rows: Sequence[TokenRow], position: int, look: Look | None) -> str:
 
 def visible(text: str) -> str:
     """A token on one line, its spaces as ·."""
-    return on_one_line(text).replace(" ", "·")
+    return on_one_line(_cut(text)).replace(" ", "·")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_TEXT else text[:SHOWN_TEXT] + "…"
 
 
 def fenced(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from daemon.prompt_documents import Prompt
+from daemon.prompt_front_matter import MOST_PROBLEMS
 from nanochat.errors import PromptInvalidError, too_long_error
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ def too_long(prompts: Sequence[Prompt], tokenizer: RustBPETokenizer, positions: 
     """The prompts that the model cannot take, the character from which on, and why; only long ones are counted."""
     found = []
     for prompt in prompts:
+        if len(found) == MOST_PROBLEMS:
+            break
         room = positions - (CHAT if prompt.chat else PLAIN)
         data = prompt.text.encode()
         if len(data) <= room:  # a token has at least one byte

@@ -1,8 +1,7 @@
-"""The text of an open document: lines as LSP counts them, edits put in, columns in the client's units. Pure."""
+"""The text of an open document: lines as LSP counts them, and columns in the client's units. Pure."""
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -11,27 +10,24 @@ LINE_ENDS = "\r\n"
 Place = tuple[int, int]  # line and character, both from 0
 
 # Editors count in units of UTF-16, and may insert or remove half of a character that takes two.
-_HALF = re.compile("[\ud800-\udfff]")
 _TWO_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_TWO_UNITS = re.compile("[\U00010000-\U0010ffff]")
 
 # By position encoding: an encoding in which each unit takes the same number of bytes, and that number.
 ENCODINGS: dict[str, tuple[str, int]] = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 
 
-def split_lines(text: str) -> list[str]:
-    r"""A text's lines with their ends, which are \n, \r\n and \r alone; the last one has none, and may be empty."""
-    lines = list(io.StringIO(text, newline=""))
-    if not lines or lines[-1].endswith(tuple(LINE_ENDS)):
-        lines.append("")
-    return lines
+def units_of(text: str, encoding: str) -> int:
+    """A text's length in the client's units."""
+    if text.isascii():
+        return len(text)
+    codec, size = ENCODINGS[encoding]
+    return len(text.encode(codec)) // size
 
 
 def units_before(line: str, character: int, encoding: str) -> int:
     """The column in the client's units of a character of a line."""
-    if line.isascii():
-        return character
-    codec, size = ENCODINGS[encoding]
-    return len(line[:character].encode(codec)) // size
+    return character if line.isascii() else units_of(line[:character], encoding)
 
 
 def character_at(line: str, units: int, encoding: str) -> int:
@@ -40,8 +36,17 @@ def character_at(line: str, units: int, encoding: str) -> int:
     if line.isascii():
         return min(units, len(content))
     codec, size = ENCODINGS[encoding]
-    before = content.encode(codec, "surrogatepass")[: units * size]
-    return len(before.decode(codec, "surrogatepass" if _HALF.search(line) else "ignore"))
+    return len(content.encode(codec)[: units * size].decode(codec, "ignore"))
+
+
+def parted(text: str) -> str:
+    """A text with a character for each unit of UTF-16: two halves for what takes two."""
+    return text if text.isascii() else _TWO_UNITS.sub(_halves, text)
+
+
+def _halves(found: re.Match[str]) -> str:
+    pair = found[0].encode("utf-16-le")
+    return "".join(chr(int.from_bytes(pair[at : at + 2], "little")) for at in (0, 2))
 
 
 def joined(text: str) -> str:
@@ -68,65 +73,3 @@ def position_of(lines: Sequence[str], place: Place, encoding: str) -> dict[str, 
 def range_of(lines: Sequence[str], start: Place, end: Place, encoding: str) -> dict[str, dict[str, int]]:
     """Two places as a range of the client's."""
     return {"start": position_of(lines, start, encoding), "end": position_of(lines, end, encoding)}
-
-
-def replace(lines: list[str], start: Place, end: Place, text: str) -> None:
-    """Put a text in the place of another, at the cost of the lines that change."""
-    (low, first), (high, last) = sorted((start, end))
-    before, after = lines[low][:first], lines[high][last:]
-    if not before and low and lines[low - 1].endswith("\r"):  # a \n put behind it would make one line end of the two
-        low -= 1
-        before = lines[low]
-    middle = split_lines(joined(before + text + after))
-    if high + 1 < len(lines):
-        middle.pop()  # empty: what comes after it is there already
-    lines[low : high + 1] = middle
-
-
-class OpenDocument:
-    """A document that an editor has open, as it is on the screen.
-
-    Args:
-        language: what it is, as `language_of` has it.
-        version: the editor's count of its changes.
-    """
-
-    def __init__(self, uri: str, language: str, text: str, version: int | None):
-        self.uri, self.language, self.version = uri, language, version
-        self.lines = split_lines(text)
-        self.reading: tuple[int, Any] | None = None  # of which revision, and the future of what is in it
-        self.revision = 0  # our own count: what was worked out of one revision is not true of another
-
-    def change(self, change: Any, version: int | None, encoding: str) -> None:
-        """Put one of LSP's changes in: of a range, or of the whole text."""
-        span = getattr(change, "range", None)
-        if span is None:
-            self.lines = split_lines(change.text)
-        else:
-            last, first = sorted((span.start, span.end), key=lambda at: (at.line, at.character), reverse=True)
-            line, column = self._place(last, encoding)
-            size = len(self.lines[line])
-            start = self._place(first, encoding)
-            column += len(self.lines[line]) - size  # a character that was parted before it
-            replace(self.lines, start, (line, column), change.text)
-        self.version = version
-        self.revision += 1
-
-    def _place(self, position: Any, encoding: str) -> Place:
-        """As `place_in`; a character that the position is in the middle of is parted in two halves."""
-        line, column = place_in(self.lines, position, encoding)
-        text = self.lines[line]
-        if encoding != "utf-16" or text.isascii() or position.line > line:
-            return line, column
-        before = text.rstrip(LINE_ENDS).encode("utf-16-le", "surrogatepass")[: 2 * position.character]
-        cut = before.decode("utf-16-le", "surrogatepass")
-        if not text.startswith(cut):
-            column = len(cut) - 1
-            high, low = (chr(int.from_bytes(unit, "little")) for unit in _units(text[column]))
-            self.lines[line] = text[:column] + high + low + text[column + 1 :]
-        return line, len(cut)
-
-
-def _units(character: str) -> tuple[bytes, bytes]:
-    pair = character.encode("utf-16-le")
-    return pair[:2], pair[2:]

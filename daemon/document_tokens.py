@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from threading import Event
 
 import numpy as np
 
 from nanochat.trace import Trace
 
-LAYER = re.compile(r"attention_weights\.layer_([0-9]+)")
+LAYER = re.compile(r"attention_weights\.layer_([0-9]{1,9})")
 ESCAPED = re.compile(r"\\x([89a-f][0-9a-f])")  # how token texts show bytes that are no UTF-8
+TRIES = 32  # at each token, on average: repeated ones could be tried from each start on, to the end
 LOOK_SECONDS = 2.0  # for the rows of all heads, which a large JSON trace is slow to give
 
 
@@ -41,21 +43,27 @@ def align(texts: Sequence[str], prompt: str) -> dict[int, tuple[int, int]]:
     """
     data = prompt.encode()
     last = len(texts)
-    starts = [(1, last), (2, last - 2), *((start, None) for start in range(last))]  # plain, a chat, anything else
+    starts = chain([(1, last), (2, last - 2)], ((start, None) for start in range(last)))  # plain, a chat, anything else
+    tries = iter(range(TRIES * (last + 1)))
     for start, stop in starts:
-        ends = _byte_ends(texts, start, data)
+        ends = _byte_ends(texts, start, data, tries)
         if ends and stop in (None, start + len(ends)):
             return _characters(ends, start, prompt)
     return {}
 
 
-def _byte_ends(texts: Sequence[str], start: int, data: bytes) -> list[int]:
+def _byte_ends(texts: Sequence[str], start: int, data: bytes, tries: Iterator[int]) -> list[int]:
     """Where each token from `start` on ends in the bytes; empty where the tokens are not those of the bytes."""
     ends: list[int] = []
     place = 0
-    for text in texts[start:]:
+    for index in range(start, len(texts)):
         if place == len(data):
             break
+        if next(tries, None) is None:
+            return []
+        text = texts[index]
+        if len(text) > 4 * (len(data) - place):  # even with each byte as \xNN
+            return []
         size = _bytes_of(text, data, place)
         if not size:
             return []

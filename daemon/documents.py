@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +12,6 @@ import msgspec
 from lsprotocol import types as lsp
 from pygls.capabilities import get_capability
 
-from daemon.decoding import whole_text
 from daemon.dispatch import Context, in_thread
 from daemon.document_answers import COMMANDS, Snapshot, diagnostics
 from daemon.document_captures import Capture, Captures
@@ -21,10 +20,11 @@ from daemon.document_features import FEATURES
 from daemon.document_hover import TokenHovers
 from daemon.document_length import too_long
 from daemon.document_soon import Soon
-from daemon.document_text import OpenDocument
 from daemon.editor_params import member
+from daemon.editor_questions import Questions
 from daemon.named_models import held_for
-from daemon.prompt_documents import Prompt, language_of, parse
+from daemon.open_document import OpenDocument
+from daemon.prompt_documents import Prompt, language_of
 from nanochat.errors import StorageError
 from protocol.methods import MODEL_CHANGED, TRACES_CHANGED, Notification
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DIAGNOSE_SECONDS = 0.25  # from a change to what is said of it
 REFRESH_SECONDS = 0.2  # between two wishes that the editor ask again
-ANSWER_SECONDS = 5.0  # for the editor's answer to a question
+WAITING_LIMIT = 32 << 20  # characters of changes not put in yet, beyond which the editor is not read
 REFRESHES = {  # by the capability that says that the editor listens
     "workspace.code_lens.refresh_support": lsp.WORKSPACE_CODE_LENS_REFRESH,
     "workspace.inlay_hint.refresh_support": lsp.WORKSPACE_INLAY_HINT_REFRESH,
@@ -48,12 +48,14 @@ def register(server: EditorServer) -> None:
     features = server.protocol.fm
     for method, handler in documents.sync.items():  # in place of pygls's, whose lines are not LSP's
         features.add_builtin_feature(method, handler)
+    server.protocol.plain.add(lsp.TEXT_DOCUMENT_DID_CHANGE)
     for method, (answer, options) in FEATURES.items():
         server.feature(method, options)(partial(answer, documents))
     server.feature(lsp.INITIALIZE)(partial(documents.announce))
     server.protocol.session.listeners.append(documents.told)
     server.at_end.append(documents.close)
     server.at_loss.append(documents.lost)
+    server.before_next.append(documents.room)
 
 
 class Documents:
@@ -64,10 +66,11 @@ class Documents:
         self.hub, self.session = server.hub, server.protocol.session
         self.captures, self.hovers = Captures(), TokenHovers()
         self.refresh = Soon(self._refresh, REFRESH_SECONDS)
-        self.shown: dict[str, Snapshot] = {}  # by uri: whose lenses and actions the editor has
+        self.questions = Questions(self.protocol.send_request_async)
+        self.background: set[asyncio.Task[Any]] = set()
         self._open: dict[str, OpenDocument] = {}
         self._diagnose: dict[str, Soon] = {}
-        self._unanswered: dict[str, asyncio.Future[Any]] = {}  # by method: of questions that need no second one
+        self._reading = asyncio.Lock()  # one document at a time, so that one editor leaves threads to the others
         self._loop = asyncio.get_running_loop()
         self.sync: dict[str, Callable[[Any], None]] = {
             lsp.TEXT_DOCUMENT_DID_OPEN: self._opened,
@@ -90,15 +93,18 @@ class Documents:
         if kind is not None:
             if item.uri in self._diagnose:  # opened again without a close between
                 self._diagnose[item.uri].close()
-            self._open[item.uri] = OpenDocument(item.uri, kind, item.text, item.version)
+            self._open[item.uri] = OpenDocument(item.uri, kind, item.text, item.version, self.protocol.arrivals)
             self._diagnose[item.uri] = Soon(partial(self._tell_diagnostics, item.uri), DIAGNOSE_SECONDS)
             self._diagnose[item.uri].wish()
 
-    def _changed(self, params: lsp.DidChangeTextDocumentParams) -> None:
-        document = self._open.get(params.text_document.uri)
+    def _changed(self, params: object) -> None:
+        """Params stay plain: there may be very many changes, and the document is out of step if one is dropped."""
+        identifier = member(params, "textDocument")
+        uri, version = member(identifier, "uri"), member(identifier, "version")
+        document = self._open.get(uri) if isinstance(uri, str) else None
         if document is not None:
-            for change in params.content_changes:
-                document.change(change, params.text_document.version, self.encoding)
+            version = version if isinstance(version, int) else None
+            document.take(member(params, "contentChanges"), version, self.protocol.arrivals)
             self._diagnose[document.uri].wish()
 
     def _closed(self, params: lsp.DidCloseTextDocumentParams) -> None:
@@ -106,7 +112,6 @@ class Documents:
 
     def _forget(self, uri: str) -> None:
         if self._open.pop(uri, None) is not None:
-            self.shown.pop(uri, None)
             self._diagnose.pop(uri).close()
             self._publish({"uri": uri, "diagnostics": []})
 
@@ -135,8 +140,15 @@ class Documents:
         """The editor is gone."""
         for soon in (self.refresh, *self._diagnose.values()):
             soon.close()
+        for task in self.background:
+            task.cancel()
         self._open.clear()
         self._diagnose.clear()
+
+    async def room(self) -> None:
+        """Wait while very much is yet to be put into documents."""
+        while behind := [one.uri for one in self._open.values() if one.waiting_size > WAITING_LIMIT]:
+            await self.snapshot(behind[0])
 
     # What is in the documents
 
@@ -151,16 +163,25 @@ class Documents:
         return get_capability(self.protocol.client_capabilities, capability)
 
     async def snapshot(self, uri: str) -> Snapshot | None:
-        """A document as it is now; None where it is not open, or holds no prompts."""
+        """A document as it is now, or later; None where it is not open, or holds no prompts."""
         await self.protocol.introduced()
         document = self._open.get(uri)
         if document is None:
             return None
         if document.reading is None or document.reading[0] != document.revision:
-            lines, version = tuple(document.lines), document.version
-            read = self.in_readers(_read, uri, version, lines, document.language, self.encoding)
-            document.reading = document.revision, asyncio.ensure_future(read)
+            document.reading = document.revision, asyncio.ensure_future(self._read(document))
         return await asyncio.shield(document.reading[1])
+
+    async def _read(self, document: OpenDocument) -> Snapshot:
+        async with self._reading:
+            if document.snapshot is None or document.snapshot.revision != document.revision:
+                document.snapshot = await self.in_readers(document.read, *document.untaken(), self.encoding)
+            return document.snapshot
+
+    def is_current(self, snapshot: Snapshot) -> bool:
+        """Whether a document has not been changed, or closed, since."""
+        document = self._open.get(snapshot.uri)
+        return document is not None and document.revision == snapshot.revision
 
     async def scanned(self) -> None:
         """Wait until it is known what is in the traces folder."""
@@ -199,8 +220,7 @@ class Documents:
         if snapshot is None:
             return
         found = await self.in_readers(self._diagnostics, snapshot)
-        document = self._open.get(uri)
-        if document is not None and document.version == snapshot.version:
+        if self.is_current(snapshot):
             version = {} if snapshot.version is None else {"version": snapshot.version}
             self._publish({"uri": uri, "diagnostics": found} | version)
 
@@ -216,25 +236,11 @@ class Documents:
     async def _refresh(self) -> None:
         if self._open:
             methods = [method for capability, method in REFRESHES.items() if self.supports(capability)]
-            await asyncio.gather(*(self.ask(method, None, once=True) for method in methods))
+            await asyncio.gather(*(self.questions.ask(method, None, once=True) for method in methods))
 
-    async def ask(self, method: str, params: Any, *, once: bool = False) -> tuple[bool, Any]:
-        """Ask the editor for something: whether it agreed in time, and what it answered.
-
-        Args:
-            once: not while it owes the answer to an earlier question of the kind.
-        """
-        earlier = self._unanswered.get(method)
-        if once and earlier is not None and not earlier.done():
-            return False, None
-        answer = self.protocol.send_request_async(method, params)
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._unanswered[method] = answer
-        await asyncio.wait([answer], timeout=ANSWER_SECONDS)
-        agreed = answer.done() and not answer.cancelled() and answer.exception() is None
-        return agreed, answer.result() if agreed else None
-
-
-def _read(uri: str, version: int | None, lines: Sequence[str], language: str, encoding: str) -> Snapshot:
-    lines = [whole_text(line) for line in lines]  # a document may hold half a character, what is told of it may not
-    return Snapshot(uri, version, lines, parse(lines, language), encoding)
+    def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Begin some work that nobody waits for; it ends with the connection at the latest."""
+        task = asyncio.ensure_future(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+        return task

@@ -34,7 +34,7 @@ from daemon.incoming import hung_up, incoming
 from daemon.named_models import Introduction, introduce
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
-from daemon.work_done import work_done
+from daemon.work_done import Agreed, work_done
 from nanochat.text import shortened
 from protocol.errors import RpcError
 from protocol.methods import HELLO, METHODS
@@ -83,6 +83,8 @@ async def serve_editor(
     try:
         async for frame in incoming(reader, EditorFrames(), first, outbox):
             protocol.take(frame)
+            for ready in protocol.before_next:
+                await ready()
             while len(protocol.session.calls) >= IN_FLIGHT_LIMIT and not hung_up(writer):
                 tasks = [call.task for call in protocol.session.calls.values() if call.task is not None]
                 await asyncio.wait(tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -106,6 +108,7 @@ class EditorServer(LanguageServer):
         self.own_commands: dict[str, OwnCommand] = {}  # those that stand for no method
         self.at_end: list[Callable[[], None]] = []  # called when the editor is gone
         self.at_loss: list[Callable[[str | None, str], None]] = []  # when a change of a document could not be taken
+        self.before_next: list[Callable[[], Awaitable[None]]] = []  # waited for before the next message is read
         super().__init__("nanoscope", hub.version, protocol_cls=EditorProtocol, converter_factory=shared_converter)
         for method in METHODS:
             self.command(COMMAND + method)(_announced)
@@ -135,7 +138,7 @@ class EditorProtocol(PlainProtocol):
 
     def __init__(self, server: EditorServer, converter: cattrs.Converter):
         super().__init__(server, converter, server.outbox)
-        self._hub = server.hub
+        self._hub, self.before_next = server.hub, server.before_next
         self.session = Session(
             self._hub.next_number(),
             "editor",
@@ -267,12 +270,12 @@ class EditorProtocol(PlainProtocol):
             await asyncio.shield(self._introduction)
 
     @contextlib.contextmanager
-    def context(self, call: Call, token: Token | None, title: str) -> Iterator[Context]:
-        """What a handler knows of a call; meanwhile the token shows its progress, and cancels it."""
+    def context(self, call: Call, token: Token | None, title: str, agreed: Agreed = None) -> Iterator[Context]:
+        """What a handler knows of a call; meanwhile the token, once agreed, shows its progress, and cancels it."""
         if token is not None:
             self._tokens[token] = call
         try:
-            with work_done(self.tell, token, title) as report:
+            with work_done(self.tell, token, title, agreed) as report:
                 yield Context(self._hub, self.session, call.request_id, call.cancel, report)
         finally:
             if self._tokens.get(token) is call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Container
+from contextvars import ContextVar
 from typing import Any, cast
 
 import cattrs
@@ -26,6 +27,8 @@ PLAIN = OURS | {
     lsp.INITIALIZED, lsp.SHUTDOWN, lsp.EXIT, lsp.CANCEL_REQUEST, lsp.WORKSPACE_EXECUTE_COMMAND,
     lsp.WINDOW_WORK_DONE_PROGRESS_CANCEL,
 }  # fmt: skip
+VALUES_LIMIT = 20_000  # in a message that LSP's types are made of, which takes twenty times as long as reading it
+ARRIVAL: ContextVar[int] = ContextVar("ARRIVAL")  # the number of the message that is being answered
 INITIALIZE_LEAST = {"processId": None, "rootUri": None, "capabilities": {}}
 
 
@@ -45,6 +48,8 @@ class PlainProtocol(LanguageServerProtocol):
     def __init__(self, server: LanguageServer, converter: cattrs.Converter, outbox: StreamOutbox):
         super().__init__(server, converter)
         self._outbox = outbox
+        self.plain: set[str] = set()  # methods besides those above whose params stay plain
+        self.arrivals = 0  # requests and notifications so far
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         """A message as what pygls handles: of its own type where LSP defines one, else with its params as they are.
@@ -54,6 +59,8 @@ class PlainProtocol(LanguageServerProtocol):
         Args:
             data: {"jsonrpc", "method", "params"}, and "id" where it is a request.
         """
+        self.arrivals += 1
+        ARRIVAL.set(self.arrivals)
         if data["method"] != lsp.INITIALIZE:
             return self._structured(data)
         params = data["params"] if isinstance(data["params"], dict) else {}
@@ -68,6 +75,9 @@ class PlainProtocol(LanguageServerProtocol):
         kind = self.get_message_type(data["method"])
         if kind is None:
             return (JsonRPCRequestMessage if "id" in data else JsonRPCNotification)(**data)
+        if not _is_small(data["params"]):
+            message = f"{data['method']}: its params hold more than {VALUES_LIMIT:,} values."
+            raise RpcError("INVALID_PARAMS", message)
         try:
             return self._converter.structure(data, kind)
         except Exception as error:
@@ -76,7 +86,7 @@ class PlainProtocol(LanguageServerProtocol):
 
     def get_message_type(self, method: str) -> type[Any] | None:
         """LSP's type of a message; None where its params stay plain values."""
-        return None if method in PLAIN else lsp.METHOD_TO_TYPES.get(method, (None,))[0]
+        return None if method in PLAIN or method in self.plain else lsp.METHOD_TO_TYPES.get(method, (None,))[0]
 
     def get_result_type(self, method: str) -> type[Any] | None:
         """LSP's type of a response. (pygls's own keeps every connection in a cache.)"""
@@ -133,3 +143,15 @@ class PlainProtocol(LanguageServerProtocol):
     def _send_data(self, data: Any) -> None:
         """pygls's way to send notifications and requests of its own."""
         self.tell(self._converter.unstructure(data))
+
+
+def _is_small(params: object) -> bool:
+    """Whether params hold few enough values."""
+    left, waiting = VALUES_LIMIT, [params]
+    while waiting and left >= 0:
+        value = waiting.pop()
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left -= len(inside)
+        if left >= 0:
+            waiting.extend(inside)
+    return left >= 0

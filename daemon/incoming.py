@@ -6,6 +6,7 @@ import asyncio
 import select
 from collections.abc import AsyncIterator
 
+from daemon.decoding import SLICE, Checked, look_at
 from daemon.framing import Frames, FramingError
 from daemon.outbox import StreamOutbox
 
@@ -27,7 +28,7 @@ async def incoming(
     ended, count = False, 0
     while True:
         while (frame := frames.next()) is not None:
-            yield frame
+            yield await _checked(frame) if isinstance(frame, bytes) and len(frame) > SLICE else frame
             if isinstance(frame, FramingError) and frame.fatal:
                 return
             count += 1
@@ -42,6 +43,16 @@ async def incoming(
         else:
             frames.end()
             ended = True
+
+
+async def _checked(body: bytes) -> bytes | FramingError:
+    """A long body, or what is wrong with it, with the others' turns in between."""
+    try:
+        for _ in look_at(body):
+            await asyncio.sleep(0)
+    except FramingError as error:
+        return error
+    return Checked(body)
 
 
 async def read(reader: asyncio.StreamReader, size: int = CHUNK) -> bytes:

@@ -7,19 +7,23 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from itertools import accumulate
 from typing import Any
 
 from daemon.document_text import LINE_ENDS, Place
-from daemon.prompt_front_matter import Problem, read_front_matter
+from daemon.prompt_front_matter import MOST_PROBLEMS, Problem, read_front_matter
 
 LANGUAGES = ("prompt", "markdown")  # as editors call them
 EXTENSIONS = {".prompt": "prompt", ".md": "markdown", ".markdown": "markdown"}  # where the editor has no such word
-SEPARATOR = re.compile(r"---[ \t]*")
-FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*([^\r\n]*)")
+LARGEST = 2 << 20  # characters of a document
+MOST_PROMPTS = 2000  # of a document
+SEPARATOR = re.compile(r"---[ \t]*+")
+FENCE = re.compile(r"([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+([^\r\n]*+)")
 INFO = "prompt"  # the first word behind a fence
 CODE_INDENTATION = 4  # blanks more than a fence's own make a line of code of what looks like its end
 NAME_LENGTH = 60  # characters
+UNREAD = "Prompts are looked for up to the {:,}th of a document, and {:,} more begin here: split the document."
 NO_PROMPT = "There is no prompt below this front matter; `---` is written between prompts, not around front matter."
 
 
@@ -47,6 +51,17 @@ class Prompt:
     def text(self) -> str:
         """What the model is given, with \\n between the lines."""
         return "\n".join(self.lines)
+
+    @cached_property
+    def key(self) -> str:
+        """Tells it from other prompts: by its text, and with what it asks for."""
+        settings = repr(sorted(self.settings.items()))
+        return f"{self.digest.hex()[:32]}.{digest_of(settings).hex()[:16]}"
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Stands for its text."""
+        return digest_of(self.text)
 
     @property
     def last_line(self) -> int:
@@ -96,15 +111,21 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a document holds."""
+    """What a document holds; `more`: how many problems it has besides those told."""
 
-    prompts: tuple[Prompt, ...]
-    problems: tuple[Problem, ...]
+    prompts: tuple[Prompt, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    more: int = 0
 
     def at(self, line: int) -> Prompt | None:
         """The prompt whose section a line is in."""
         index = bisect_right(self.prompts, line, key=lambda prompt: prompt.first_line) - 1
         return self.prompts[index] if index >= 0 and line <= self.prompts[index].last_line else None
+
+
+def digest_of(text: str) -> bytes:
+    """What stands for a text where it would take too much room."""
+    return sha256(text.encode()).digest()
 
 
 def language_of(language: str, uri: str) -> str | None:
@@ -121,16 +142,34 @@ def parse(lines: Sequence[str], language: str) -> Parsed:
         lines: with or without their ends.
         language: as `language_of` has it.
     """
-    blocks = _fenced(lines) if language == "markdown" else [(range(len(lines)), 0)]
     prompts: list[Prompt] = []
     problems: list[Problem] = []
+    more = unread = 0
+    unread_from = 0
+    for section, indentation in _all_sections(lines, language):
+        if len(prompts) == MOST_PROMPTS:
+            if any(lines[number].strip() for number in section):
+                unread_from = unread_from if unread else section.start
+                unread += 1
+            continue
+        prompt, found, others = _read_section(lines, section, indentation)
+        room = max(0, MOST_PROBLEMS - len(problems))
+        problems += found[:room]
+        more += others + len(found[room:])
+        if prompt is not None:
+            prompts.append(prompt)
+    if unread:
+        message = UNREAD.format(MOST_PROMPTS, unread)
+        problems.insert(0, Problem(unread_from, 0, len(lines[unread_from].rstrip(LINE_ENDS)), message, "warning"))
+    return Parsed(tuple(prompts), tuple(problems), more)
+
+
+def _all_sections(lines: Sequence[str], language: str) -> Iterator[tuple[range, int]]:
+    """The lines between separators, and how far they are indented."""
+    blocks = _fenced(lines) if language == "markdown" else [(range(len(lines)), 0)]
     for block, indentation in blocks:
         for section in _sections(lines, block, indentation):
-            prompt, found = _read_section(lines, section, indentation)
-            problems += found
-            if prompt is not None:
-                prompts.append(prompt)
-    return Parsed(tuple(prompts), tuple(problems))
+            yield section, indentation
 
 
 def _fenced(lines: Sequence[str]) -> Iterator[tuple[range, int]]:
@@ -155,36 +194,44 @@ def _fenced(lines: Sequence[str]) -> Iterator[tuple[range, int]]:
 def _sections(lines: Sequence[str], block: range, indentation: int) -> Iterator[range]:
     first = block.start
     for number in block:
-        if SEPARATOR.fullmatch(_content(lines[number], indentation)[0]):
+        if SEPARATOR.fullmatch(_content(lines[number], indentation)):
             yield range(first, number)
             first = number + 1
     yield range(first, block.stop)
 
 
-def _content(line: str, indentation: int) -> tuple[str, int]:
-    """A line without its end and indentation, and how much of that there was."""
-    content = line.rstrip(LINE_ENDS)
-    column = min(indentation, len(content) - len(content.lstrip(" \t"))) if indentation else 0
-    return content[column:], column
+def _content(line: str, indentation: int) -> str:
+    """A line without its end and indentation."""
+    return line[_column(line, indentation) :].rstrip(LINE_ENDS)
 
 
-def _read_section(lines: Sequence[str], section: range, indentation: int) -> tuple[Prompt | None, tuple[Problem, ...]]:
+def _column(line: str, indentation: int) -> int:
+    """How much of an indentation a line has."""
+    return min(indentation, len(line) - len(line.lstrip(" \t"))) if indentation else 0
+
+
+def _read_section(
+    lines: Sequence[str], section: range, indentation: int
+) -> tuple[Prompt | None, tuple[Problem, ...], int]:
+    """The prompt of a section, its problems, and how many more there are."""
     contents = [_content(lines[number], indentation) for number in section]
-    blank = [not content.strip() for content, _ in contents]
+    blank = [not content.strip() for content in contents]
     if all(blank):
-        return None, ()
+        return None, (), 0
     first = blank.index(False)
-    front = read_front_matter([content for content, _ in contents[first:]], section.start + first)
-    problems = tuple(problem.moved(contents[problem.line - section.start][1]) for problem in front.problems)
+    front = read_front_matter(contents[first:], section.start + first)
+    problems = tuple(problem.moved(_column(lines[problem.line], indentation)) for problem in front.problems)
     start, stop = first + front.lines if front.lines else 0, len(contents)
-    while start < stop and not contents[start][0]:
+    while start < stop and not contents[start]:
         start += 1
-    while stop > start and not contents[stop - 1][0]:
+    while stop > start and not contents[stop - 1]:
         stop -= 1
     if all(blank[start:stop]):
-        content, column = contents[first]
-        missing = Problem(section.start + first, column, column + len(content), NO_PROMPT, "warning")
-        return None, (*problems, missing)
-    text, columns = zip(*contents[start:stop], strict=True)
+        column = _column(lines[section.start + first], indentation)
+        missing = Problem(section.start + first, column, column + len(contents[first]), NO_PROMPT, "warning")
+        return None, (*problems, missing), front.more
+    columns = tuple(_column(lines[section.start + number], indentation) for number in range(start, stop))
     top = first if front.lines else start
-    return Prompt(section.start + top, section.start + start, text, columns, front.settings, problems), problems
+    text = tuple(contents[start:stop])
+    prompt = Prompt(section.start + top, section.start + start, text, columns, front.settings, problems)
+    return prompt, problems, front.more

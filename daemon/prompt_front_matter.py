@@ -12,7 +12,12 @@ from nanochat.errors import NanoscopeError
 from nanochat.generation_settings import GenerationSettings
 from nanochat.trace_storage import check_category
 
-LINE = re.compile(r"([a-z][a-z0-9_]*)[ \t]*:(?!//)[ \t]*(.*?)[ \t]*")
+# No run of blanks is read twice: with `(.*?)[ \t]*` the time would grow with the square of their number.
+KEY = re.compile(r"([a-z][a-z0-9_]*+)[ \t]*+:(?!//)")
+LINE = re.compile(KEY.pattern + r"[ \t]*+((?:[^ \t]++|[ \t]++(?=[^ \t]))*+)[ \t]*+")
+LONGEST_LINE = 1000  # characters; what is longer is text
+LONGEST_KEY = 30  # characters; what is longer is no known key that was mistyped
+MOST_PROBLEMS = 200  # that are kept of one document, and of one front matter
 ALIKE = 0.75  # how much so a word is taken for a known key that was mistyped
 SHOWN = 60  # characters of a value in a message
 
@@ -34,11 +39,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """The settings that are valid, what is wrong, and how many lines it has."""
+    """The settings that are valid, what is wrong, how many lines it has, and how many more problems."""
 
     settings: dict[str, Any]
     problems: tuple[Problem, ...]
     lines: int
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +62,54 @@ def read_front_matter(lines: Sequence[str], first: int = 0) -> FrontMatter:
         lines: the section, without line ends, its first line not blank.
         first: the number of that line.
     """
-    found: list[re.Match[str]] = []
+    problems, count, known = Problems(), 0, False
     for line in lines:
-        match = LINE.fullmatch(line)
+        match = LINE.fullmatch(line) if len(line) <= LONGEST_LINE else None
         if match is None:
+            _check_length(line, first + count, problems)
             break
-        found.append(match)
-    if any(match[1] in KEYS for match in found):
-        return _read(found, first)
-    return FrontMatter({}, tuple(_mistyped(found, first)), 0)
+        count += 1
+        known |= match[1] in KEYS
+    if not known:
+        _look_for_mistyped(lines[: min(count, MOST_PROBLEMS)], first, problems)
+        return FrontMatter({}, tuple(problems.kept), 0, problems.more)
+    settings = _read(lines[:count], first, problems)
+    return FrontMatter(settings, tuple(problems.kept), count, problems.more)
 
 
-def _read(found: Sequence[re.Match[str]], first: int) -> FrontMatter:
+class Problems:
+    """The first problems of something, and how many more there are."""
+
+    def __init__(self) -> None:
+        self.kept: list[Problem] = []
+        self.more = 0
+
+    def add(self, *problem: Any) -> None:
+        """One more, by the fields of a Problem."""
+        if len(self.kept) < MOST_PROBLEMS:
+            self.kept.append(Problem(*problem))
+        else:
+            self.more += 1
+
+
+def _check_length(line: str, number: int, problems: Problems) -> None:
+    key = KEY.match(line)
+    if len(line) > LONGEST_LINE and key and key[1] in KEYS:
+        message = f"This line has {len(line):,} characters, and is part of the prompt: a setting's has {LONGEST_LINE:,}"
+        problems.add(number, 0, len(line), message + " at most.", "warning")
+
+
+def _read(lines: Sequence[str], first: int, problems: Problems) -> dict[str, Any]:
     settings: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for number, match in enumerate(found, first):
+    for number, match in enumerate(filter(None, map(LINE.fullmatch, lines)), first):
         key, value = match[1], match[2]
         if key not in KEYS:
-            likely = get_close_matches(key, KEYS, 1, ALIKE)
-            hint = f"did you mean `{likely[0]}`?" if likely else f"there are {', '.join(KEYS)}."
-            problems.append(Problem(number, *match.span(1), f"There is no setting `{key}`: {hint}"))
+            likely = None if problems.more else _likely(key)
+            hint = f"did you mean `{likely}`?" if likely else f"there are {', '.join(KEYS)}."
+            shown = key if len(key) <= SHOWN else key[:SHOWN] + "…"
+            problems.add(number, *match.span(1), f"There is no setting `{shown}`: {hint}")
         elif key in settings:
-            problems.append(Problem(number, *match.span(1), f"`{key}` is given twice: remove one of them."))
+            problems.add(number, *match.span(1), f"`{key}` is given twice: remove one of them.")
         else:
             try:
                 settings[key] = KEYS[key].read(value)
@@ -85,22 +117,23 @@ def _read(found: Sequence[re.Match[str]], first: int) -> FrontMatter:
                 shown = value if len(value) <= SHOWN else value[:SHOWN] + "…"
                 wanted = KEYS[key].wanted
                 message = f"`{key}` is {wanted}, not “{shown}”." if value else f"`{key}` needs {wanted}."
-                place = match.span(2) if value else match.span()
-                problems.append(Problem(number, *place, message))
+                problems.add(number, *(match.span(2) if value else match.span()), message)
                 settings[key] = None
-    valid = {key: value for key, value in settings.items() if value is not None}
-    return FrontMatter(valid, tuple(problems), len(found))
+    return {key: value for key, value in settings.items() if value is not None}
 
 
-def _mistyped(found: Sequence[re.Match[str]], first: int) -> list[Problem]:
+def _look_for_mistyped(lines: Sequence[str], first: int, problems: Problems) -> None:
     """Lines that are text, since no key of them is known, and yet look as if they were not meant so."""
-    problems = []
-    for number, match in enumerate(found, first):
-        likely = get_close_matches(match[1], KEYS, 1, ALIKE)
+    for number, match in enumerate(filter(None, map(LINE.fullmatch, lines)), first):
+        likely = _likely(match[1])
         if likely:
-            message = f"There is no setting `{match[1]}`, so this is part of the prompt: did you mean `{likely[0]}`?"
-            problems.append(Problem(number, *match.span(1), message, "warning"))
-    return problems
+            message = f"There is no setting `{match[1]}`, so this is part of the prompt: did you mean `{likely}`?"
+            problems.add(number, *match.span(1), message, "warning")
+
+
+def _likely(key: str) -> str | None:
+    """The known key that was probably meant."""
+    return next(iter(get_close_matches(key, KEYS, 1, ALIKE)), None) if len(key) <= LONGEST_KEY else None
 
 
 def _whole(name: str) -> Callable[[str], int]:

@@ -24,6 +24,7 @@ ERRORS: dict[str, ErrorCode] = {
         ErrorCode("INVALID_PARAMS", -32602, "A parameter is unknown, missing or mistyped; the message says where."),
         ErrorCode("INTERNAL_ERROR", -32603, "A fault of the daemon's own; its log has the traceback."),
         ErrorCode("SERVER_NOT_INITIALIZED", -32002, "An editor asked before it sent `initialize`."),
+        ErrorCode("CONTENT_MODIFIED", -32801, "The document has changed since an editor asked; it asks again."),
         ErrorCode("CANCELLED", -32800, "The caller cancelled the request, or went away."),
         ErrorCode("TRACE_NOT_FOUND", -31001, "No trace of that id, or no such tensor in it."),
         ErrorCode("TRACE_UNREADABLE", -31002, "The trace's file is not whole, or not a trace."),

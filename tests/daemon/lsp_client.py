@@ -38,6 +38,8 @@ class LspClient(LanguageClient):
         self.told: list[tuple[str, Any]] = []
         self.news = asyncio.Event()
         self.versions: dict[str, int] = {}
+        self.silent: set[str] = set()  # methods that it does not answer before it is late
+        self.late = asyncio.Event()
         self.capabilities = lsp.ServerCapabilities()
         for method in ("traces_changed", "model_changed", "status_changed", "$/progress", "window/showMessage"):
             self._note(method)
@@ -49,9 +51,11 @@ class LspClient(LanguageClient):
 
     def _note(self, method: str, answer: Callable[[], Any] = lambda: None) -> None:
         @self.feature(method)
-        def _(params: Any) -> Any:
+        async def _(params: Any) -> Any:
             self.told.append((method, params))
             self.news.set()
+            if method in self.silent:
+                await self.late.wait()
             return answer()
 
     def of(self, method: str) -> list[Any]:

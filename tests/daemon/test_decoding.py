@@ -4,12 +4,14 @@ import contextlib
 import json
 import time
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from daemon import decoding
 from daemon.decoding import VALUES_LIMIT, decode, exact, inexact_in, whole_text
 from daemon.framing import FramingError
 
@@ -157,3 +159,33 @@ def test_a_text_is_made_whole_without_changing_its_length_in_utf_16() -> None:
         made = whole_text(text)
         made.encode()
         assert len(made.encode("utf-16-le")) == len(text.encode("utf-16-le", "surrogatepass"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" + b"[]," * 200_000 + b"1]", b"[" + b'{"":1},' * 200_000 + b"1]", b"[" + b"1," * 600_000 + b"1]",
+     b'["' + b'\\"' * 200_000 + b'",' + b"[]," * 200_000 + b"1]"],
+)  # fmt: skip
+def test_a_message_with_more_values_than_python_makes_at_once_is_too_large(body: bytes) -> None:
+    with pytest.raises(FramingError, match="send less at a time") as raised:
+        decode(body)
+    assert (raised.value.name, raised.value.fatal) == ("TOO_LARGE", False)
+
+
+def test_many_commas_and_brackets_in_a_text_are_one_value() -> None:
+    text = ('[{,}]\\"' * 7 + "\n") * 40_000
+    assert decode(msgspec.json.encode([text, text])) == ([text, text], True)
+
+
+@given(some.text('[{"\\}]a,', max_size=400), some.integers(1, 9))
+def test_slices_find_the_same_as_the_whole(text: str, size: int) -> None:
+    def refused(body: bytes, size: int) -> bool:
+        with mock.patch.multiple(decoding, SLICE=size, NESTING_LIMIT=2, BRACKETS_LIMIT=6, VALUES_LIMIT=9):
+            try:
+                list(decoding.look_at(body))
+            except FramingError:
+                return True
+            return False
+
+    for body in (msgspec.json.encode([text, [text]]), b"[[" + msgspec.json.encode(text), b"[[[" + text.encode()):
+        assert refused(body, size) == refused(body, 1 << 17)

@@ -196,6 +196,13 @@ def test_no_bytes_break_the_editor_parser(stream: bytes, at: list[int]) -> None:
     assert parse(EditorFrames(20), *cut(stream, at)) == parse(EditorFrames(20), stream)
 
 
+@pytest.mark.parametrize("blanks", [b" " * 4000, b"x " * 2000, b"\t \t" * 1300, b" \x0b" * 2000])
+@pytest.mark.timeout(8)
+def test_no_header_line_takes_long(blanks: bytes) -> None:
+    for _ in range(500):
+        assert parse(EditorFrames(), b"A: x" + blanks + b"y\r\n", b"\r\n") == [("PARSE_ERROR", True)]
+
+
 def test_what_is_written() -> None:
     struct = msgspec.defstruct("S", [("a", float)])(math.nan)
     assert encode({"s": struct, "b": [math.inf, -math.inf, "é"]}) == '{"s":{"a":null},"b":[null,null,"é"]}'.encode()
