@@ -53,12 +53,15 @@ format: $(VENV)/dev.stamp $(PACKAGES)  ## format the code and sort the imports
 	npm --prefix vscode-client run format
 
 clean:  ## remove the environment and what tools left; traces stay
-	rm -rf $(VENV) vscode-client/node_modules vscode-client/dist vscode-client/build vscode-client/*.vsix tests/clients/node_modules tests/e2e/node_modules tests/e2e/screenshots build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	if [ -e $(VENV)/made-by-make ] || [ -e $(VENV)/python.stamp ]; then rm -rf $(VENV); fi
+	rm -rf vscode-client/node_modules vscode-client/dist vscode-client/build vscode-client/*.vsix tests/clients/node_modules tests/e2e/node_modules tests/e2e/screenshots .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find daemon nanochat protocol scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python.stamp:
+	@test ! -e $(VENV) || test -e $(VENV)/made-by-make || { echo "$(VENV) is there already, and not by make: move it away, or name another with VENV=" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"nanoscope needs Python 3.11 or newer, this is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv --clear $(VENV)
+	@mkdir -p $(VENV) && touch $(VENV)/made-by-make
+	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/runtime.stamp: $(VENV)/python.stamp $(REQUIREMENTS)
