@@ -64,12 +64,15 @@ format: $(VENV)/dev.stamp $(PACKAGES)  ## format the code and sort the imports
 	npm --prefix vscode-client run format
 
 clean:  ## remove the environment and what tools left; traces stay
-	rm -rf $(VENV) vscode-client/node_modules vscode-client/dist vscode-client/build vscode-client/*.vsix tests/clients/node_modules tests/e2e/node_modules tests/e2e/screenshots build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	if [ -e $(VENV)/made-by-make ] || [ -e $(VENV)/python.stamp ]; then rm -rf $(VENV); fi
+	rm -rf vscode-client/node_modules vscode-client/dist vscode-client/build vscode-client/*.vsix tests/clients/node_modules tests/e2e/node_modules tests/e2e/screenshots .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find daemon nanochat nanoscope protocol scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python.stamp: export PATH := $(OUTSIDE)
 $(VENV)/python.stamp:
-	@python=$$($(TOOLS) python $(PYTHON)) && "$$python" -m venv --clear $(VENV)
+	@test ! -e $(VENV) || test -e $(VENV)/made-by-make || { echo "$(VENV) is there already, and not by make: move it away, or name another with VENV=" >&2; exit 1; }
+	@mkdir -p $(VENV) && touch $(VENV)/made-by-make
+	@python=$$($(TOOLS) python $(PYTHON)) && "$$python" -m venv $(VENV)
 	@touch $@
 
 $(VENV)/runtime.stamp: $(VENV)/python.stamp $(REQUIREMENTS)

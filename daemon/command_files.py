@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -50,23 +51,25 @@ def export(
         trace_id = trace_names.find(client, trace)
         row = trace_names.row_of(client, trace_id)
     target = out or Path(f"{trace_id}.{to}")
-    if target.exists() and not force:
+    if os.path.lexists(target) and not force:
         error(f"{target} is there already: name another file with --out, or replace it with --force.")
         return FAILED
-    _write(Path(row.path), trace_id, target.absolute(), to, steps=steps, dtype=save_as)
+    _write(Path(row.path), trace_id, target.absolute(), to, steps=steps, dtype=save_as, overwrite=force)
     notice(f"{target}, {human_size(target.stat().st_size)}", "dim")
     return 0
 
 
-def _write(path: Path, trace_id: str, target: Path, to: str, *, steps: bool, dtype: str | None) -> None:
+def _write(
+    path: Path, trace_id: str, target: Path, to: str, *, steps: bool, dtype: str | None, overwrite: bool
+) -> None:
     """The file is on this machine: what is large need not pass the socket."""
     from nanochat.trace_storage import TraceStorage
 
     with TraceStorage(path.parent).open_trace(trace_id) as opened:
         if to == "json":
-            opened.to_json(target, steps=steps)
+            opened.to_json(target, steps=steps, overwrite=overwrite)
         else:
-            opened.to_safetensors(target, dtype=dtype)
+            opened.to_safetensors(target, dtype=dtype, overwrite=overwrite)
 
 
 @command("delete", panel=TRACES)

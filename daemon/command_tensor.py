@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daemon import trace_names
-from daemon.command_options import MODEL_FLAGS, PLACE_FLAGS, TRACES, Daemon, Json, Trace, command, misused
-from daemon.terminal_output import notice, output, print_json, say, styled
+from daemon.command_options import FAILED, MODEL_FLAGS, PLACE_FLAGS, TRACES, Daemon, Json, Trace, command, misused
+from daemon.terminal_output import error, notice, output, print_json, say, styled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +36,7 @@ def tensor(
     rows: Annotated[str | None, typer.Option(metavar="A:B", help="From A up to, not including, B.")] = None,
     columns: Annotated[str | None, typer.Option(metavar="A:B", help="The same.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Save it as .npy, for numpy.load.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
 ) -> int:
     """A tensor of a trace, or a part of it.
@@ -54,7 +57,10 @@ def tensor(
             return 0
         array = client.tensor(trace_id, name, **part)
     if out is not None:
-        _save(array, out)
+        if os.path.lexists(out) and not force:
+            error(f"{out} is there already: name another file with --out, or replace it with --force.")
+            return FAILED
+        _save(array, out, force=force)
     elif sys.stdout.isatty():
         _show(array)
     else:
@@ -72,11 +78,14 @@ def _span(text: str | None, flag: str) -> tuple[int, int] | None:
     return int(start or 0), int(stop)
 
 
-def _save(array: np.ndarray, path: Path) -> None:
+def _save(array: np.ndarray, path: Path, *, force: bool) -> None:
     import numpy as np
 
-    with open(path, "wb") as file:
-        np.save(file, array)
+    from nanochat.atomic_file import write_file
+
+    content = io.BytesIO()
+    np.save(content, array)
+    write_file(path, content.getbuffer(), replacing=force)
     notice(f"{path}: {_shape(array)} of {array.dtype}", "dim")
 
 

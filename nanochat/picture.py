@@ -5,8 +5,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 
-from nanochat.errors import StorageError
+from nanochat.atomic_file import write_file
 
+MARKED_BYTES = 1024  # at its beginning, in which a picture of ours names its parts
 SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{ font-family: "Fira Code", "DejaVu Sans Mono", Menlo, Consolas, monospace; \
@@ -32,15 +33,19 @@ font-size: {char_height}px; line-height: {line_height}px; white-space: pre; }}
 
 
 def save_picture(console: Console, path: Path) -> None:
-    """Write what a recording console printed.
+    """Write what a recording console printed, for its owner's eyes alone.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: the file cannot be written, or something other than a picture of ours is there.
     """
     picture = console.export_svg(title="nanoscope", theme=DIMMED_MONOKAI, code_format=SVG, unique_id="nanoscope")
+    write_file(path, picture.encode(), replacing=_is_ours(path))
+
+
+def _is_ours(path: Path) -> bool:
     try:
-        path.write_text(picture, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(
-            f"Cannot write the picture {path}: {error.strerror}. Name a file in a folder that exists."
-        ) from error
+        with open(path, "rb") as file:
+            head = file.read(MARKED_BYTES)
+    except OSError:
+        return False
+    return head.startswith(b'<svg class="rich-terminal"') and b".nanoscope-matrix" in head
