@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from daemon.jobs import Job, Worker
+from daemon.open_files import check_room
 from nanochat.base_dir import get_base_dir
 from nanochat.checkpoints import SOURCES, default_source
 from nanochat.errors import NanoscopeError
@@ -184,6 +185,7 @@ class ModelHolder:
         if "torch" not in sys.modules:
             for name, value in WAITING.items():
                 os.environ.setdefault(name, value)  # read when the library is loaded
+            check_room()
             with _no_garbage_collection():
                 _load_torch_libraries()
                 import_module("nanochat.interpretability_engine")  # all that the first generation needs
