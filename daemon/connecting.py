@@ -169,7 +169,8 @@ def ask(
         TimeoutError: it did not answer in time.
     """
     connection.settimeout(seconds)
-    connection.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
+    with contextlib.suppress(BrokenPipeError):  # it may have said why before it hung up
+        connection.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
     with connection.makefile("rb") as lines:
         for line in lines:
             response = _decode(line)

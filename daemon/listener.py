@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemon.accepting import Accepting
 from daemon.decoding import BYTE_ORDER_MARK
 from daemon.framing import line_frame
 from daemon.incoming import read
@@ -41,30 +42,47 @@ Door = Callable[["Hub", asyncio.StreamReader, asyncio.StreamWriter, bytes, Intro
 Check = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 
 
-async def listen_unix(hub: Hub, path: Path) -> asyncio.Server:
+async def listen_unix(hub: Hub, path: Path) -> Accepting:
     """Listen on a Unix socket that only this user can open; nothing may lie at `path`. Raises OSError."""
+    return accept_on(hub, bound_unix(path), is_same_user)
+
+
+def bound_unix(path: Path) -> socket.socket:
+    """A Unix socket that listens, for this user alone. Raises OSError."""
     with contextlib.ExitStack() as undo:
         listening = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         listening.bind(str(path))
         os.chmod(path, 0o600)  # before it listens: nobody came in sooner
-        accept = functools.partial(_accept, hub, set(), _is_same_user)
-        server = await asyncio.start_unix_server(accept, sock=listening, backlog=WAITING_LIMIT)
+        listening.listen(WAITING_LIMIT)
         undo.pop_all()
-    return server
+    return listening
 
 
-async def listen_tcp(hub: Hub, token: str, port: int = 0) -> tuple[asyncio.Server, int]:
+def accept_on(hub: Hub, listening: socket.socket, check: Check) -> Accepting:
+    """Serve whoever connects to a socket that listens, and passes the check."""
+
+    def why_not() -> str | None:
+        crowded = hub.connections >= CLIENTS_LIMIT
+        return f"{CLIENTS_LIMIT} clients are connected already: close some, then connect again." if crowded else None
+
+    def refusal(reason: str) -> bytes:
+        return line_frame(encode_response(failure(None, RpcError("QUEUE_FULL", reason))))
+
+    listening.setblocking(False)
+    return Accepting(listening, functools.partial(_accept, hub, check), why_not, refusal)
+
+
+async def listen_tcp(hub: Hub, token: str, port: int = 0) -> tuple[Accepting, int]:
     """Listen on this machine's loopback address; a client's first line must be the token.
 
     Args:
         port: 0: any that is free.
 
     Returns:
-        The server and its port.
+        What accepts, and its port.
     """
-    accept = functools.partial(_accept, hub, set(), functools.partial(_knows_token, token.encode()))
-    server = await asyncio.start_server(accept, LOCALHOST, port, backlog=WAITING_LIMIT)
-    return server, server.sockets[0].getsockname()[1]
+    listening = socket.create_server((LOCALHOST, port), backlog=WAITING_LIMIT)
+    return accept_on(hub, listening, functools.partial(_knows_token, token.encode())), listening.getsockname()[1]
 
 
 async def serve_streams(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,16 +93,8 @@ async def serve_streams(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.
         writer.close()
 
 
-async def _accept(
-    hub: Hub, clients: set[object], check: Check, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def _accept(hub: Hub, check: Check, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Serve one connection; its error is nobody else's."""
-    if len(clients) >= CLIENTS_LIMIT:
-        message = f"{CLIENTS_LIMIT} clients are connected already: close some, then connect again."
-        writer.write(line_frame(encode_response(failure(None, RpcError("QUEUE_FULL", message)))))
-        writer.close()
-        return
-    clients.add(writer)
     hub.connections += 1
     try:
         if await check(reader, writer):
@@ -94,12 +104,11 @@ async def _accept(
     except Exception:
         log.exception("A connection ended by a fault of the daemon's own")
     finally:
-        clients.discard(writer)
         hub.connections -= 1
         writer.close()
 
 
-async def _is_same_user(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def is_same_user(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     """Where the system tells who connects, only this user may; elsewhere the folder's mode keeps others out."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True

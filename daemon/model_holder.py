@@ -20,6 +20,7 @@ import msgspec
 
 from daemon.held_model import Held, Wish, held_model, source_of
 from daemon.jobs import Job, Worker
+from daemon.open_files import check_room
 from nanochat.errors import NanoscopeError
 from nanochat.text import shortened
 from protocol.errors import RpcError
@@ -161,6 +162,7 @@ class ModelHolder:
         if "torch" not in sys.modules:
             for name, value in WAITING.items():
                 os.environ.setdefault(name, value)  # read when the library is loaded
+            check_room()
             with _no_garbage_collection():
                 _load_torch_libraries()
                 import_module("nanochat.interpretability_engine")  # all that the first generation needs

@@ -6,20 +6,21 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from daemon.connecting import answers
 from daemon.introduction import introduction_line
+from daemon.lifetime_lock import LifetimeLock
 from daemon.log import log_to_file, log_to_stderr
-from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder, private_folder, write_token
+from daemon.open_files import check_limit
+from daemon.run_folder import RunFolder, private_folder
 from daemon.settings import Settings, load_settings, read_flags
 from daemon.stdio import pump
 from daemon.surroundings import UMASK, take_own
@@ -27,11 +28,13 @@ from nanochat.standard_streams import STDERR, notice
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
+    from daemon.address import Address
     from daemon.hub import Hub
 
 READY = "READY"
 READY_FLAG = "--ready-fd"
 DEADLINE_SECONDS = 10.0  # for work under way when the daemon is told to end
+REPLACED_SECONDS = 120.0  # the same when another serves already, so that nobody waits for its end
 LAST_SECONDS = 2.0  # after that, for threads that do not end
 LOCK_SECONDS = 15.0  # a predecessor that is ending holds the lifetime lock as long as it may
 SIGNALS = ("SIGTERM", "SIGINT", "SIGBREAK")
@@ -55,8 +58,9 @@ def main(words: list[str]) -> int:
         log_to_file(settings.log_file, takes_outputs=ready_fd is not None)
         take_own()
         folder = private_folder(settings.runtime_dir)
-        with _lifetime_lock(folder):
-            asyncio.run(_serve(settings, origins, folder, report))
+        check_limit()
+        with _lifetime_lock(folder) as lock:
+            asyncio.run(_serve(settings, origins, folder, lock, report))
     except RpcError as error:
         if ready_fd is not None:  # else it is read where it was started
             log.error("%s", _words(error))
@@ -99,12 +103,12 @@ def _reporter(ready_fd: int | None) -> Callable[[str], None]:
 
 
 @contextlib.contextmanager
-def _lifetime_lock(folder: RunFolder):
-    lock = FileLock(folder.lifetime_lock, is_singleton=False, thread_local=False)
+def _lifetime_lock(folder: RunFolder) -> Iterator[LifetimeLock]:
+    lock = LifetimeLock(folder.lifetime_lock)
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            lock.acquire(timeout=LOCK_SECONDS / 100)
+            lock.acquire(LOCK_SECONDS / 100)
             break
         except Timeout:
             if answers(folder):
@@ -115,46 +119,36 @@ def _lifetime_lock(folder: RunFolder):
                     f"Another process holds {folder.lifetime_lock} and does not answer. Run `nanoscope stop --force`.",
                 ) from None
     try:
-        yield
+        yield lock
     finally:
         lock.release()
 
 
 async def _serve(
-    settings: Settings, origins: Mapping[str, str], folder: RunFolder, report: Callable[[str], None]
+    settings: Settings,
+    origins: Mapping[str, str],
+    folder: RunFolder,
+    lock: LifetimeLock,
+    report: Callable[[str], None],
 ) -> None:
+    from daemon.address import Address
     from daemon.hub import Hub
-    from daemon.listener import listen_tcp, listen_unix
 
     asyncio.get_running_loop().set_exception_handler(_log_exception)
     hub = Hub(settings, origins)
     _end_on_signals(hub.stopping)
-    _remove_sockets(folder)
-    servers: list[asyncio.Server] = []
+    address, deadline = Address(hub, folder, lock), DEADLINE_SECONDS
     try:
         await hub.start()
-        if HAS_UNIX_SOCKETS:
-            servers.append(await listen_unix(hub, folder.socket))
-        if settings.tcp or not HAS_UNIX_SOCKETS:
-            token = secrets.token_urlsafe(32)
-            server, port = await listen_tcp(hub, token)
-            servers.append(server)
-            write_token(folder, port, token)
+        await address.open()
         log.info("ready in %s, pid %d", folder.path, os.getpid())
         report(READY)
-        await _until_the_end(hub)
+        if not await _until_the_end(hub, address):
+            deadline = REPLACED_SECONDS
     finally:
-        _set_last_limit()
-        _remove_sockets(folder)  # first: new clients start the next daemon, which waits for our lock
-        for server in servers:
-            server.close()
-        await hub.stop(DEADLINE_SECONDS)
-
-
-def _remove_sockets(folder: RunFolder) -> None:
-    """Only under the lifetime lock: whatever lies there is nobody's any more, or our own, as `private_folder` saw."""
-    for path in (folder.socket, folder.token):
-        path.unlink(missing_ok=True)
+        _set_last_limit(deadline)
+        address.close()  # first: new clients start the next daemon, which waits for our lock
+        await hub.stop(deadline)
 
 
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -170,21 +164,31 @@ def _end_on_signals(stopping: asyncio.Event) -> None:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
 
 
-async def _until_the_end(hub: Hub) -> None:
-    """Until somebody says so, or nobody has used the daemon for the idle timeout."""
+async def _until_the_end(hub: Hub, address: Address) -> bool:
+    """Until somebody says so, nobody has used the daemon for the idle timeout, or another has its place: False."""
     limit = hub.settings.idle_timeout
-    while True:
-        rest = limit - hub.idle_seconds() if limit else None
-        if rest is not None and rest <= 0:
-            log.info("nobody has used the daemon for %g s", limit)
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(hub.stopping.wait(), rest)
-            log.info("told to end")
-            return
+    told, replaced = asyncio.ensure_future(hub.stopping.wait()), asyncio.ensure_future(address.keep())
+    try:
+        while True:
+            rest = limit - hub.idle_seconds() if limit else None
+            if rest is not None and rest <= 0:
+                log.info("nobody has used the daemon for %g s", limit)
+                return True
+            await asyncio.wait((told, replaced), timeout=rest, return_when=asyncio.FIRST_COMPLETED)
+            if told.done():
+                log.info("told to end")
+                return True
+            if replaced.done():
+                replaced.result()
+                log.info("another daemon has its place")
+                return False
+    finally:
+        told.cancel()
+        replaced.cancel()
+        await asyncio.wait((told, replaced))
 
 
-def _set_last_limit() -> None:
+def _set_last_limit(deadline: float) -> None:
     """However stuck a thread is, the process ends; the work of its clients was cancelled before."""
 
     def end() -> None:
@@ -192,7 +196,7 @@ def _set_last_limit() -> None:
         logging.shutdown()
         os._exit(0)
 
-    timer = threading.Timer(DEADLINE_SECONDS + LAST_SECONDS, end)
+    timer = threading.Timer(deadline + LAST_SECONDS, end)
     timer.daemon = True
     timer.start()
 
@@ -236,7 +240,7 @@ async def _serve_one(settings: Settings, origins: Mapping[str, str], connection:
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
     finally:
-        _set_last_limit()
+        _set_last_limit(DEADLINE_SECONDS)
         await hub.stop(DEADLINE_SECONDS)
         writer.close()
     await serving

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from daemon.connecting import answers
 from daemon.log import open_log
-from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder
+from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder, private_folder
 from daemon.settings import PREFIX, TABLE, Settings, environment_of
 from daemon.surroundings import environment_for_a_daemon
 from nanochat.current_folder import explained
@@ -37,6 +37,7 @@ def start(settings: Settings, folder: RunFolder) -> bool:
     deadline = time.monotonic() + START_SECONDS
     lock = FileLock(folder.start_lock, is_singleton=False, thread_local=False)
     while time.monotonic() < deadline:
+        private_folder(folder.path)  # the lock would make a folder that is gone, open to others
         with contextlib.suppress(Timeout), lock.acquire(timeout=0):
             return not answers(folder) and _spawn(settings, folder)
         time.sleep(LOCK_SECONDS)

@@ -166,7 +166,7 @@ def test_over_tcp_only_this_machine_is_listened_to() -> None:
     async def test() -> None:
         async with daemon({}) as running:
             server, port = await listen_tcp(running.hub, TOKEN)  # pyright: ignore[reportArgumentType]
-            assert [found.getsockname() for found in server.sockets] == [("127.0.0.1", port)]
+            assert server.socket.getsockname() == ("127.0.0.1", port)
             server.close()
 
     run(test)

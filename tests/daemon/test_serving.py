@@ -140,7 +140,7 @@ STUCK = """
 import threading
 from daemon import serving
 serving.DEADLINE_SECONDS, serving.LAST_SECONDS = 0.1, 0.1
-serving._set_last_limit()
+serving._set_last_limit(serving.DEADLINE_SECONDS)
 threading.Event().wait()
 """
 
