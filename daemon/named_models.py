@@ -82,7 +82,7 @@ def model_for(hub: Hub, session: Session, cancelled: threading.Event, loading: C
     if held is not None:
         if fits(named, held):
             return held
-        others = [other for other in list(hub.sessions.values()) if other is not session and uses(other, held)]
+        others = [other for other in list(hub.sessions.values()) if other is not session and minds(other, held, named)]
         if others:
             raise mismatch(named, held, others)
     wish = wish_of(named, held, holder, hub.base_dir_of(session))
@@ -97,9 +97,21 @@ def held_for(hub: Hub, session: Session) -> Held | None:
     return held if held is not None and (session.named is None or fits(session.named, held)) else None
 
 
-def uses(session: Session, held: Held) -> bool:
-    """Whether another model would be taken from under a session: it has used the one held, or names it."""
-    return session.uses_model and (session.named is None or fits(session.named, held))
+def minds(session: Session, held: Held, named: NamedModel) -> bool:
+    """Whether another model, the one that is named, would be taken for the one that a session uses, or means to use.
+
+    A session that has asked for nothing yet means what it names; one to which that is not held loses nothing.
+    """
+    if session.named is None:
+        return session.asked_model
+    here_to_stay = session.notified and not _agrees(session.named, named)
+    return (session.asked_model or here_to_stay) and fits(session.named, held)
+
+
+def _agrees(one: NamedModel, other: NamedModel) -> bool:
+    """Whether one model may have both names."""
+    pairs = [(getattr(one, name), getattr(other, name)) for name in NamedModel.__struct_fields__]
+    return all(theirs is None or ours is None or theirs == ours for theirs, ours in pairs)
 
 
 def fits(named: NamedModel, held: Held) -> bool:

@@ -74,11 +74,6 @@ class Session:
         self.calls: dict[Any, Call] = {}  # by request id, or by the call itself where it has none
         self.listeners: list[Callable[[Notification], None]] = []  # in the daemon: told of what the client is told
 
-    @property
-    def uses_model(self) -> bool:
-        """Whether it minds which model is held: it has asked for one's work, or is here to stay and names one."""
-        return self.asked_model or (self.named is not None and self.notified)
-
     def begin(self, call: Call) -> None:
         """Take note of a call; its id must be free."""
         key = call if call.request_id is None else call.request_id

@@ -175,6 +175,15 @@ def test_who_only_reads_keeps_nobody_from_it(ground: Ground) -> None:
         assert ground.refusable(NANOCHAT_BASE_DIR=ground.a).status == 1  # it uses the model now
 
 
+def test_who_has_asked_for_nothing_yet_keeps_the_model_that_it_names_from_others_alone(ground: Ground) -> None:
+    assert ground.capture(NANOCHAT_BASE_DIR=ground.a) == ground.weights("a")
+    with ground.client(device="cpu"):  # any model on the CPU will do
+        assert ground.capture("--source", "demo") == DEMO
+    with ground.client(source="demo") as idle:
+        refused = ground.refusable(NANOCHAT_BASE_DIR=ground.a, NANOSCOPE_SOURCE="sft")
+        assert (refused.status, f"python (session {idle.greeting.session})" in refused.err) == (1, True)
+
+
 def test_what_a_client_has_loaded_is_what_it_means(ground: Ground) -> None:
     with ground.client(base_dir=ground.a) as one, ground.client(base_dir=ground.b) as other:
         assert one.load_model(source="base").model.path == str(ground.weights("a", "base", "d12"))
