@@ -96,7 +96,13 @@ def report(
     if out.color_system and not out.no_color:
         out.print(surprisal_legend())
     out.print()
-    lines = {"Trace": place, "Model": model_line(document), "Run": run_line(document)}
+    note = (document.get("model") or {}).get("note")
+    lines = {
+        "Trace": place,
+        "Model": model_line(document),
+        "Note": printable(note) if isinstance(note, str) else "",
+        "Run": run_line(document),
+    }
     for name, line in lines.items():
         if line:
             out.print(Text.assemble((f"{name:<7}", "bold"), line), soft_wrap=True)
