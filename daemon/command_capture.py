@@ -165,6 +165,8 @@ def _tell(result: GenerateAndCaptureResult, shape: str) -> int:
     name = model_name(result.summary.model or {})  # the built-in model where there is no other, which is worth knowing
     told = (counts, f"{speed:.0f} a second" if speed else "", f"by {name}" if name else "")
     notice(f"{result.trace_id}  {', '.join(filter(None, told))}", "dim")
+    if note := (result.summary.model or {}).get("note"):  # a choice that the checkpoint left open
+        notice(printable(str(note)), "dim")
     return 0
 
 

@@ -12,7 +12,14 @@ from daemon.command_options import MODELS, PLACE_FLAGS, Daemon, Json, command
 from daemon.settings import SOURCES
 from daemon.terminal_output import Column, Waiting, output, print_facts, print_json, print_rows
 
-PARAMS = {"model_tag": "tag", "step": "step", "era": "era", "device": "device", "dtype": "dtype"}
+PARAMS = {
+    "model_tag": "tag",
+    "step": "step",
+    "era": "era",
+    "device": "device",
+    "dtype": "dtype",
+    "window_pattern": "window_pattern",
+}
 STEPS = 4  # shown of a model's steps, the last ones
 
 
@@ -34,7 +41,7 @@ def models(daemon: Daemon, *, as_json: Json = False) -> int:
             model.tag,
             _steps(model.steps),
             model.path,
-            "*" if (model.source, model.tag) == (held.source, held.tag) else "",
+            "*" if held.path and Path(held.path).parent == Path(model.path) else "",
         ]
         for model in result.models
     ]
@@ -43,7 +50,7 @@ def models(daemon: Daemon, *, as_json: Json = False) -> int:
         columns = (Column(""), Column("source"), Column("tag"), Column("steps"), Column("folder", gives_way=True))
         print_rows(columns, rows)
         output().print()
-        print_facts([("held", describe(held)), ("nanochat", result.base_dir)])
+        print_facts([("held", describe(held)), ("", held.note), ("nanochat", result.base_dir)])
     else:
         print_rows((), rows)
     return 0
@@ -73,13 +80,7 @@ def load(
     settings = daemon.settings
     place = source if source in SOURCES else str(Path(source).expanduser().absolute())
     params: dict[str, Any] = {"source": place}
-    for flag, name in (
-        ("model_tag", "tag"),
-        ("step", "step"),
-        ("era", "era"),
-        ("device", "device"),
-        ("dtype", "dtype"),
-    ):
+    for flag, name in PARAMS.items():
         if daemon.flags.get(flag) is not None:
             params[name] = getattr(settings, flag)
     with daemon.client() as client, Waiting(f"loading {source}"):
@@ -87,7 +88,7 @@ def load(
     if as_json:
         print_json(result)
     else:
-        print_facts([("held", describe(result.model))])
+        print_facts([("held", describe(result.model)), ("", result.model.note)])
     return 0
 
 

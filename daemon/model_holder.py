@@ -20,7 +20,7 @@ import msgspec
 
 from daemon.jobs import Job, Worker
 from nanochat.base_dir import get_base_dir
-from nanochat.checkpoints import SOURCES, default_source
+from nanochat.checkpoints import SOURCES, chosen_source
 from nanochat.errors import NanoscopeError
 from protocol.errors import RpcError
 from protocol.types import ModelInfo
@@ -59,6 +59,7 @@ class Wish:
     era: str | None = None
     device: str | None = None
     dtype: str | None = None
+    window_pattern: str | None = None
 
     def __str__(self) -> str:
         named = (self.source or "the most useful checkpoint", self.tag, self.step is not None and f"step {self.step}")
@@ -76,7 +77,7 @@ class ModelHolder:
 
     def __init__(self, settings: Settings, worker: Worker, changed: Callable[[ModelInfo], None]):
         chosen = (settings.source, settings.model_tag, settings.step, settings.era, settings.device, settings.dtype)
-        self.first = Wish(*chosen)
+        self.first = Wish(*chosen, window_pattern=settings.window_pattern)
         self._worker, self._changed = worker, changed
         self._info = ModelInfo(state="unloaded")
         self._held: Held | None = None
@@ -169,13 +170,14 @@ class ModelHolder:
     def _load_checkpoint(self, source: str, wish: Wish, note: str | None) -> Held:
         import torch
 
-        from nanochat.checkpoint_manager import load_model
+        from nanochat.checkpoint_manager import joined, load_model
 
         more = {"model_tag": wish.tag, "step": wish.step, "era": wish.era, "dtype": wish.dtype}
-        model, tokenizer, _ = load_model(source, wish.device, "eval", **more)
+        model, tokenizer, _ = load_model(source, wish.device, "eval", window_pattern=wish.window_pattern, **more)
+        model.provenance["note"] = joined((note, model.provenance["note"]))  # traces tell it too
         small = model.config.n_embd <= SMALL_WIDTH
         torch.set_num_threads(1 if small else self._threads or torch.get_num_threads())
-        return Held(model, tokenizer, _info_of(model, note))
+        return Held(model, tokenizer, _info_of(model))
 
     def _prepare_torch(self) -> None:
         """Import torch, which takes one to two seconds, without holding up the event loop."""
@@ -200,12 +202,8 @@ def _source_of(wish: Wish) -> tuple[str, str | None]:
     """Where to load from, and a note where the choice was ours."""
     source = wish.source
     if source is None:
-        base_dir = get_base_dir()
-        # A wish for one checkpoint: say that it is not there rather than take another.
-        source = default_source(base_dir) or ("demo" if wish.tag is None and wish.step is None else "sft")
-        if source == "demo":
-            return source, f"The built-in demo model: there is no nanochat checkpoint in {base_dir}."
-    elif source not in (*SOURCES, "demo") and not Path(source).expanduser().is_absolute():
+        return chosen_source(None, get_base_dir(), wish.tag, wish.step)
+    if source not in (*SOURCES, "demo") and not Path(source).expanduser().is_absolute():
         raise RpcError(
             "SETTING_INVALID",
             f"source={source!r}: use {', '.join(SOURCES)}, demo, or a folder's whole path, since the daemon runs in "
@@ -214,7 +212,7 @@ def _source_of(wish: Wish) -> tuple[str, str | None]:
     return source, None
 
 
-def _info_of(model: GPT, note: str | None) -> ModelInfo:
+def _info_of(model: GPT) -> ModelInfo:
     config, provenance = model.config, model.provenance
     return ModelInfo(
         state="ready",
@@ -229,7 +227,7 @@ def _info_of(model: GPT, note: str | None) -> ModelInfo:
         context=config.max_positions,
         device=str(model.get_device()),
         dtype=str(model.dtype).removeprefix("torch."),
-        note=note or provenance["note"],
+        note=provenance["note"],
     )
 
 

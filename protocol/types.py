@@ -335,6 +335,7 @@ class LoadModelParams(Params):
     era: str | None = None
     device: str | None = None
     dtype: DType | None = None
+    window_pattern: str | None = None
 
 
 class LoadModelResult(Result):
