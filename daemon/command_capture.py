@@ -175,9 +175,9 @@ def _tell(result: GenerateAndCaptureResult, shape: str) -> int:
     name = model_words(model)  # the built-in model where there is no other, which is worth knowing
     told = (counts, f"{speed:.0f} a second" if speed else "", f"by {name}" if name else "")
     notice(f"{result.trace_id}  {', '.join(filter(None, told))}", "dim")
-    for line in (place_of(model), result.model and result.model.note):
+    for line in (place_of(model), model.get("note")):
         if line:
-            notice(line, "dim")
+            notice(printable(str(line)), "dim")
     return 0
 
 

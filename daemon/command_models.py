@@ -14,7 +14,14 @@ from daemon.settings import SOURCES
 from daemon.terminal_output import Column, Waiting, output, print_facts, print_json, print_rows
 from nanochat.text import place_of
 
-PARAMS = {"model_tag": "tag", "step": "step", "era": "era", "device": "device", "dtype": "dtype"}
+PARAMS = {
+    "model_tag": "tag",
+    "step": "step",
+    "era": "era",
+    "device": "device",
+    "dtype": "dtype",
+    "window_pattern": "window_pattern",
+}
 STEPS = 4  # shown of a model's steps, the last ones
 
 
@@ -79,13 +86,7 @@ def load(
     settings = daemon.settings
     place = source if source in SOURCES else str(Path(source).expanduser().absolute())
     params: dict[str, Any] = {"source": place}
-    for flag, name in (
-        ("model_tag", "tag"),
-        ("step", "step"),
-        ("era", "era"),
-        ("device", "device"),
-        ("dtype", "dtype"),
-    ):
+    for flag, name in PARAMS.items():
         if daemon.flags.get(flag) is not None:
             params[name] = getattr(settings, flag)
     with daemon.client() as client, Waiting(f"loading {source}"):

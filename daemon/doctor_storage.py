@@ -12,8 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 from daemon.doctor import Check, Finding, Ground
-from nanochat.checkpoints import DEMO_WEIGHTS, Checkpoint, choose_checkpoint, default_source
+from nanochat.checkpoints import DEMO_WEIGHTS, Checkpoint, choose_checkpoint, chosen_source
 from nanochat.errors import NanoscopeError
+from nanochat.file_kind import AGAIN, ARCHIVE, JSON, SAFETENSORS, what_it_is
 from nanochat.text import human_size
 
 LEAST_ROOM, LITTLE_ROOM = 200_000_000, 2_000_000_000  # bytes; a trace of a large model has 100 MB
@@ -144,8 +145,8 @@ def _limits() -> str:
 def check_checkpoint(ground: Ground) -> Iterator[Finding]:
     """The checkpoint that would be loaded: found, whole as far as its files tell, with a tokenizer."""
     settings, base_dir = ground.settings, ground.settings.base_folder()
-    source = settings.source or default_source(base_dir) or "demo"
     try:
+        source, _ = chosen_source(settings.source, base_dir, settings.model_tag, settings.step)
         checkpoint = choose_checkpoint(source, base_dir, settings.model_tag, settings.step)
     except NanoscopeError as error:
         yield Finding("checkpoint", "fault", str(error), "Run `nanoscope models` to see what there is.")
@@ -165,6 +166,10 @@ def _problem_of(checkpoint: Checkpoint, base_dir: Path) -> str | None:
     """What is wrong with a checkpoint's files; they are not loaded, so that it takes no time and no torch."""
     try:
         whole = _whole_safetensors if checkpoint.weights.name == DEMO_WEIGHTS else _whole_archive
+        formats = {checkpoint.weights: SAFETENSORS if checkpoint.weights.name == DEMO_WEIGHTS else ARCHIVE}
+        for path, expected in (formats | {checkpoint.meta: JSON}).items():
+            if found := what_it_is(path, expected):
+                return f"{path} is {'damaged: it is ' if AGAIN in found else ''}{found}."
         if problem := whole(checkpoint.weights):
             return f"{checkpoint.weights} is damaged: {problem}."
         meta = json.loads(checkpoint.meta.read_text(encoding="utf-8"))
@@ -226,6 +231,7 @@ def _problem_of_loading(ground: Ground, source: str) -> str | None:
             settings.era,
             dtype=settings.dtype,
             base_dir=settings.base_folder(),
+            window_pattern=settings.window_pattern,
         )
     except NanoscopeError as error:
         return str(error)

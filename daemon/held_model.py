@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanochat.checkpoints import SOURCES, WEIGHTS_PATTERN, Checkpoint, default_source
+from nanochat.checkpoints import SOURCES, WEIGHTS_PATTERN, Checkpoint, chosen_source
 from nanochat.text import note_of, shortened
 from protocol.errors import RpcError
 from protocol.types import ModelInfo
@@ -36,7 +36,7 @@ class Files:
     """What a model was read of, links followed: which folder's files it is of, whatever they are called."""
 
     weights: Path
-    tokenizer: Path | None  # its folder
+    tokenizer: Path | None
     base_dir: Path
     step: int | None  # as the weights' name has it
     state: FileState | None  # of the weights, when they were read
@@ -52,6 +52,7 @@ class Wish:
     era: str | None = None
     device: str | None = None
     dtype: str | None = None
+    window_pattern: str | None = None
     base_dir: Path | None = None  # nanochat's; None: the daemon's own
 
     def __str__(self) -> str:
@@ -60,27 +61,21 @@ class Wish:
         return " ".join(part for part in named if part)
 
 
-def source_of(source: str | None, base_dir: Path, *, default: bool) -> tuple[str, str | None]:
+def source_of(
+    source: str | None, base_dir: Path, tag: str | None = None, step: int | None = None
+) -> tuple[str, str | None]:
     """Where to load from, and a note where the choice was ours.
-
-    Args:
-        default: whether the built-in model will do; not for a wish for one checkpoint, of which is said that it is
-            not there rather than another taken.
 
     Raises:
         RpcError: SETTING_INVALID: a folder that depends on where one stands.
     """
-    if source is None:
-        source = default_source(base_dir) or ("demo" if default else "sft")
-        if source == "demo":
-            return source, f"The built-in demo model: there is no nanochat checkpoint in {base_dir}."
-    elif source not in (*SOURCES, "demo") and not Path(source).expanduser().is_absolute():
+    if source not in (None, *SOURCES, "demo") and not Path(source).expanduser().is_absolute():
         raise RpcError(
             "SETTING_INVALID",
             f"source={source!r}: use {', '.join(SOURCES)}, demo, or a folder's whole path, since the daemon runs in "
             "another folder than you.",
         )
-    return source, None
+    return chosen_source(source, base_dir, tag, step)
 
 
 def held_model(model: GPT, tokenizer: RustBPETokenizer, wish: Wish, base_dir: Path, note: str | None) -> Held:
@@ -112,7 +107,7 @@ def _info_of(model: GPT, base_dir: Path, note: str | None) -> ModelInfo:
         context=config.max_positions,
         device=str(model.get_device()),
         dtype=str(model.dtype).removeprefix("torch."),
-        note=" ".join(filter(None, (note, note_of(provenance)))) or None,
+        note="; ".join(filter(None, (note, note_of(provenance)))) or None,
     )
 
 
@@ -121,7 +116,7 @@ def _files_of(info: ModelInfo, base_dir: Path) -> Files:
     path = Path(info.path)
     match = WEIGHTS_PATTERN.fullmatch(path.name)
     step = int(match[1]) if match else info.step
-    tokenizer = Checkpoint(info.source, info.tag, step or 0, path, path).tokenizer_folder(base_dir)
+    tokenizer = Checkpoint(info.source, info.tag, step or 0, path, path).tokenizer_file(base_dir)[0]
     return Files(real(path), tokenizer and real(tokenizer), real(base_dir), step, state_of(path))
 
 

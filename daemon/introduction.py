@@ -25,6 +25,7 @@ def named_model(settings: Settings) -> dict[str, Any] | None:
         "era": settings.era,
         "device": settings.device,
         "dtype": settings.dtype,
+        "window_pattern": settings.window_pattern,
     }
     by_default = settings.source is None and (settings.model_tag is not None or settings.step is not None)
     if settings.base_dir is not None or settings.source in OF_A_BASE_FOLDER or by_default:

@@ -51,7 +51,7 @@ class ModelHolder:
 
     def __init__(self, settings: Settings, worker: Worker, changed: Callable[[ModelInfo], None]):
         chosen = (settings.source, settings.model_tag, settings.step, settings.era, settings.device, settings.dtype)
-        self.first = Wish(*chosen, base_dir=settings.base_folder())
+        self.first = Wish(*chosen, base_dir=settings.base_folder(), window_pattern=settings.window_pattern)
         self._worker, self._changed = worker, changed
         self._info = ModelInfo(state="unloaded")
         self._held: Held | None = None
@@ -126,7 +126,7 @@ class ModelHolder:
         try:
             base_dir = wish.base_dir or self.first.base_dir
             assert base_dir is not None
-            source, note = source_of(wish.source, base_dir, default=wish.tag is None and wish.step is None)
+            source, note = source_of(wish.source, base_dir, wish.tag, wish.step)
             self._prepare_torch()
             return self._load_checkpoint(replace(wish, source=source, base_dir=base_dir), base_dir, note)
         except NanoscopeError as error:
@@ -150,6 +150,7 @@ class ModelHolder:
 
         assert wish.source is not None
         more = {"model_tag": wish.tag, "step": wish.step, "era": wish.era, "dtype": wish.dtype, "base_dir": base_dir}
+        more["window_pattern"] = wish.window_pattern
         model, tokenizer, _ = load_model(wish.source, wish.device, "eval", **more)
         small = model.config.n_embd <= SMALL_WIDTH
         torch.set_num_threads(1 if small else self._threads or torch.get_num_threads())

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from daemon.model_holder import ModelHolder
     from daemon.session import Session
 
-FLAGS = {"tag": "--model-tag", "step": "--step", "era": "--era", "device": "--device", "dtype": "--dtype"}
+OF_A_CHECKPOINT, COMPUTING = ("tag", "step"), ("era", "device", "dtype", "window_pattern")
+FLAGS = {name: "--" + {"tag": "model-tag"}.get(name, name.replace("_", "-")) for name in (*OF_A_CHECKPOINT, *COMPUTING)}
 
 
 class Introduction(Params):
@@ -116,13 +117,15 @@ def _agrees(one: NamedModel, other: NamedModel) -> bool:
 
 def fits(named: NamedModel, held: Held) -> bool:
     """Whether the model held is the one that is named. It may look at the disk: not for the event loop."""
-    return _computes_so(named, held.info) and (_is_of(named, held) or _would_be_chosen(named, held))
+    return _computes_so(named, held) and (_is_of(named, held) or _would_be_chosen(named, held))
 
 
-def _computes_so(named: NamedModel, info: ModelInfo) -> bool:
+def _computes_so(named: NamedModel, held: Held) -> bool:
+    info, windows = held.info, held.model.config.window_pattern
     return (
         named.era in (None, info.era)
         and named.dtype in (None, info.dtype)
+        and (named.window_pattern or windows).upper() == windows.upper()
         and (named.device is None or info.device in (named.device, f"{named.device}:0"))
     )
 
@@ -147,9 +150,9 @@ def _would_be_chosen(named: NamedModel, held: Held) -> bool:
     """Whether loading what is named would read the same files: one folder has several names."""
     base_dir = Path(named.base_dir).expanduser() if named.base_dir else held.files.base_dir
     try:
-        source, _ = source_of(named.source, base_dir, default=named.tag is None and named.step is None)
+        source, _ = source_of(named.source, base_dir, named.tag, named.step)
         chosen = choose_checkpoint(source, base_dir, named.tag, named.step)
-        tokenizer = chosen.tokenizer_folder(base_dir)
+        tokenizer, _ = chosen.tokenizer_file(base_dir)
     except (NanoscopeError, RpcError, OSError):
         return False
     return real(chosen.weights) == held.files.weights and (tokenizer and real(tokenizer)) == held.files.tokenizer
@@ -160,7 +163,7 @@ def is_first(named: NamedModel, first: Wish) -> bool:
     return all(
         wanted is None or wanted == getattr(first, name)
         for name, wanted in (
-            *((name, getattr(named, name)) for name in ("source", "tag", "step", "era", "device", "dtype")),
+            *((name, getattr(named, name)) for name in ("source", *OF_A_CHECKPOINT, *COMPUTING)),
             ("base_dir", named.base_dir and Path(named.base_dir)),
         )
     )
@@ -177,6 +180,7 @@ def wish_of(named: NamedModel, held: Held | None, holder: ModelHolder, base_dir:
     return replace(
         kept,
         era=named.era or kept.era,
+        window_pattern=named.window_pattern or kept.window_pattern,
         device=named.device or kept.device,
         dtype=named.dtype or (kept.dtype if named.device is None else None),
     )
@@ -216,7 +220,8 @@ def words_of(named: NamedModel) -> str:
         None if named.step is None else f"step {named.step}",
         None if named.base_dir is None else f"of {named.base_dir}",
     ]
-    computing = [named.era and f"era {named.era}", named.dtype, named.device and f"on {named.device}"]
+    windows = named.window_pattern and f"windows {named.window_pattern}"
+    computing = [named.era and f"era {named.era}", windows, named.dtype, named.device and f"on {named.device}"]
     return ", ".join(filter(None, (" ".join(filter(None, parts)), *computing)))
 
 
@@ -224,7 +229,9 @@ def load_command(named: NamedModel, held: Held) -> str:
     """The command that loads what is named."""
     source = named.source
     if source is None:
-        source, _ = source_of(None, Path(named.base_dir), default=True) if named.base_dir else (held.wish.source, None)
+        source = held.wish.source
+        if named.base_dir:
+            source, _ = source_of(None, Path(named.base_dir), named.tag, named.step)
     words = ["nanoscope", "load", source or "demo"]
     for name, flag in FLAGS.items():
         if getattr(named, name) is not None:

@@ -20,7 +20,7 @@ SOURCES = ("base", "mid", "sft", "rl", "demo")
 ERAS = ("A", "Ap", "B", "C", "D", "E", "F")
 DTYPES = ("float32", "bfloat16", "float16")
 FORMATS = ("json", "safetensors")
-MODEL_SETTINGS = ("source", "model_tag", "step", "era", "device", "dtype")  # base_dir besides
+MODEL_SETTINGS = ("source", "model_tag", "step", "era", "device", "dtype", "window_pattern")  # base_dir besides
 PREFIX = "NANOSCOPE_"
 BASE_DIR = "~/.cache/nanochat"  # nanochat's own choice, here without importing it
 _TRUTH = {
@@ -42,6 +42,7 @@ class Settings:
     device: str | None = None
     dtype: str | None = None
     base_dir: Path | None = None  # nanochat's
+    window_pattern: str | None = None
     format: str = "json"
     idle_timeout: float = 1800.0  # seconds; 0: never
     queue_limit: int = 64  # waiting generations, of all clients together
@@ -121,6 +122,12 @@ def _device(value: Any, folder: Path) -> str:
     return value
 
 
+def _windows(value: Any, folder: Path) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[SLsl]{1,256}", value):
+        raise ValueError("made of S and L, such as SSSL")
+    return value.upper()
+
+
 class Row(NamedTuple):
     """One setting: its name, how a given value is read (a ValueError says what it must be), and what it is for.
 
@@ -156,6 +163,9 @@ TABLE: dict[str, Row] = {
         Row("device", _device, "cpu, mps, cuda, cuda:1, ..."),
         Row("dtype", _one_of(DTYPES), "What to compute in."),
         Row("base_dir", _path, "nanochat's base folder, where its checkpoints lie.", ("NANOCHAT_BASE_DIR",)),
+        Row(
+            "window_pattern", _windows, "The layers' windows, such as SSSL, of a checkpoint that does not record them."
+        ),
         Row("format", _one_of(FORMATS), "The format of new traces."),
         Row("idle_timeout", _seconds, "Seconds without clients and work after which the daemon ends; 0: never."),
         Row("queue_limit", _whole(1), "How many generations may wait."),

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nanochat.checkpoint_keys import content_of, explained, unwrapped
 from nanochat.errors import CheckpointInvalidError, CheckpointNotFoundError
+from nanochat.file_kind import AGAIN, ARCHIVE, JSON, SAFETENSORS, what_it_is
 from nanochat.gpt_config import config_problem
 
-COMPILED_PREFIX = "_orig_mod."
+ANSWERS = ("error", "message", "detail")  # what servers put into JSON where they have no file
 
 
 def read_meta(path: Path) -> dict[str, Any]:
@@ -26,24 +28,32 @@ def read_meta(path: Path) -> dict[str, Any]:
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CheckpointNotFoundError(f"There is no {path}: copy it from where the weights came from.") from error
+        found = what_it_is(path, JSON)
+        reason = f"{path} is {found}" if found else f"There is no {path}: copy it from where the weights came from"
+        raise CheckpointNotFoundError(f"{reason}.") from error
     except OSError as error:
         raise CheckpointInvalidError(
             f"{path} cannot be read ({error.strerror or error}): make it a file that you may read."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointInvalidError(f"{path} cannot be read as JSON ({error}): copy it again.") from error
+        found = what_it_is(path, JSON)
+        reason = f"it is {found}." if found else f"{error}: copy it again."
+        raise CheckpointInvalidError(f"{path} cannot be read as JSON: {reason}") from error
     config = meta.get("model_config") if isinstance(meta, dict) else None
     if not isinstance(config, dict):
-        raise CheckpointInvalidError(f"{path} has no model_config: it is not the metadata of a nanochat checkpoint.")
+        answer = next((meta[key] for key in ANSWERS if meta.get(key)), None) if isinstance(meta, dict) else None
+        said = f" It says {answer!r:.100}, as a server does instead of a file: download it again." if answer else ""
+        raise CheckpointInvalidError(
+            f"{path} has no model_config: it is not the metadata of a nanochat checkpoint.{said}"
+        )
     problem = config_problem(config)
     if problem:
-        raise CheckpointInvalidError(f"{path}: {problem}. Copy the file again from where the weights came from.")
+        raise CheckpointInvalidError(f"{path}: {problem}.")
     return meta
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """A checkpoint's tensors, memory-mapped, with nothing in the file run; compile's key prefix is taken off.
+    """A checkpoint's tensors, memory-mapped, with nothing in the file run; the prefixes of wrappers are taken off.
 
     Raises:
         CheckpointInvalidError: missing, truncated, damaged, or holding anything but tensors.
@@ -58,6 +68,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except (PermissionError, FileNotFoundError) as error:
         raise CheckpointInvalidError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # torch raises nearly anything on a damaged file
+        found = what_it_is(path, SAFETENSORS if path.suffix == ".safetensors" else ARCHIVE)
+        if found:
+            kind = "damaged, incomplete or something else altogether: " if AGAIN in found else ""
+            raise CheckpointInvalidError(
+                f"{path} cannot be loaded: it is {kind}{found}; nothing in it was run."
+            ) from error
         first_line = str(error).strip().split("\n")[0]
         # Of a pickle that it refuses, torch says how to run it all the same: not to be passed on.
         said = "" if isinstance(error, pickle.UnpicklingError) else f": {first_line[:200]}"
@@ -68,16 +84,15 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
-        raise CheckpointInvalidError(
-            f"{path} does not hold a state dict of named tensors: it is not a nanochat checkpoint."
-        )
+        kind = content_of(state) or "it is not a nanochat checkpoint"
+        raise CheckpointInvalidError(f"{path} does not hold a state dict of named tensors: {kind}.")
     for key, value in state.items():
         if value.layout != torch.strided or not value.is_floating_point() or value.is_meta:
-            raise CheckpointInvalidError(f"{path}: {key!r} is not an ordinary tensor of floating-point numbers.")
-    named = {key.removeprefix(COMPILED_PREFIX): value for key, value in state.items()}
-    if len(named) < len(state):
-        raise CheckpointInvalidError(f"{path} holds keys both with and without the prefix {COMPILED_PREFIX}.")
-    return named
+            kind = explained([key])
+            raise CheckpointInvalidError(
+                f"{path}: {key!r} is not an ordinary tensor of floating-point numbers.{f' {kind}.' if kind else ''}"
+            )
+    return unwrapped(state, path)
 
 
 def save_checkpoint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from torch import Tensor
 from nanochat.autocast import without_autocast
 from nanochat.capture import CaptureSettings
 from nanochat.checkpoint_files import read_meta, read_state, save_checkpoint
+from nanochat.checkpoint_keys import explained, without_neutral
 from nanochat.checkpoints import Checkpoint, choose_checkpoint
 from nanochat.common import get_base_dir, parse_device, parse_dtype
-from nanochat.eras import EMBEDDING_KEY, VOCAB_MULTIPLE, Era, identify_era, named_era
+from nanochat.eras import EMBEDDING_KEY, ERAS, VOCAB_MULTIPLE, Era, identify_era, named_era
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
 from nanochat.gpt import GPT, GPTConfig
-from nanochat.gpt_config import SIZES
+from nanochat.gpt_config import SIZES, is_window_pattern
 from nanochat.memory import copy_to_huge_pages
 from nanochat.out_of_memory import memory_explained
 from nanochat.recorder import Recorder
@@ -39,6 +41,7 @@ def load_model(
     *,
     dtype: torch.dtype | str | None = None,
     base_dir: Path | None = None,
+    window_pattern: str | None = None,
 ) -> tuple[GPT, RustBPETokenizer, dict[str, Any]]:
     """Load a nanochat model of any era, with its tokenizer.
 
@@ -49,14 +52,16 @@ def load_model(
             a model_<step>.pt.
         device: a device or its name; None: the best at hand.
         phase: "eval" or "train".
-        model_tag: such as "d20"; None: the largest.
+        model_tag: such as "d20"; None: the deepest, see `choose_checkpoint`.
         step: None: the highest.
         era: overrides what the keys say.
         dtype: what to compute in; None: bfloat16 on GPUs that have it, else float32.
         base_dir: nanochat's base folder; None: `get_base_dir()`.
+        window_pattern: overrides what the metadata say of the layers' windows, such as "SSSL".
 
     Returns:
-        The model, its tokenizer, and the checkpoint's metadata.
+        The model, its tokenizer, and the checkpoint's metadata. `model.provenance` says where it comes from; its `note`
+        tells every choice that was made where the checkpoint or the folder leaves one open.
 
     Raises:
         CheckpointNotFoundError: nothing there.
@@ -71,24 +76,28 @@ def load_model(
     parsed_dtype = parse_dtype(dtype, parsed_device)
     base_dir = get_base_dir() if base_dir is None else base_dir
     checkpoint = choose_checkpoint(source, base_dir, model_tag, step)
-    tokenizer = _load_tokenizer(checkpoint, base_dir)
+    tokenizer, passed_over = _load_tokenizer(checkpoint, base_dir)
     meta = read_meta(checkpoint.meta)
     vocab_size = meta["model_config"]["vocab_size"]
     if tokenizer.get_vocab_size() != vocab_size:
         raise TokenizerInvalidError(
             f"The tokenizer has {tokenizer.get_vocab_size():,} tokens and {checkpoint.weights} was trained with "
             f"{vocab_size:,}: it is another model's. Copy the right tokenizer.pkl beside the checkpoint."
+            f"{f' ({passed_over})' if passed_over else ''}"
         )
     advice = "use another device, a smaller model, or bfloat16, which takes half of float32"
     with memory_explained(parsed_device, f"this model in {parsed_dtype}", advice):
-        model, note = build_model(read_state(checkpoint.weights), meta, parsed_device, parsed_dtype, era)
+        state = read_state(checkpoint.weights)
+        model, note = build_model(state, meta, parsed_device, parsed_dtype, era, window_pattern)
         model.train(phase == "train")
         self_check_error = self_check(model)
-    step = meta.get("step")
+    step = meta.get("step") if type(meta.get("step")) is int else checkpoint.step
+    other_step = None if step == checkpoint.step else f"its metadata are of step {step}, {checkpoint.meta.name}"
+    note = joined((note, checkpoint.choice, passed_over, other_step))
     model.provenance = {
         "source": checkpoint.source,
         "tag": checkpoint.tag,
-        "step": step if type(step) is int else checkpoint.step,
+        "step": step,
         "path": str(checkpoint.weights),
         "self_check_error": self_check_error,
         "note": note,
@@ -98,14 +107,15 @@ def load_model(
     return model, tokenizer, meta
 
 
-def _load_tokenizer(checkpoint: Checkpoint, base_dir: Path) -> RustBPETokenizer:
-    folder = checkpoint.tokenizer_folder(base_dir)
-    if folder is None:
+def _load_tokenizer(checkpoint: Checkpoint, base_dir: Path) -> tuple[RustBPETokenizer, str]:
+    """The tokenizer, and what was passed over for it."""
+    path, passed_over = checkpoint.tokenizer_file(base_dir)
+    if path is None:
         raise TokenizerInvalidError(
             f"There is no tokenizer.pkl beside {checkpoint.weights} or in nanochat's base folder: copy the one that "
             "the model was trained with into the checkpoint's folder."
         )
-    return RustBPETokenizer.from_directory(folder)
+    return RustBPETokenizer.from_directory(path.parent), passed_over
 
 
 @torch.inference_mode(False)  # where the caller is in it: the weights may be trained
@@ -115,6 +125,7 @@ def build_model(
     device: torch.device,
     dtype: torch.dtype,
     era: str | None = None,
+    window_pattern: str | None = None,
 ) -> tuple[GPT, str | None]:
     """A model with a state dict's weights.
 
@@ -122,6 +133,7 @@ def build_model(
         state: as `read_state` gives it.
         meta: as `read_meta` gives it; a key `era` there overrides what the keys say.
         era: overrides both.
+        window_pattern: overrides what the metadata say of the layers' windows.
 
     Returns:
         The model, and a note where the checkpoint leaves a choice open.
@@ -129,15 +141,20 @@ def build_model(
     Raises:
         CheckpointInvalidError: a key is unknown or missing, or a shape is wrong.
     """
+    if window_pattern is not None and not is_window_pattern(window_pattern):
+        raise SettingInvalidError(f"window_pattern={window_pattern!r}: it must be made of S and L, such as SSSL.")
     fields = dict(meta["model_config"])
     override = era or fields.pop("era", None) or meta.get("era")
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     taken, note = (named_era(override), None) if override else identify_era(shapes, fields["vocab_size"])
-    config = GPTConfig(**{"window_pattern": "L", **fields, "era": taken.name})
+    pattern = window_pattern or fields.get("window_pattern")
+    config = GPTConfig.of(fields, era=taken.name, window_pattern=pattern or taken.unrecorded_windows)
+    notes = [note, None if pattern else _unrecorded_windows(config)]
     rows = (*shapes.get(EMBEDDING_KEY, ()), 0)[0]
     with torch.device("meta"):
         model = GPT(config, pad_vocab_size_to=1 if rows == config.vocab_size else VOCAB_MULTIPLE)
-    _check_keys(model, shapes, taken)
+    state = without_neutral(state, model.state_dict(), config, taken)
+    _check_keys(model, {key: shapes[key] for key in state}, taken)
     parameters = {key: _placed(value, key, device, dtype) for key, value in state.items()}
     with without_autocast(device):
         for key, value in parameters.items():
@@ -147,7 +164,22 @@ def build_model(
                 )
     model.load_state_dict(parameters, strict=True, assign=True)
     model.requires_grad_(True)
-    return model, note
+    return model, joined(notes)
+
+
+def _unrecorded_windows(config: GPTConfig) -> str | None:
+    """What is said where the metadata do not tell the windows; None where all answers are the same."""
+    if not ERAS[config.era].lambdas or config.n_layer == 1:
+        return None
+    return (
+        f"the metadata record no window_pattern: took {config.window_pattern}, as nanochat trained nearly all such "
+        'models; override with window_pattern="L" or another'
+    )
+
+
+def joined(notes: Iterable[str | None]) -> str | None:
+    """Notes as one; None for none."""
+    return "; ".join(filter(None, notes)) or None
 
 
 def _placed(value: Tensor, key: str, device: torch.device, dtype: torch.dtype) -> torch.nn.Parameter:
@@ -162,6 +194,8 @@ def _check_keys(model: GPT, shapes: dict[str, tuple[int, ...]], era: Era) -> Non
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     advice = f"nanoscope took the checkpoint for era {era.name} ({era.since}); era=... overrides that"
     missing, unknown = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
+    if kind := explained(unknown):
+        raise CheckpointInvalidError(f"The checkpoint is not one of nanochat's models: {kind}.")
     if missing:
         raise CheckpointInvalidError(f"The checkpoint lacks {missing[0]!r} ({len(missing)} keys missing): {advice}.")
     if unknown:

@@ -5,11 +5,14 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
+from nanochat.checkpoint_order import PREFERRED, best_first, passed_over
 from nanochat.errors import CheckpointNotFoundError, SettingInvalidError, TokenizerInvalidError
+from nanochat.recognising import is_model_json, nearest_tokenizer, others_in, recorded_layers
 
 # Source name to the folder that holds its checkpoints, the most trained first.
 SOURCES = {
@@ -18,13 +21,11 @@ SOURCES = {
     "mid": "mid_checkpoints",
     "base": "base_checkpoints",
 }
-PREFERRED = ("sft", "rl", "mid", "base", "folder", "demo")  # where a folder holds several
 DEMO_FOLDER = Path(__file__).parent / "demo_model"
-DEMO_WEIGHTS = "model.safetensors"
+DEMO_WEIGHTS, DEMO_META = "model.safetensors", "model.json"
 # Below a folder: itself, <tag>, <source>_checkpoints/<tag>, <tag>/<source>, experiments/<name>/<tag>/<source>.
 DEPTHS = ("", "*/", "*/*/", "experiments/*/*/*/")
 WEIGHTS_PATTERN = re.compile(r"model_(\d+)\.pt$")
-TOKENIZER_NAMES = ("tokenizer.pkl", "tokenizer.json")
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,37 @@ class Checkpoint:
     step: int
     weights: Path
     meta: Path
+    choice: str = field(default="", compare=False)  # what was passed over for it, "" where there was no other
 
     @property
+    def names(self) -> tuple[str, str]:
+        """What it may be asked for by: <experiment>/<tag>, and the tag."""
+        return self.tag, self.tag.split("/")[-1]
+
+    @cached_property
     def depth(self) -> int:
-        """The number in a tag d<number>, else -1."""
-        match = re.fullmatch(r"d(\d+)", self.tag.split("/")[-1])
-        return int(match[1]) if match else -1
+        """The layers that the metadata tell, else the number in a tag d<number>, else -1."""
+        match = re.fullmatch(r"d(\d{1,9})", self.names[1])
+        return recorded_layers(self.meta) or (int(match[1]) if match else -1)
 
     def tokenizer_folder(self, base_dir: Path) -> Path | None:
-        """The nearest folder with a tokenizer: beside the weights, above them, else the base folder's.
+        """The folder of `tokenizer_file`."""
+        found = self.tokenizer_file(base_dir)[0]
+        return found and found.parent
+
+    def tokenizer_file(self, base_dir: Path) -> tuple[Path | None, str]:
+        """The nearest tokenizer: beside the weights, above them, else the base folder's.
+
+        Returns:
+            It, and what was passed over on the way to it because it is another program's, "" if nothing. Where there
+            is no other, one that is another program's is given, so that reading it says what it is.
 
         Raises:
             TokenizerInvalidError: a folder where it might be cannot be searched.
         """
         above = [self.weights.parent, *list(self.weights.parent.parents)[:3], base_dir]
-        places = (place for root in above for place in (root, root / "tokenizer"))
         try:
-            return next((at for at in places if any((at / name).is_file() for name in TOKENIZER_NAMES)), None)
+            return nearest_tokenizer(place for root in above for place in (root, root / "tokenizer"))
         except OSError as error:
             raise TokenizerInvalidError(
                 f"The tokenizer of {self.weights} cannot be looked for ({error}): make that folder readable."
@@ -62,7 +77,7 @@ class Checkpoint:
 def demo_checkpoint(folder: Path | None = None) -> Checkpoint:
     """The built-in model, or one trained anew by the same script in another folder."""
     tag, folder = ("demo", DEMO_FOLDER) if folder is None else (folder.name, folder)
-    meta = folder / "model.json"
+    meta = folder / DEMO_META
     return Checkpoint("demo", tag, _recorded_step(meta), folder / DEMO_WEIGHTS, meta)
 
 
@@ -91,27 +106,47 @@ def list_models(base_dir: Path) -> list[ModelFolder]:
     Raises:
         CheckpointNotFoundError: the folder cannot be searched.
     """
-    folders: dict[Path, list[Checkpoint]] = {}
-    for checkpoint in [*list_checkpoints(base_dir), demo_checkpoint()]:
-        folders.setdefault(checkpoint.weights.parent, []).append(checkpoint)
-    ordered = sorted(folders.values(), key=lambda of: (PREFERRED.index(of[0].source), -of[0].depth, of[0].tag))
-    return [_model_folder(of_folder) for of_folder in ordered]
+    return [_model_folder(steps) for steps in [*best_first(list_checkpoints(base_dir)), [demo_checkpoint()]]]
 
 
-def _model_folder(checkpoints: list[Checkpoint]) -> ModelFolder:
-    first, folder = checkpoints[0], checkpoints[0].weights.parent
-    source = str(folder) if first.source == "folder" else first.source
-    return ModelFolder(source, first.tag, tuple(sorted(checkpoint.step for checkpoint in checkpoints)), folder)
+def _model_folder(steps: list[Checkpoint]) -> ModelFolder:
+    first, folder = steps[0], steps[0].weights.parent
+    source = first.source if first.source in SOURCES or folder == DEMO_FOLDER else str(folder)
+    return ModelFolder(source, first.tag, tuple(checkpoint.step for checkpoint in steps), folder)
 
 
-def default_source(base_dir: Path) -> str | None:
-    """The most useful kind of checkpoint in nanochat's base folder; None where there is none.
+def default_source(base_dir: Path, model_tag: str | None = None) -> str | None:
+    """Where the most useful checkpoint in nanochat's base folder is: a source's name, or the base folder itself for one
+    that lies there in no source's folder; None where there is none.
+
+    Args:
+        base_dir: nanochat's base folder.
+        model_tag: of a model that has this tag, if any has.
 
     Raises:
         CheckpointNotFoundError: the folder cannot be searched.
     """
-    found = {checkpoint.source for checkpoint in list_checkpoints(base_dir)}
-    return next((source for source in PREFERRED if source in found and source in SOURCES), None)
+    found = list_checkpoints(base_dir)
+    of_tag = {checkpoint.source for checkpoint in found if model_tag in checkpoint.names}
+    sources = of_tag or {checkpoint.source for checkpoint in found}
+    best = next((source for source in PREFERRED if source in sources), None)
+    return best if best is None or best in SOURCES else str(base_dir)
+
+
+def chosen_source(
+    source: str | None, base_dir: Path, model_tag: str | None = None, step: int | None = None
+) -> tuple[str, str | None]:
+    """A source to load from where none may be named, and a note where the built-in model stands in for it.
+
+    Raises:
+        CheckpointNotFoundError: the base folder cannot be searched.
+    """
+    source = source or default_source(base_dir, model_tag)
+    if source is not None:
+        return source, None
+    if model_tag is not None or step is not None:  # a wish for one checkpoint: say that it is not there
+        return "sft", None
+    return "demo", f"The built-in demo model: there is no nanochat checkpoint in {base_dir}."
 
 
 def list_checkpoints(root: Path) -> list[Checkpoint]:
@@ -130,10 +165,15 @@ def list_checkpoints(root: Path) -> list[Checkpoint]:
 
 def _walk(root: Path) -> Iterator[Checkpoint]:
     for depth in (*DEPTHS, "*/*/*/") if root.name == "experiments" else DEPTHS:
+        taken: set[Path] = set()
         for path in root.glob(f"{depth}model_*.pt"):
             checkpoint = _checkpoint_at(path)
             if checkpoint is not None:
+                taken.add(path.parent)
                 yield checkpoint
+        for path in root.glob(f"{depth}{DEMO_WEIGHTS}"):
+            if path.parent not in taken and is_model_json(path.with_name(DEMO_META)):
+                yield demo_checkpoint(path.parent)
 
 
 def _checkpoint_at(path: Path) -> Checkpoint | None:
@@ -163,7 +203,8 @@ def choose_checkpoint(
     Args:
         source: base, mid, sft, rl, demo, a folder, or a model_<step>.pt. A Path is never one of the names.
         base_dir: nanochat's base folder.
-        model_tag: such as "d20", or "<experiment>/<tag>"; None: the largest d<number>, else the newest.
+        model_tag: such as "d20", or "<experiment>/<tag>"; None: the one with most layers, of those the one trained for
+            most steps, of those the newest.
         step: None: the highest.
 
     Raises:
@@ -200,8 +241,6 @@ def _at(place: str | Path) -> list[Checkpoint]:
         raise CheckpointNotFoundError(
             f"There is no folder {str(place)!r}: name one of {', '.join(SOURCES)}, demo, or a folder with a checkpoint."
         )
-    if (root / DEMO_WEIGHTS).is_file():
-        return [demo_checkpoint(root)]
     found = list_checkpoints(root)
     here = [checkpoint for checkpoint in found if checkpoint.weights.parent == root]
     return here or found or _not_found("checkpoint (model_<step>.pt)", root)
@@ -213,20 +252,21 @@ def _not_found(wanted: str, root: Path) -> NoReturn:
             os.scandir(folder).close()
     raise CheckpointNotFoundError(
         f"There is no {wanted} in {root}: train one with nanochat, copy one there, name its folder, or use source demo."
+        f"{others_in(root)}"
     )
 
 
 def _with_tag(found: list[Checkpoint], model_tag: str | None, source: str | Path) -> list[Checkpoint]:
     """All steps of the model that is meant."""
-    tagged = [c for c in found if model_tag is None or model_tag in (c.tag, c.tag.split("/")[-1])]
+    tagged = [checkpoint for checkpoint in found if model_tag is None or model_tag in checkpoint.names]
     if not tagged:
         tags = ", ".join(sorted({checkpoint.tag for checkpoint in found}))
         raise CheckpointNotFoundError(
             f"There is no model {model_tag!r} in {source}: the tags there are {tags}. To look elsewhere, name another "
             "source (-i or --source)."
         )
-    best = min(tagged, key=lambda c: (PREFERRED.index(c.source), -c.depth, -c.weights.parent.stat().st_mtime_ns))
-    return [checkpoint for checkpoint in tagged if checkpoint.weights.parent == best.weights.parent]
+    best, *others = best_first(tagged)
+    return [replace(checkpoint, choice=passed_over(others)) for checkpoint in best]
 
 
 def _with_step(found: list[Checkpoint], step: int | None) -> Checkpoint:

@@ -46,6 +46,11 @@ def parse_arguments(argv: Sequence[str] | None, program: str) -> argparse.Namesp
     add("-g", "--model-tag", metavar="TAG", help="the model's tag, such as d20 (default: the deepest)")
     add("-s", "--step", type=int, help="the checkpoint's step (default: the last)")
     add("--era", help="the architecture, where the checkpoint alone does not tell it")
+    add(
+        "--window-pattern",
+        metavar="PATTERN",
+        help="the layers' windows, such as SSSL, where the checkpoint records none",
+    )
     add("--device-type", choices=("cuda", "cpu", "mps"), help="where to compute (default: the best at hand)")
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="what to compute in (default: the device's best)")
     add = parser.add_argument_group("trace").add_argument

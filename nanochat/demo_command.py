@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nanochat.base_dir import get_base_dir
-from nanochat.checkpoints import default_source
+from nanochat.checkpoints import chosen_source
 from nanochat.complete_document import check_complete
 from nanochat.current_folder import explained
 from nanochat.demo_arguments import parse_arguments
@@ -180,16 +180,14 @@ def load_engine(args: argparse.Namespace, storage: TraceStorage) -> Interpretabi
     from nanochat.checkpoint_manager import load_model
     from nanochat.interpretability_engine import InterpretabilityEngine
 
-    source = args.source or default_source(get_base_dir())
-    if source is None and (args.model_tag or args.step is not None):
-        source = "sft"  # a wish for one checkpoint: say that it is not there rather than take another
-    if source is None:
-        source = "demo"
+    source, note = chosen_source(args.source, get_base_dir(), args.model_tag, args.step)
+    if note:
         _notice(
             f"No nanochat checkpoint in {get_base_dir()}: using the built-in demo model. "
             "Train or copy one there, or name a folder with -i."
         )
     wish = {"model_tag": args.model_tag, "step": args.step, "era": args.era, "dtype": args.dtype}
+    wish["window_pattern"] = args.window_pattern
     model, tokenizer, _ = load_model(source, args.device_type, phase="eval", **wish)
     return InterpretabilityEngine(model, tokenizer, storage)
 

@@ -40,6 +40,7 @@ class Era:
     softcap: float = 15.0
     lambdas: bool = True  # resid_lambdas and x0_lambdas
     short_window: Callable[[int], int] = full_context  # a lambda could not be pickled with a model
+    unrecorded_windows: str = "L"  # the pattern of metadata that record none
     value_gate_scale: float = 0.0
     value_gate_channels: int = 0  # 0: no value embeddings
     smear: bool = False  # smear and backout
@@ -55,8 +56,16 @@ ERAS: dict[str, Era] = {
     for era in (
         Era("A", "2025-10-13", padded_vocab=False, lambdas=False),
         Era("Ap", "2025-12-09", lambdas=False),
-        Era("B", "2026-01-11", short_window=half_context),
-        Era("C", "2026-01-16", short_window=half_context, value_gate_scale=2.0, value_gate_channels=32),
+        # What trained chat models then left the pattern out, and nearly every model had nanochat's default.
+        Era("B", "2026-01-11", short_window=half_context, unrecorded_windows="SSSL"),
+        Era(
+            "C",
+            "2026-01-16",
+            short_window=half_context,
+            unrecorded_windows="SSSL",
+            value_gate_scale=2.0,
+            value_gate_channels=32,
+        ),
         Era("D", "2026-03-02", short_window=half_context, value_gate_scale=2.0, value_gate_channels=32, softcap=20.0),
         Era(
             "E",

@@ -13,6 +13,7 @@ from typing import Any
 import tiktoken
 
 from nanochat.errors import PromptInvalidError, TokenizerInvalidError
+from nanochat.recognising import nearest_tokenizer
 from nanochat.tokenizer_files import (
     PICKLE_NAME,
     SPECIAL_TOKENS,
@@ -59,12 +60,18 @@ class RustBPETokenizer:
             TokenizerInvalidError: none there, or one that is damaged or holds anything but a tokenizer.
         """
         folder = Path(tokenizer_dir)
-        for name, read in ((PICKLE_NAME, read_pickled_state), (TEXT_NAME, read_text_state)):
-            if (folder / name).is_file():
-                return cls(encoding_from_state(read(folder / name), folder / name), "<|bos|>")
-        raise TokenizerInvalidError(
-            f"There is no {PICKLE_NAME} in {folder}: copy the tokenizer the model was trained with."
-        )
+        try:
+            path, _ = nearest_tokenizer([folder])
+        except OSError as error:
+            raise TokenizerInvalidError(
+                f"The tokenizer in {folder} cannot be read ({error}): make it readable."
+            ) from error
+        if path is None:
+            raise TokenizerInvalidError(
+                f"There is no {PICKLE_NAME} in {folder}: copy the tokenizer the model was trained with."
+            )
+        read = read_pickled_state if path.name == PICKLE_NAME else read_text_state
+        return cls(encoding_from_state(read(path), path), "<|bos|>")
 
     def save(self, tokenizer_dir: str | Path) -> None:
         """Write `tokenizer.pkl`, which nanochat reads too."""

@@ -14,6 +14,8 @@ from typing import Any
 import tiktoken
 
 from nanochat.errors import NanoscopeError, TokenizerInvalidError
+from nanochat.file_kind import JSON, PICKLE, what_it_is
+from nanochat.recognising import other_tokenizer
 
 SPECIAL_TOKENS = [
     "<|bos|>",  # begins every document
@@ -90,6 +92,10 @@ def read_pickled_state(path: Path) -> Any:
     try:
         loaded = _TokenizerUnpickler(io.BytesIO(content)).load()
     except Exception as error:  # a damaged pickle may raise nearly anything
+        if found := what_it_is(path, PICKLE):
+            raise TokenizerInvalidError(
+                f"{path} is not a nanochat tokenizer (it is {found}); nothing in it was run."
+            ) from error
         raise TokenizerInvalidError(
             f"{path} is not a nanochat tokenizer ({str(error) or type(error).__name__}); nothing in it was run. Copy "
             "the file again from its source."
@@ -105,6 +111,13 @@ def read_text_state(path: Path) -> Any:
         tokens = (base64.b64decode(token, validate=True) for token in state["mergeable_ranks"])
         return state | {"mergeable_ranks": {token: rank for rank, token in enumerate(tokens)}}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if found := what_it_is(path, JSON):
+            raise TokenizerInvalidError(f"{path} is not a tokenizer as nanoscope writes it: it is {found}.") from error
+        if other := other_tokenizer(path):
+            raise TokenizerInvalidError(
+                f"{path} is not a tokenizer as nanoscope writes it: it is {other}. Copy the {PICKLE_NAME} that the "
+                "model was trained with beside the weights."
+            ) from error
         raise TokenizerInvalidError(f"{path} is not a tokenizer as nanoscope writes it: {error!r}.") from error
 
 
@@ -113,7 +126,9 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise TokenizerInvalidError(f"{path} cannot be read: {error.strerror or error}.") from error
+        found = what_it_is(path, PICKLE)
+        reason = f"it is {found}" if found else error.strerror or error
+        raise TokenizerInvalidError(f"{path} cannot be read: {reason}.") from error
     if len(content) > MAX_FILE_BYTES:
         raise TokenizerInvalidError(
             f"{path} is larger than any tokenizer, which have at most {MAX_FILE_BYTES:,} bytes."

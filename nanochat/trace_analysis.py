@@ -74,7 +74,7 @@ def _model_config(document: Mapping[str, Any]) -> GPTConfig | None:
     config = model.get("config") if isinstance(model, dict) else None
     if not isinstance(model, dict) or not isinstance(config, dict) or model.get("era") not in ERAS:
         return None
-    return None if config_problem(config) else GPTConfig(**{"window_pattern": "L", **config, "era": model["era"]})
+    return None if config_problem(config) else GPTConfig.of(config, era=model["era"])
 
 
 class _FittingTensors(Mapping[str, np.ndarray]):

@@ -8,6 +8,7 @@ from typing import Any
 from nanochat import trace_json, trace_safetensors, trace_scan
 from nanochat.atomic_file import Output
 from nanochat.errors import SettingInvalidError, TraceUnreadableError
+from nanochat.file_kind import JSON, SAFETENSORS, what_it_is
 from nanochat.trace_file import TraceFile
 from nanochat.trace_json import Infos, OwnStep, Tensors
 from nanochat.trace_scan import TENSOR_KEYS, TraceIndex
@@ -52,7 +53,12 @@ def scan_file(file: TraceFile) -> TraceIndex:
     scan = trace_safetensors.scan_trace if file.format == "safetensors" else trace_scan.scan_trace
     try:
         return scan(file.fileno(), file.status().st_size)
-    except (OSError, ValueError) as error:
+    except (TraceUnreadableError, OSError, ValueError) as error:
+        found = what_it_is(file.fileno(), SAFETENSORS if file.format == "safetensors" else JSON)
+        if found and file.status().st_size:
+            raise TraceUnreadableError(f"It is {found}.") from error
+        if isinstance(error, TraceUnreadableError):
+            raise
         raise TraceUnreadableError(f"The file cannot be read ({error}).") from error
 
 

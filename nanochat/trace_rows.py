@@ -21,7 +21,16 @@ _PARSED_WHOLE = 1 << 16  # bytes; larger ones are walked, which jumps over their
 _SHOWN_TEXT = 4000  # characters; other programs' traces have whatever they have
 _SHOWN_NAME = 200
 _TRACE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-_TRACE_KEYS = {"trace_id", "tokens", "model_data"}
+# One of a trace's own keys is no proof: logs and spans of other programs have a trace_id, data sets have tokens.
+_BESIDE_AN_ID = {"prompt", "response", "tokens", "category", "data_info"}
+_TOKENS = {"input_tokens", "output_tokens"}
+
+
+def _is_trace(document: Mapping[str, Any]) -> bool:
+    """Whether a document is a trace's, whatever program wrote it."""
+    tokens = document.get("tokens")
+    named = "trace_id" in document and bool(document.keys() & _BESIDE_AN_ID)
+    return named or (isinstance(tokens, dict) and bool(tokens.keys() & _TOKENS))
 
 
 def valid_trace_id(trace_id: Any) -> bool:
@@ -51,7 +60,7 @@ def summarize(document: Mapping[str, Any], infos: Infos, *, steps: bool = False)
 def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> Row:
     """The catalogue's row of a readable file; `complete`: the index has the places of all tensors."""
     document = index.document
-    if not document.keys() & _TRACE_KEYS and not index.tensors:
+    if not _is_trace(document) and not index.tensors:
         raise TraceUnreadableError("It is JSON, but not a trace; move it out of the traces folder.")
     summary = summarize(document, index.infos, steps=bool(index.steps))
     positions = document_positions(document)
@@ -117,7 +126,7 @@ def _small_document(file: TraceFile, size: int) -> dict[str, Any] | None:
         content = loads(read_bytes(file.fileno(), 0, size))
     except ValueError:
         return None
-    if not isinstance(content, dict) or not content.keys() & _TRACE_KEYS - set(TENSOR_KEYS):
+    if not isinstance(content, dict) or not _is_trace(content):
         return None
     return {key: value for key, value in content.items() if key not in TENSOR_KEYS}
 

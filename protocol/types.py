@@ -352,6 +352,7 @@ class NamedModel(Params):
     era: Name | None = None
     device: Name | None = None
     dtype: DType | None = None
+    window_pattern: Name | None = None
     base_dir: Annotated[FolderPath, Meta(description="nanochat's base folder that it is of.")] | None = None
 
 
@@ -381,6 +382,7 @@ class LoadModelParams(Params):
     era: Name | None = None
     device: Name | None = None
     dtype: DType | None = None
+    window_pattern: Name | None = None
 
 
 class LoadModelResult(Result):

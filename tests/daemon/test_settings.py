@@ -91,6 +91,7 @@ GOOD = [
     ("device", "cuda:1", "cuda:1"),
     ("format", "safetensors", "safetensors"),
     ("era", "Ap", "Ap"),
+    ("window_pattern", "sssl", "SSSL"),
 ]
 
 
@@ -121,6 +122,7 @@ BAD = [
     ("dtype", "int8", "bfloat16"),
     ("format", "xml", "safetensors"),
     ("era", "Z", "Ap"),
+    ("window_pattern", "SX", "made of S and L"),
     ("model_tag", "  ", "a text"),
 ]
 
@@ -188,6 +190,7 @@ def test_the_fingerprint_is_of_what_chooses_the_model(config_file):
         return load_settings(flags, {}, config_file)[0].fingerprint()
 
     values = {"source": "demo", "model_tag": "x", "step": "1", "era": "A", "device": "cpu", "dtype": "float16"}
+    values["window_pattern"] = "SL"
     assert set(values) == set(MODEL_SETTINGS)
     several = [fingerprint(**{name: value}) for name, value in values.items()]
     assert len({*several, fingerprint(**values), fingerprint()}) == len(values) + 2

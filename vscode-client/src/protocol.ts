@@ -121,6 +121,8 @@ export interface NamedModel {
   device?: string | null;
   /** What is computed in. */
   dtype?: ("bfloat16" | "float16" | "float32") | null;
+  /** The layers' windows, such as SSSL, where the checkpoint does not record them. */
+  window_pattern?: string | null;
   /** nanochat's base folder that it is of. */
   base_dir?: string | null;
 }
@@ -307,7 +309,7 @@ export interface ModelInfo {
   device?: string | null;
   /** What is computed in. */
   dtype?: string | null;
-  /** What else there is to know of how it was loaded. */
+  /** Every choice that was made in loading it where the checkpoint or the folder leaves one open. */
   note?: string | null;
   /** Why loading failed. */
   error?: string | null;
@@ -673,7 +675,7 @@ export interface CheckpointInfo {
 export interface LoadModelParams {
   /** `base`, `mid`, `sft`, `rl`, `demo`, or a folder. */
   source: string;
-  /** Which of the source's models; the newest by default. */
+  /** Which of the source's models; the deepest by default. */
   tag?: string | null;
   /** The training step; the last by default. */
   step?: number | null;
@@ -683,6 +685,8 @@ export interface LoadModelParams {
   device?: string | null;
   /** What to compute in. */
   dtype?: ("bfloat16" | "float16" | "float32") | null;
+  /** The layers' windows, such as SSSL, where the checkpoint does not record them. */
+  window_pattern?: string | null;
 }
 
 /** The model now held. */
