@@ -25,7 +25,8 @@ _JUST_LOOK = sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_NOFOLLOW", "
 def temporary_name(head: bytes) -> str:
     """A new hidden name for a file that begins with `head`.
 
-    It is the file's mark: no other program gives such a name, and a file of other content under it is not ours.
+    It is the file's mark: no other program gives such a name, and a file of other content under it is not ours. Nor
+    is an empty one, which a writer leaves that is killed before its first byte.
     """
     token = secrets.token_hex(8)
     return f".{_host()}-{token}-{_digest(token, head)}.nanoscope-tmp"

@@ -18,12 +18,14 @@ from scripts.stress_daemon_ground import Report
 from scripts.stress_daemon_kills import kills
 from scripts.stress_daemon_life import clients, starts
 from scripts.stress_daemon_volume import files, memory, scan
+from scripts.stress_deletes import deletes
 
 TESTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "starts": starts,
     "clients": clients,
     "kills": kills,
     "chaos": chaos,
+    "deletes": deletes,
     "frames": frames,
     "memory": memory,
     "files": files,
@@ -35,7 +37,8 @@ FLAGS: tuple[tuple[str, float, str], ...] = (
     ("clients", 100, "clients at once"),
     ("turns", 3, "captures of each client"),
     ("kills", 200, "kills of the daemon"),
-    ("minutes", 10.0, "how long the chaos lasts"),
+    ("minutes", 10.0, "how long the chaos lasts, and the looking at others' files"),
+    ("owned", 10_000, "files of others that are looked at"),
     ("frames", 1_000_000, "malformed messages"),
     ("captures", 2_000, "captures whose memory is watched"),
     ("warm", 100, "captures before them"),

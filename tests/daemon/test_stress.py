@@ -22,6 +22,7 @@ SHORT = {
     "clients": {"clients": 10, "turns": 1},
     "kills": {"kills": 2},
     "chaos": {"minutes": 0.05},
+    "deletes": {"minutes": 0.17, "owned": 500},
     "frames": {"frames": 800},
     "memory": {"warm": 5, "captures": 20, "growth": 10},
     "files": {"files": 1_000},
