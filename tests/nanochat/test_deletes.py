@@ -85,6 +85,7 @@ def test_a_save_that_fails_leaves_a_folder_without_traces_as_it_is(storage):
         (temporary_name(HEAD) + "\n", HEAD),
         ("." + "0" * 8 + temporary_name(HEAD)[9:], HEAD[::-1]),
     ],
+    ids=["others", "empty", "half", "capitals", "backup", "visible", "line", "reversed"],  # names are drawn anew
 )
 def test_a_name_like_ours_is_not_enough(tmp_path, name, content):
     path = put(tmp_path, name, content)

@@ -508,3 +508,15 @@ def test_a_capture_that_does_not_fit_in_memory_says_what_to_do(
     with pytest.raises(SettingInvalidError, match="not enough memory on cpu for this capture: lower max_tokens"):
         engine.generate_and_capture(PROMPT, max_tokens=3)
     assert files_of(engine) == []
+
+
+@pytest.mark.parametrize("note", [None, "took era C", ["took era C", "no window_pattern: took L"]])
+def test_a_trace_says_which_file_wrote_it_and_what_that_left_unclear(
+    engine: InterpretabilityEngine, note: str | list[str] | None
+) -> None:
+    engine.model.provenance["note"] = note
+    made = engine.generate_and_capture("Hi", max_tokens=1)
+    model = engine.storage.load_trace(made["trace_id"])["model"]
+    assert model["path"] == engine.model.provenance["path"] == made["summary"]["model"]["path"]
+    assert model.get("note") == made["summary"]["model"].get("note")
+    assert model.get("note") == ("; ".join(note) if isinstance(note, list) else note)

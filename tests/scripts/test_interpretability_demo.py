@@ -20,7 +20,7 @@ from nanochat.interpretability_engine import TokenEvent
 from nanochat.report import prompt_text
 from nanochat.text import printable
 from nanochat.tokenizer import RustBPETokenizer
-from tests.models import write_tokens
+from tests.models import GOLDEN, write_tokens
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-m", "scripts.interpretability_demo"]
@@ -367,3 +367,13 @@ def test_a_kept_trace_is_shown_without_the_token_that_ended_it(run: Run, tmp_pat
     (path,) = traces(tmp_path)
     _, again, _ = run("--trace", Path(path).stem)
     assert first.splitlines()[0] == again.splitlines()[0] == "The capital of France is Paris."
+
+
+def test_what_a_checkpoint_leaves_unclear_is_told_with_the_model(run: Run) -> None:
+    folder = GOLDEN / "C" / "gqa_windowed"
+    words = ("-i", str(folder), "-p", "Hi", "--max-tokens", "2")
+    for _, out, _ in (run(*words), run("--trace", "latest")):
+        assert 'Note   took era C; era D has the same keys (softcap 20 instead of 15): override with era="D"' in out
+        assert f"From   {folder}" in out
+    assert "took era C" in json.loads(run(*words, "--json")[1])["model"]["note"]
+    assert "Note" not in run(*words, "--era", "D")[1]

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from nanochat.errors import StorageError
-from scripts.picture import save_picture
+from nanochat.picture import save_picture
 
 
 def console(text: str) -> Console:
