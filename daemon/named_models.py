@@ -197,8 +197,10 @@ def mismatch(named: NamedModel, held: Held, others: list[Session]) -> RpcError:
         "out what names another (options, NANOSCOPE_* and NANOCHAT_BASE_DIR, config.toml, the editor's settings); to "
         "have both, give this client a daemon of its own by --runtime-dir.",
         {
-            "held": {name: getattr(held.info, name) for name in NamedModel.__struct_fields__}
-            | {"path": held.info.path},
+            "held": {
+                name: getattr(held.info, name) for name in NamedModel.__struct_fields__ if name != "window_pattern"
+            }
+            | {"window_pattern": held.model.config.window_pattern, "path": held.info.path},
             "named": {name: getattr(named, name) for name in NamedModel.__struct_fields__},
             "sessions": [{"session": other.number, "name": other.name} for other in others],
         },

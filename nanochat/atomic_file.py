@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from nanochat.current_folder import DELETED, is_deleted
 from nanochat.errors import StorageError, StorageFullError
 from nanochat.temporary_names import MARKED_BYTES, lock, temporary_name
 
@@ -29,6 +30,8 @@ def storage_error(error: OSError, path: Path | str) -> StorageError:
             "or choose another traces folder. The safetensors format with captures of dtype float16 takes the least, a "
             "fifth of JSON's room or less."
         )
+    if not Path(path).is_absolute() and is_deleted():
+        return StorageError(DELETED)
     return StorageError(f"Cannot write {path} ({reason}). Choose a traces folder that exists and can be written.")
 
 

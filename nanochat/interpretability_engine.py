@@ -280,7 +280,6 @@ class InterpretabilityEngine:
                 "parameters": self.model.num_parameters(),
                 "dtype": str(self.model.dtype),
                 "device": str(self.model.get_device()),
-                **({"note": provenance["note"]} if provenance.get("note") else {}),
             },
             "generation": asdict(settings) | {"stop_reason": run.stop_reason, "timings": timings},
             "tokens": {

@@ -117,7 +117,7 @@ def test_stdin_that_is_closed_is_refused_in_one_sentence() -> None:
     for words in (["capture", "-"], ["delete", "latest"]):
         closed = ["bash", "-c", 'exec "$0" "$@" <&-', *COMMAND, *words]
         done = subprocess.run(closed, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (2, "")
+        assert done.returncode in (1, 2) and done.stdout == ""  # an empty prompt is an error, a missing answer misuse
         assert "Traceback" not in done.stderr
 
 

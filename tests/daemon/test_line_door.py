@@ -254,7 +254,8 @@ def test_notifications_go_out_as_lines_from_any_thread() -> None:
             await asyncio.to_thread(session.notify, TRACES_CHANGED, TracesChanged(traces_dir="/a", added=["b"]))
             told = {"traces_dir": "/a", "added": ["b"], "changed": [], "removed": []}
             assert await client.receive() == {"jsonrpc": "2.0", "method": "traces_changed", "params": told}
-            session.notify(TRACES_CHANGED, TracesChanged(traces_dir="\ud800"))  # cannot be written: left out
+            session.notify(TRACES_CHANGED, TracesChanged(traces_dir="\ud800"))
+            assert (await client.receive())["params"]["traces_dir"] == "\ufffd"
             assert (await client.call(2, "get_summary", TRACE))["id"] == 2
 
     run(test)

@@ -220,7 +220,7 @@ def test_nothing_slow_is_imported_on_the_way(daemon_process):
     assert "daemon.stdio" in imported
     assert not SLOW_MODULES & {name.split(".")[0] for name in imported}
     ours = {name for name in imported if name.startswith("nanochat")}
-    assert ours == {"nanochat", "nanochat.standard_streams", "nanochat.current_folder"}
+    assert ours == {"nanochat", "nanochat.standard_streams", "nanochat.current_folder", "nanochat.private_files"}
 
 
 def test_its_start_and_first_answer_cost_little(daemon_process):

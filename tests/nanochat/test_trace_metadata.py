@@ -54,9 +54,9 @@ def readings(storage: TraceStorage, trace_id: str) -> list[Any]:
     fresh = TraceStorage(storage.directory, catalogue=":memory:")
     with storage.open_trace(trace_id) as trace, fresh.open_trace(trace_id) as anew:
         read = [trace.document["metadata"], anew.document["metadata"], trace.whole()["metadata"]]
-        for convert, name in ((trace.to_json, "a.json"), (trace.to_safetensors, "b.safetensors")):
-            convert(storage.directory / name)
-            read.append(fresh.get_trace_summary(name.split(".")[0])["metadata"])
+        for convert, name in ((trace.to_json, "_a.json"), (trace.to_safetensors, "_b.safetensors")):
+            convert(storage.directory / f"{trace_id}{name}")  # a name of its own: an export replaces no other trace
+            read.append(fresh.get_trace_summary(f"{trace_id}{name.split('.')[0]}")["metadata"])
     fresh.list_entries()
     read += [known.load_trace(trace_id)["metadata"] for known in (storage, fresh)]
     return read + [known.get_trace_summary(trace_id)["metadata"] for known in (storage, fresh)]

@@ -9,6 +9,7 @@ STANDARD = {  # JSON-RPC 2.0 and the Language Server Protocol 3.17 give these th
     "INVALID_PARAMS": -32602,
     "INTERNAL_ERROR": -32603,
     "SERVER_NOT_INITIALIZED": -32002,
+    "CONTENT_MODIFIED": -32801,
     "CANCELLED": -32800,
 }
 RESERVED = (range(-32768, -31999), range(-32899, -32799))
