@@ -13,6 +13,8 @@ Place = tuple[int, int]  # line and character, both from 0
 _TWO_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _TWO_UNITS = re.compile("[\U00010000-\U0010ffff]")
 
+SLICE = 1 << 14  # characters
+
 # By position encoding: an encoding in which each unit takes the same number of bytes, and that number.
 ENCODINGS: dict[str, tuple[str, int]] = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 
@@ -41,7 +43,10 @@ def character_at(line: str, units: int, encoding: str) -> int:
 
 def parted(text: str) -> str:
     """A text with a character for each unit of UTF-16: two halves for what takes two."""
-    return text if text.isascii() else _TWO_UNITS.sub(_halves, text)
+    if text.isascii():
+        return text
+    # In slices: while one is looked through, no other thread of the process runs.
+    return "".join(_TWO_UNITS.sub(_halves, text[at : at + SLICE]) for at in range(0, len(text), SLICE))
 
 
 def _halves(found: re.Match[str]) -> str:

@@ -29,11 +29,6 @@ def process():
         yield process
 
 
-def replaced_by_a_file(folder: RunFolder) -> None:
-    folder.socket.unlink()
-    folder.socket.write_text("no socket")
-
-
 def replaced_by_another_socket(folder: RunFolder) -> None:
     folder.socket.unlink()
     with socket.socket(socket.AF_UNIX) as stale:
@@ -53,7 +48,6 @@ def all_files_removed(folder: RunFolder) -> None:
 DEEDS: dict[str, Callable[[RunFolder], object]] = {
     "socket removed": lambda folder: folder.socket.unlink(),
     "socket renamed": lambda folder: folder.socket.rename(folder.path / "old.sock"),
-    "socket replaced by a file": replaced_by_a_file,
     "socket replaced by another": replaced_by_another_socket,
     "socket closed to all": lambda folder: folder.socket.chmod(0),
     "folder removed": lambda folder: shutil.rmtree(folder.path),
@@ -62,7 +56,6 @@ DEEDS: dict[str, Callable[[RunFolder], object]] = {
     "everything in it removed": all_files_removed,
     "lock removed": lambda folder: folder.lifetime_lock.unlink(),
     "token removed": lambda folder: folder.token.unlink(),
-    "token spoilt": lambda folder: folder.token.write_text("nonsense"),
 }
 
 
@@ -97,6 +90,18 @@ def test_the_daemon_makes_its_address_anew(process, deed):
     process.wait()
     assert not process.folder.socket.exists()
     assert not process.folder.token.exists()
+
+
+@pytest.mark.parametrize("name", ["socket", "token"])
+def test_a_file_of_anothers_in_its_place_stays_and_when_it_is_gone_the_daemon_is_found_again(process, name):
+    path = getattr(process.folder, name)
+    path.unlink()
+    path.write_text("mine")
+    log = Path(process.settings.log_file)
+    until(lambda: "cannot be reached" in log.read_text(), "it is said")
+    assert path.read_text() == "mine"
+    path.unlink()
+    until(lambda: is_whole(process), "it is found again")
 
 
 @pytest.mark.parametrize("deed", ["socket removed", "folder removed", "everything in it removed"])

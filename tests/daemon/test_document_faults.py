@@ -155,9 +155,9 @@ def test_symbols_and_lenses_are_of_the_text_that_is_there_when_they_come(daemon:
         await asyncio.sleep(0)
         client.change(URI, (0, 0), (5000, 0), "b")
         assert [symbol.name for symbol in await symbols or ()] == ["b"]
-        ((_, _, version, key),) = [one.arguments or () for one in await lenses]
+        ((_, _, version, key),) = [list(one.arguments or ()) for one in await lenses]
         assert version == 2 and await lens(client)
-        assert key == ((await lens(client)).arguments or ())[3]
+        assert key == list((await lens(client)).arguments or ())[3]
 
     with_client(daemon, tmp_path, test)
 

@@ -64,7 +64,7 @@ def test_a_stale_socket_and_stale_locks_need_no_hand():
             dead.bind(str(folder.socket))
         for left in (folder.start_lock, folder.lifetime_lock):
             left.write_text("12345")
-        folder.token.write_text("{")
+        folder.token.write_text('{"port": 9, "token": "of one that died"}')
         folder.token.chmod(0o600)
         done = listed_through_the_pump(environment)
         assert (done.returncode, done.stderr) == (0, b"")

@@ -26,7 +26,7 @@ def head_view(attention: list[torch.Tensor], tokens: list[str]) -> str:
 def attention_heads(attention: Any, tokens: list[str]) -> str:
     """circuitsvis: an array or a tensor (H, S, S), and S tokens."""
     assert isinstance(attention, list | np.ndarray | torch.Tensor)
-    properties = {"attention": attention.tolist(), "tokens": tokens}
+    properties: dict[str, Any] = {"attention": np.asarray(attention).tolist(), "tokens": tokens}
     assert all(len(rows) == len(row) == len(tokens) for rows in properties["attention"] for row in rows)
     return json.dumps(properties, allow_nan=False)
 
