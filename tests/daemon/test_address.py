@@ -126,9 +126,10 @@ def test_a_daemon_whose_place_was_taken_finishes_its_work_and_ends(process):
     with process.connect() as client:
         ask(client, "load_model", {"source": "demo"}, 60)
         request = {"jsonrpc": "2.0", "id": 9, "method": "generate_and_capture", "params": LONG}
+        client.sendall(json.dumps(request).encode() + b"\n")
+        until(lambda: process.call("get_status")["queue"]["running"], "it is at work")
         os.kill(process.pid, 19)  # SIGSTOP: so that the other is there before it looks
         try:
-            client.sendall(json.dumps(request).encode() + b"\n")
             shutil.rmtree(other.path)
             second = subprocess.Popen([sys.executable, "-m", "daemon", "serve"], stderr=subprocess.DEVNULL)
             until(lambda: connects(other), "the second listens")
