@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from nanochat.atomic_file import draft_in, publish, storage_error, sync_folder
 from nanochat.catalogue import Catalogue, FileKey
@@ -23,6 +22,7 @@ from nanochat.errors import (
     TraceNotFoundError,
     TraceUnreadableError,
 )
+from nanochat.json_scanner import loads
 from nanochat.private_files import make_folder
 from nanochat.temporary_names import remove_dead_files
 from nanochat.trace import Trace
@@ -224,7 +224,7 @@ class TraceStorage:
             with contextlib.suppress(OSError):
                 row = self._listing.row(path.name, FileKey.of(os.stat(path)))
                 if row and row.summary:
-                    return {"trace_id": trace_id, **orjson.loads(row.summary)}
+                    return {"trace_id": trace_id, **loads(row.summary)}
         with self.open_trace(trace_id) as trace:
             return {"trace_id": trace_id, **summarize(trace.document, trace.infos())}
 
