@@ -22,6 +22,7 @@ from daemon.document_length import too_long
 from daemon.document_soon import Soon
 from daemon.editor_params import member
 from daemon.editor_questions import Questions
+from daemon.framing import FramingError
 from daemon.open_document import OpenDocument
 from daemon.prompt_documents import Prompt, language_of
 from nanochat.errors import StorageError
@@ -54,6 +55,7 @@ def register(server: EditorServer) -> None:
     server.protocol.session.listeners.append(documents.told)
     server.at_end.append(documents.close)
     server.before_next.append(documents.room)
+    server.at_refusal.append(documents.refused)
 
 
 class Documents:
@@ -104,6 +106,15 @@ class Documents:
             version = version if isinstance(version, int) else None
             document.take(member(params, "contentChanges"), version, self.protocol.arrivals)
             self._diagnose[document.uri].wish()
+
+    def refused(self, error: FramingError) -> None:
+        """A message was not read: where it was a change, the document is not known any more."""
+        if lsp.TEXT_DOCUMENT_DID_CHANGE.encode() in error.edges:
+            for uri, document in self._open.items():
+                if msgspec.json.encode(uri) in error.edges:
+                    self.protocol.arrivals += 1
+                    document.take(None, document.version, self.protocol.arrivals)
+                    self._diagnose[uri].wish()
 
     def _closed(self, params: lsp.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri

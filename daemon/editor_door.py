@@ -85,6 +85,7 @@ class EditorServer(LanguageServer):
         self.hub, self.outbox = hub, outbox
         self.own_commands: dict[str, OwnCommand] = {}  # those that stand for no method
         self.at_end: list[Callable[[], None]] = []  # called when the editor is gone
+        self.at_refusal: list[Callable[[FramingError], None]] = []  # called when a message is not read
         self.before_next: list[Callable[[], Awaitable[None]]] = []  # waited for before the next message is read
         super().__init__("nanoscope", hub.version, protocol_cls=EditorProtocol, converter_factory=shared_converter)
         for method in METHODS:
@@ -133,6 +134,8 @@ class EditorProtocol(PlainProtocol):
         value: object = None
         try:
             if isinstance(frame, FramingError):
+                for told in self._server.at_refusal:
+                    told(frame)
                 raise frame
             value = decode(frame)
             if isinstance(value, dict) and "method" not in value and ("result" in value or "error" in value):

@@ -19,6 +19,7 @@ ABSURD_LENGTH = 1024 * MIB  # a body announced as longer than this is not waited
 NESTING_LIMIT = 100  # arrays and objects within each other
 BRACKETS_LIMIT = 100_000  # arrays and objects in one incoming message: Python makes them in a tenth of a second
 VALUES_LIMIT = 500_000  # of any kind
+EDGE = 4096  # bytes at both ends of such a message that are kept
 SLICE = 1 << 17  # bytes that are looked at between two turns of the event loop
 
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -34,11 +35,12 @@ class FramingError(RpcError):
 
     Args:
         fatal: nothing after them can be trusted, so the connection ends.
+        edges: the first and last bytes of the message, where they are known.
     """
 
-    def __init__(self, name: str, message: str, fatal: bool = False):
+    def __init__(self, name: str, message: str, fatal: bool = False, edges: bytes = b""):
         super().__init__(name, message)
-        self.fatal = fatal
+        self.fatal, self.edges = fatal, edges
 
 
 class Frames(Protocol):
@@ -223,7 +225,8 @@ def _look_outside_strings(body: bytes) -> Iterator[None]:
         brackets += steps.count(b"[") + steps.count(b"{")
         if brackets > BRACKETS_LIMIT or values > VALUES_LIMIT:
             message = f"A message may hold {BRACKETS_LIMIT:,} arrays and objects and {VALUES_LIMIT:,} values"
-            raise FramingError("TOO_LARGE", message + "; this one holds more: send less at a time.")
+            message += "; this one holds more: send less at a time."
+            raise FramingError("TOO_LARGE", message, edges=body[:EDGE] + body[-EDGE:])
         depth = depths[-1]
         yield
 
