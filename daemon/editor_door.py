@@ -34,7 +34,7 @@ from daemon.incoming import hung_up, incoming
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
 from daemon.work_done import work_done
-from nanochat.text import shortened
+from nanochat.text import on_one_line, shortened
 from protocol.errors import RpcError
 from protocol.methods import HELLO, METHODS
 
@@ -277,7 +277,7 @@ class EditorProtocol(PlainProtocol):
         self._initialized = True
         info = params.client_info
         names = {"client_name": info.name, "client_version": info.version or ""} if info else {}
-        hello: dict[str, Any] = {name: str(text)[:NAME_LIMIT] for name, text in names.items()}
+        hello: dict[str, Any] = {key: on_one_line(text[:NAME_LIMIT])[:NAME_LIMIT] for key, text in names.items()}
         hello |= {"traces_dir": member(params.initialization_options, "traces_dir"), "notifications": False}
         self._introduction = asyncio.ensure_future(self._introduce(hello))
         return (yield from super().lsp_initialize(params))

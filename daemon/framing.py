@@ -21,6 +21,7 @@ UTF_8 = (b"utf-8", b"utf8")
 _MEMBER = re.compile(
     rb'[ \t\r\n]*+"(\w{1,40}+)"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.){0,1000}+"|-?\d{1,20}+)[ \t\r\n]*+[,}]', re.DOTALL
 )
+_OF_REQUESTS = re.compile(rb'[ \t\r\n]*+"(?:method|params)"')  # and not of responses
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r]*?)[ \t]*")
 _encoder = msgspec.json.Encoder()
 
@@ -47,7 +48,8 @@ def request_id(head: bytes) -> int | str | None:
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             members[member[1].decode()] = msgspec.json.decode(member[2], type=int | str)
         place = member.end()
-    return members.get("id") if isinstance(members.get("method"), str) else None
+    is_request = isinstance(members.get("method"), str) or _OF_REQUESTS.match(head, place)
+    return members.get("id") if is_request else None
 
 
 class Frames(Protocol):

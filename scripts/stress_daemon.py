@@ -18,6 +18,7 @@ from scripts.stress_daemon_ground import Report
 from scripts.stress_daemon_kills import kills
 from scripts.stress_daemon_life import clients, starts
 from scripts.stress_daemon_volume import files, memory, scan
+from scripts.stress_hostile import hostile
 
 TESTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "starts": starts,
@@ -25,6 +26,7 @@ TESTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "kills": kills,
     "chaos": chaos,
     "frames": frames,
+    "hostile": hostile,
     "memory": memory,
     "files": files,
     "scan": scan,
@@ -37,6 +39,8 @@ FLAGS: tuple[tuple[str, float, str], ...] = (
     ("kills", 200, "kills of the daemon"),
     ("minutes", 10.0, "how long the chaos lasts"),
     ("frames", 1_000_000, "malformed messages"),
+    ("share", 1, "one hostile value of so many"),
+    ("served", 100.0, "milliseconds of get_status meanwhile, 99th percentile"),
     ("captures", 2_000, "captures whose memory is watched"),
     ("warm", 100, "captures before them"),
     ("growth", 2.0, "percent that the memory may grow by"),

@@ -23,6 +23,7 @@ SHORT = {
     "kills": {"kills": 2},
     "chaos": {"minutes": 0.05},
     "frames": {"frames": 800},
+    "hostile": {"share": 60, "served": 2_000},
     "memory": {"warm": 5, "captures": 20, "growth": 10},
     "files": {"files": 1_000},
     "scan": {"traces": 200},
