@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daemon.dispatch import Context
 from protocol.methods import GENERATION_PROGRESS, REQUEST_PROGRESS
@@ -36,12 +36,17 @@ class Progress:
             self._state("queued", ahead, f"Waiting for {ahead} other request{'s' * (ahead > 1)}.")
         hub.status_changed()
 
-    def _state(self, state: str, ahead: int, message: str) -> None:
+    def _state(self, state: str, ahead: int, message: str, notice: str = "") -> None:
         self.context.progress(message, None)
         request = self.context.request_id
         if self.stream and request is not None:
-            told = RequestProgress(request=request, state=state, ahead=ahead, message=message)  # type: ignore[arg-type]
+            kind: Any = state
+            told = RequestProgress(request=request, state=kind, ahead=ahead, message=message, notice=notice)
             self.context.session.notify(REQUEST_PROGRESS, told)
+
+    def notice(self, text: str) -> None:
+        """What the caller should know before the work."""
+        self._state("running", 0, text, text)
 
     def token(self, event: TokenEvent, max_tokens: int) -> None:
         """One more token."""

@@ -50,7 +50,7 @@ def checked_metadata(metadata: Any) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise SettingInvalidError(f"metadata must hold only what JSON can: {error}.") from error
     if not isinstance(plain, dict):
-        raise SettingInvalidError(f"metadata must be a mapping, not {type(metadata).__name__}.")
+        raise SettingInvalidError(f"metadata must be names with values, not {metadata!r:.80}.")
     return plain
 
 

@@ -1,7 +1,7 @@
 """One trace, read on request: its document at once, each tensor or part of a tensor when asked for."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,9 +11,11 @@ import numpy as np
 from nanochat.atomic_file import Output, replace, storage_error, temporary_file
 from nanochat.errors import TraceNotFoundError, TraceUnreadableError
 from nanochat.json_scanner import loads
+from nanochat.standard_streams import notice
 from nanochat.trace_file import TensorReader, TraceFile
 from nanochat.trace_formats import Content, assemble, scan_file, write
 from nanochat.trace_scan import TraceIndex
+from nanochat.trace_size import check_room, expected_bytes, size_notice
 from nanochat.trace_tensors import (
     LazyTensors,
     TensorInfo,
@@ -138,21 +140,34 @@ class Trace:
         places = {name: step_index(name, self.shape(name), positions, step) for name in self.names()}
         return StepView(self._reader, small, {name: index for name, index in places.items() if index is not None})
 
-    def to_json(self, path: Path | str | None = None, *, steps: bool | None = None) -> Path:
+    def to_json(
+        self,
+        path: Path | str | None = None,
+        *,
+        steps: bool | None = None,
+        on_notice: Callable[[str], None] = notice,
+    ) -> Path:
         """Write the trace as JSON, beside this file if no path is given, replacing what is there; the path.
 
-        `steps`: whether the steps are spelt out; None: as the trace was saved.
+        `steps`: whether the steps are spelt out; None: as the trace was saved. `on_notice` is called before with a
+        sentence about a file that is going to be large; by default stderr is told.
 
         Raises StorageError, StorageFullError, TraceUnreadableError.
         """
-        return self._convert(path, "json", self._content(steps=steps))
+        return self._convert(path, "json", self._content(steps=steps), on_notice)
 
-    def to_safetensors(self, path: Path | str | None = None, *, dtype: str | None = None) -> Path:
+    def to_safetensors(
+        self,
+        path: Path | str | None = None,
+        *,
+        dtype: str | None = None,
+        on_notice: Callable[[str], None] = notice,
+    ) -> Path:
         """Write the trace as safetensors, in the dtypes stored or in the one given; otherwise as `to_json`.
 
         Raises SettingInvalidError for a dtype that cannot hold the values.
         """
-        return self._convert(path, "safetensors", self._content(dtype=dtype))
+        return self._convert(path, "safetensors", self._content(dtype=dtype), on_notice)
 
     def whole(self) -> dict[str, Any]:
         """The whole document with its tensors as nested lists, as the JSON format has it.
@@ -177,8 +192,14 @@ class Trace:
         source = LazyTensors(self.names(), self.stored)
         return assemble(self.document, source, self._reader.infos(), dtype=dtype, steps=steps, own_steps=own)
 
-    def _convert(self, path: Path | str | None, format: str, content: Content) -> Path:
+    def _convert(
+        self, path: Path | str | None, format: str, content: Content, on_notice: Callable[[str], None]
+    ) -> Path:
         final = self.path.with_suffix(f".{format}") if path is None else Path(path)
+        positions = document_positions(self.document)
+        check_room(final.parent, expected_bytes(content.infos, positions, format, steps=content.steps))
+        if text := size_notice(content.infos, positions, format, steps=content.steps, most=False):
+            on_notice(text)
         with temporary_file(final.parent, final.stem) as (output, temporary):
             write(output, format, content)
             replace(output, temporary, final)
@@ -234,7 +255,9 @@ class StepView(Mapping[str, Any]):
     def _place(self, name: str) -> tuple[Any, ...]:
         """A slice for each axis of the stored tensor."""
         if name not in self._places:
-            raise TraceNotFoundError(f"Step {self._small['step']} has no tensor {name!r}; `names()` lists them.")
+            raise TraceNotFoundError(
+                f"Step {self._small['step']} has no tensor {name!r}; the trace's summary has them all."
+            )
         place = self._places[name]
         return (*place, *[slice(None)] * (len(self._reader.info(name).dims) - len(place)))
 

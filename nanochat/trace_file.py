@@ -84,7 +84,7 @@ class TensorReader:
         if info is None:
             groups = ", ".join(dict.fromkeys(known.split(".")[0] for known in self._infos)) or "none"
             raise TraceNotFoundError(
-                f"{self._owner} has no tensor {name!r}; it has tensors of: {groups}. `names()` lists them all."
+                f"{self._owner} has no tensor {name!r}; it has tensors of: {groups}. Its summary has them all."
             )
         if info.problem:
             raise self._unreadable(name, info.problem)
