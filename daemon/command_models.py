@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -71,7 +71,7 @@ def load(
 ) -> int:
     """Switch to another model, for every client; the one held stays if it cannot be loaded."""
     settings = daemon.settings
-    place = source if source in SOURCES else str(Path(source).expanduser().absolute())
+    place = source if source in SOURCES else os.path.abspath(os.path.expanduser(source))
     params: dict[str, Any] = {"source": place}
     for flag, name in (
         ("model_tag", "tag"),

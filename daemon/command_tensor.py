@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,13 +34,14 @@ def tensor(
     step: Annotated[int | None, typer.Option(min=0, metavar="N", help="The rows of one generation step.")] = None,
     rows: Annotated[str | None, typer.Option(metavar="A:B", help="From A up to, not including, B.")] = None,
     columns: Annotated[str | None, typer.Option(metavar="A:B", help="The same.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Save it as .npy, for numpy.load.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="FILE", help="Save it as .npy, for numpy.load.")] = None,
     as_json: Json = False,
 ) -> int:
     """A tensor of a trace, or a part of it.
 
     In a pipe: a line per row, its numbers parted by tabs, exact to the last bit of a float32.
     """
+    target = None if out is None else _target(out)
     part: Any = {
         "layer": layer,
         "head": head,
@@ -53,14 +55,24 @@ def tensor(
             print_json(client.get_tensor(trace_id=trace_id, name=name, **part))
             return 0
         array = client.tensor(trace_id, name, **part)
-    if out is not None:
-        _save(array, out)
+    if target is not None:
+        _save(array, target)
     elif sys.stdout.isatty():
         _show(array)
     else:
         for line in array.reshape(-1, array.shape[-1] if array.ndim else 1):
             say("\t".join(f"{value:.{DIGITS}g}" for value in line))
     return 0
+
+
+def _target(out: str) -> Path:
+    from nanochat.places import check_place, own_path, wrong_ending
+
+    target = own_path(out)
+    if problem := wrong_ending(target, ".npy", "NumPy's format"):
+        raise misused("--out", f"{problem} For text, let a pipe have it: nanoscope tensor ... > FILE")
+    check_place(target)
+    return target
 
 
 def _span(text: str | None, flag: str) -> tuple[int, int] | None:
@@ -75,8 +87,10 @@ def _span(text: str | None, flag: str) -> tuple[int, int] | None:
 def _save(array: np.ndarray, path: Path) -> None:
     import numpy as np
 
+    content = io.BytesIO()  # numpy writes past Python's files, which pipes do not take
+    np.save(content, array)
     with open(path, "wb") as file:
-        np.save(file, array)
+        file.write(content.getbuffer())
     notice(f"{path}: {_shape(array)} of {array.dtype}", "dim")
 
 

@@ -117,7 +117,7 @@ class Hub:
     def use_folder(self, session: Session, path: str | Path | None) -> TraceFolder:
         """Give a session a folder of its own; None: the daemon's. Raises StorageError."""
         if path is not None:
-            opened = self.folders.open(Path(path).expanduser())
+            opened = self.folders.open(Path(os.path.expanduser(path)))
             if session.folder is not None:
                 self.folders.close_one(session.folder)
             session.folder = opened

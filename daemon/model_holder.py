@@ -205,7 +205,7 @@ def _source_of(wish: Wish) -> tuple[str, str | None]:
         source = default_source(base_dir) or ("demo" if wish.tag is None and wish.step is None else "sft")
         if source == "demo":
             return source, f"The built-in demo model: there is no nanochat checkpoint in {base_dir}."
-    elif source not in (*SOURCES, "demo") and not Path(source).expanduser().is_absolute():
+    elif source not in (*SOURCES, "demo") and not os.path.isabs(os.path.expanduser(source)):
         raise RpcError(
             "SETTING_INVALID",
             f"source={source!r}: use {', '.join(SOURCES)}, demo, or a folder's whole path, since the daemon runs in "

@@ -34,10 +34,10 @@ def storage_error(error: OSError, path: Path | str) -> StorageError:
     if error.errno in _FULL:
         return StorageFullError(
             f"No room for {path} ({reason}): nothing of it was kept. Free some space, delete traces, raise the limit, "
-            "or choose another traces folder. The safetensors format with captures of dtype float16 takes the least, a "
+            "or choose another folder. The safetensors format with captures of dtype float16 takes the least, a "
             "fifth of JSON's room or less."
         )
-    return StorageError(f"Cannot write {path} ({reason}). Choose a traces folder that exists and can be written.")
+    return StorageError(f"Cannot write {path} ({reason}). Choose a folder that exists and can be written.")
 
 
 class Output:
