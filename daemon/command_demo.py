@@ -6,14 +6,14 @@ from typing import Any
 
 import typer
 
-from daemon.command_options import LOOK, MODELS, REGISTERED
+from daemon.command_options import LOOK, REGISTERED, TRACES
 
 OWN_WORDS: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 REGISTERED["demo"] = typer.Typer(add_completion=False, **LOOK)
 
 
-@REGISTERED["demo"].command("demo", rich_help_panel=MODELS, context_settings=OWN_WORDS)
+@REGISTERED["demo"].command("demo", rich_help_panel=TRACES, context_settings=OWN_WORDS)
 def demo(context: typer.Context) -> None:
     """Write a little text in this process and show what the model did; --help has the options."""
     from nanochat import demo_command
