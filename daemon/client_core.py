@@ -103,7 +103,7 @@ class Conversation:
         try:
             encoded = msgspec.json.encode(frame) + b"\n"
         except UnicodeEncodeError as error:
-            raise _not_text(error) from None
+            raise not_text(error) from None
         self._open[number] = (method, sink)
         if self.lost is not None:  # meanwhile: the one who took note of it may not have seen this request
             self._answer(number, Reply(method, error=self.lost))
@@ -169,7 +169,8 @@ def _unanswered(method: Method, reason: str) -> ConnectionLostError:
     )
 
 
-def _not_text(error: UnicodeEncodeError) -> RpcError:
+def not_text(error: UnicodeEncodeError) -> RpcError:
+    """The error of a text that UTF-8 cannot hold."""
     shown = ascii(error.object[max(0, error.start - SHOWN) : error.start + SHOWN])
     return RpcError(
         "INVALID_PARAMS",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypedDict, TypeVar
 
-from daemon.client_core import ConnectionLostError, Notice
+from daemon.client_core import ConnectionLostError, Notice, not_text
 from daemon.connecting import connect_or_start
 from daemon.settings import Settings, load_settings
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
@@ -102,6 +102,10 @@ class ClientState(Generic[ConnectionType]):
         notifications: bool = True,
         connect: Callable[[], socket.socket] | None = None,
     ):
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise not_text(error) from None
         self.settings = load_settings()[0] if settings is None else settings
         self.timeout = timeout
         self.connect = connect or (lambda: connect_or_start(self.settings, name))
