@@ -12,7 +12,7 @@ from torch import Tensor
 from nanochat.capture import CaptureSettings
 from nanochat.checkpoint_files import read_meta, read_state, save_checkpoint
 from nanochat.checkpoints import Checkpoint, choose_checkpoint
-from nanochat.common import get_base_dir, parse_device, parse_dtype
+from nanochat.common import get_base_dir, parse_compute_dtype, parse_device, parse_dtype
 from nanochat.eras import EMBEDDING_KEY, VOCAB_MULTIPLE, Era, identify_era, named_era
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
 from nanochat.gpt import GPT, GPTConfig
@@ -37,6 +37,7 @@ def load_model(
     era: str | None = None,
     *,
     dtype: torch.dtype | str | None = None,
+    compute_dtype: torch.dtype | str | None = None,
 ) -> tuple[GPT, RustBPETokenizer, dict[str, Any]]:
     """Load a nanochat model of any era, with its tokenizer.
 
@@ -50,7 +51,9 @@ def load_model(
         model_tag: such as "d20"; None: the largest.
         step: None: the highest.
         era: overrides what the keys say.
-        dtype: what to compute in; None: bfloat16 on GPUs that have it, else float32.
+        dtype: what weights and captures are kept in; None: bfloat16 on GPUs that have it, else float32.
+        compute_dtype: what forwards compute in; None: for evaluation float64 for a small model's float32 on the CPU,
+            else `dtype`. A trace records it.
 
     Returns:
         The model, its tokenizer, and the checkpoint's metadata.
@@ -76,7 +79,11 @@ def load_model(
         )
     advice = "use another device, a smaller model, or bfloat16, which takes half of float32"
     with memory_explained(parsed_device, f"this model in {parsed_dtype}", advice):
-        model, note = build_model(read_state(checkpoint.weights), meta, parsed_device, parsed_dtype, era)
+        state = read_state(checkpoint.weights)
+        parameters = sum(value.numel() for value in state.values())
+        wanted = parsed_dtype if compute_dtype is None and phase == "train" else compute_dtype
+        computes_in = parse_compute_dtype(wanted, parsed_dtype, parsed_device, parameters)
+        model, note = build_model(state, meta, parsed_device, computes_in, era)
         model.train(phase == "train")
         self_check_error = self_check(model)
     step = meta.get("step")

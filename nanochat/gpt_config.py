@@ -16,6 +16,7 @@ SIZES = {
     "n_kv_head": 1 << 10,
     "n_embd": 1 << 16,
 }
+DTYPE_NAMES = ("float32", "bfloat16", "float16")  # what a model may be loaded in, and captures be kept in
 ROTARY_FACTOR = 10  # rotary tables reach this many times sequence_len
 
 
