@@ -20,7 +20,7 @@ from tests.daemon.running import DaemonProcess, daemons_in, environment_set_to, 
 from tests.daemon.waiting import until
 
 SOON = 6.0  # seconds; a busy machine's
-LONG = {"prompt": "Once upon a time", "max_tokens": 200, "temperature": 100, "top_k": 0}
+LONG = {"prompt": "Once upon a time", "max_tokens": 1000, "temperature": 100, "top_k": 0}
 
 
 @pytest.fixture
@@ -123,11 +123,11 @@ def ask_pid(process: DaemonProcess) -> int:
 
 def test_a_daemon_whose_place_was_taken_finishes_its_work_and_ends(process):
     other = process.folder
-    with process.connect() as client:
-        ask(client, "load_model", {"source": "demo"}, 60)
-        request = {"jsonrpc": "2.0", "id": 9, "method": "generate_and_capture", "params": LONG}
+    with process.connect() as client, client.makefile("rb") as lines:
+        client.settimeout(60)
+        request = {"jsonrpc": "2.0", "id": 9, "method": "generate_and_capture", "params": LONG | {"stream": True}}
         client.sendall(json.dumps(request).encode() + b"\n")
-        until(lambda: process.call("get_status")["queue"]["running"], "it is at work")
+        next(line for line in lines if b"generation_progress" in line)  # it is at work
         os.kill(process.pid, 19)  # SIGSTOP: so that the other is there before it looks
         try:
             shutil.rmtree(other.path)
@@ -136,9 +136,7 @@ def test_a_daemon_whose_place_was_taken_finishes_its_work_and_ends(process):
         finally:
             os.kill(process.pid, 18)
         try:
-            client.settimeout(30)
-            with client.makefile("rb") as lines:
-                answer = next(line for line in lines if b'"id":9' in line)
+            answer = next(line for line in lines if b'"id":9' in line)
             assert b'"result"' in answer or b"SHUTTING_DOWN" in answer or b"CANCELLED" in answer
             process.wait()
             assert not psutil.pid_exists(process.pid)
