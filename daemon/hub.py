@@ -28,6 +28,7 @@ from protocol.types import ModelChanged, ModelInfo, Params, QueueInfo, StatusCha
 READERS = 4  # threads for reads of traces
 STATUS_SECONDS = 0.2  # between two status_changed
 MODEL_SECONDS = 2.0  # from the start to loading the model, if nobody asks for anything sooner
+ANSWER_SECONDS = 2.0  # for cancelled requests to be answered at the end
 AFTER_ANSWER_SECONDS = 0.02  # from the first answer to loading it: importing torch would hold the answer up
 SWITCH_SECONDS = 0.001  # between threads: the event loop must not wait for the model's Python
 log = logging.getLogger("nanoscope.hub")
@@ -73,6 +74,9 @@ class Hub:
         for session in list(self.sessions.values()):
             session.cancel_all()
         await asyncio.to_thread(self.worker.close, deadline)
+        answering = [call.task for session in self.sessions.values() for call in session.calls.values() if call.task]
+        if answering:  # what they have come to is told before their clients are hung up on
+            await asyncio.wait(answering, timeout=ANSWER_SECONDS)
         for session in list(self.sessions.values()):
             session.outbox.close()
         self.lag.stop()
