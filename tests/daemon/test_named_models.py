@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from daemon.client import Client
 from daemon.connecting import ask, connect
 from daemon.introduction import named_model
 from daemon.run_folder import RunFolder
@@ -26,6 +27,7 @@ from tests.daemon.named_ground import (
     refusal,
     written_by,
 )
+from tests.daemon.waiting import until
 from tests.models import GOLDEN
 
 
@@ -231,12 +233,20 @@ def test_a_request_that_waited_is_answered_by_its_model_or_not_at_all(ground: Gr
     """The model is looked at when the request has its turn, not when it came."""
     with ground.client(base_dir=ground.a) as one, ground.client() as other:
         assert ground.asks(one) == ground.weights("a")
-        long = other.stream("Hello", max_tokens=20, temperature=1.0)
+        long = other.stream("Hello", max_tokens=300, temperature=1.0)
+        next(iter(long))  # it has its turn
         load = other.start("load_model", {"source": "demo"})
+        until(lambda: loaded_or_waiting(one), "the load has come")
         waiting = one.start("generate_and_capture", {"prompt": PROMPT, **SHORT})
         assert long.result(SECONDS).model.path == str(ground.weights("a"))
-        first = refusal(lambda: waiting.result(SECONDS)) if load.result(SECONDS) else None
-        assert first is not None and first.name == "MODEL_MISMATCH"
+        load.result(SECONDS)
+        assert refusal(lambda: waiting.result(SECONDS)).name == "MODEL_MISMATCH"
+
+
+def loaded_or_waiting(client: Client) -> bool:
+    """Whether the demo model is there, or its load waits for a generation."""
+    status = client.get_status()
+    return bool(status.queue.waiting) or status.model.path == str(DEMO)
 
 
 # What is said of it
