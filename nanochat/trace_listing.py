@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from nanochat.catalogue import Catalogue, FileKey, Row
-from nanochat.errors import NanoscopeError, StorageError, TraceNotFoundError, TraceUnreadableError
+from nanochat.errors import StorageError, TraceNotFoundError, TraceUnreadableError
 from nanochat.trace_file import TraceFile
 from nanochat.trace_rows import read_row, unreadable, valid_trace_id
 
@@ -163,7 +163,7 @@ class Listing:
         """The files as they are now, and how many are left to read, which are listed as they were known."""
         present = self._present() if there else {}
         if known is None:
-            known = {row.name: self._file(row) for row in self.catalogue.rows(self._identity)}
+            known = self._from_catalogue()
         files = {name: known[name] for name, key in present.items() if name in known and known[name].key == key}
         unread = [name for name in present if name not in files]
         unread.sort(key=lambda name: present[name].mtime_ns)  # the newest is read first: somebody waits for it
@@ -175,6 +175,14 @@ class Listing:
         files |= {name: known[name] for name in unread if name in known}
         self.catalogue.remove(self._identity, outdated)
         return files, len(unread)
+
+    def _from_catalogue(self) -> dict[str, _File]:
+        """What the catalogue knows, without rows that are not as they are written: their files are read anew."""
+        files: dict[str, _File] = {}
+        for row in self.catalogue.rows(self._identity):
+            with contextlib.suppress(ValueError, TypeError):
+                files[row.name] = self._file(row)
+        return files
 
     def _mtime(self) -> int | None:
         """When the folder's names changed last; None where there is no folder."""
@@ -247,7 +255,7 @@ class Listing:
                 file.close()
         except TraceNotFoundError:
             return None
-        except (NanoscopeError, OSError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001  whatever is wrong with a file, it costs itself alone
             row = unreadable(name, key, str(error) or type(error).__name__)
             settled &= not isinstance(error.__cause__ or error, OSError)  # rights may come without a change of the file
         return _Read(row, settled)
