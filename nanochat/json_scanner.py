@@ -128,6 +128,12 @@ class JsonScanner:
         if end < self.size:
             raise self.fail(end, "Something after the end of the document")
 
+    def expect_end_or_more(self, position: int) -> None:
+        """The outermost object goes on, or ends with the file."""
+        token, _, self.position = self.token(position)
+        if token == b"}":
+            self.expect_end()
+
     def members(self, position: int, depth: int) -> Iterator[tuple[str, Any, Span]]:
         """Keys, values and their places of an object, from after its brace or a comma; leaves `position` behind it."""
         token, start, end = self.token(position)

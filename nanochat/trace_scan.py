@@ -12,6 +12,13 @@ CANONICAL_START = b'{"schema_version":1,"trace_id":'
 CANONICAL_END = b"}\n"
 _HEAD = 1 << 15  # bytes: the heads of most traces
 _ATTEMPTS = 16  # at parsing what stands before the key: where its name is in many places, walking is faster
+_PIECE = 1 << 20
+SEARCHED_BY_LISTINGS = 4 << 20  # bytes; what follows a first document in larger files is found when they are opened
+_SEARCHED = 64 << 20
+_BYTE_ORDER_MARKS = {  # the longer ones first: one begins as another
+    b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}  # fmt: skip
 TENSOR_KEYS = ("model_data", "intermediate_steps")
 
 
@@ -70,17 +77,38 @@ def closes_well(descriptor: int, size: int) -> bool:
     return os.pread(descriptor, TAIL, max(0, size - TAIL)).rstrip(SPACE).endswith(b"}")
 
 
-def is_canonical(descriptor: int, size: int) -> bool:
-    """Whether the file begins and ends as this program writes them: only a whole one does."""
+def is_canonical(descriptor: int, size: int, searched: int = SEARCHED_BY_LISTINGS) -> bool:
+    """Whether the file begins and ends as this program writes them: only a whole one does.
+
+    In files of up to `searched` bytes, also that it is one line, as one document is.
+    """
     head = os.pread(descriptor, _HEAD, 0)  # in one go, as the head will be read next
     ends = os.pread(descriptor, len(CANONICAL_END), max(0, size - len(CANONICAL_END)))
-    return head.startswith(CANONICAL_START) and ends == CANONICAL_END
+    if not head.startswith(CANONICAL_START) or ends != CANONICAL_END:
+        return False
+    return size > searched or _is_one_line(descriptor, size)
+
+
+def _is_one_line(descriptor: int, size: int) -> bool:
+    places = range(0, size - 1, _PIECE)
+    return not any(b"\n" in os.pread(descriptor, min(_PIECE, size - 1 - place), place) for place in places)
+
+
+def _check_mark(descriptor: int) -> None:
+    start = os.pread(descriptor, 4, 0)
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if start.startswith(mark):
+            raise TraceUnreadableError(
+                f"It begins with the byte order mark (BOM) of {encoding}, which JSON does not have: save it as UTF-8 "
+                "without one."
+            )
 
 
 def scan_trace(descriptor: int, size: int) -> TraceIndex:
     """Walk a JSON trace; TraceUnreadableError says what is wrong with it, and where."""
     if size == 0:
         raise TraceUnreadableError("The file is empty; delete it.")
+    _check_mark(descriptor)
     head = read_head(descriptor, size)
     scanner = JsonScanner(descriptor, size)
     index = TraceIndex(document={})
@@ -90,7 +118,7 @@ def scan_trace(descriptor: int, size: int) -> TraceIndex:
         index.document, index.head_end = head
         position = scanner.expect(b",", head[1]) if index.document else head[1]
     trees: dict[str, Any] = {}
-    canonical = is_canonical(descriptor, size)
+    canonical = is_canonical(descriptor, size, _SEARCHED)
     for key, value, span in scanner.members(position, 1):
         if key in TENSOR_KEYS:
             trees[key] = value
@@ -98,6 +126,7 @@ def scan_trace(descriptor: int, size: int) -> TraceIndex:
             index.document[key] = _parse(descriptor, span)
             index.head_end = None
         if canonical and key == "model_data":
+            scanner.expect_end_or_more(span.end)
             break  # its steps are views of these tensors
     else:
         scanner.expect_end()

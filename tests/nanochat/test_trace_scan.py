@@ -219,3 +219,39 @@ def test_shapes_that_older_files_leave_out_are_found_and_flat_data_takes_its_sha
         np.testing.assert_array_equal(trace.tensor("flat", (0, 1)), [4, 5, 6])
         np.testing.assert_array_equal(trace.tensor("bare"), [1.5, 2.5])
         assert trace.tensor("half")[0] == np.float32(np.float16(0.1))
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [(b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"), (b"\xff\xfe\0\0", "UTF-32")],
+)
+@pytest.mark.parametrize("older", [True, False])
+def test_a_byte_order_mark_is_named(tmp_path, mark, said, older):
+    storage = TraceStorage(tmp_path, catalogue=tmp_path / "c")
+    text = json.dumps(older_document()) if older else storage.path_of(storage.create_trace(*small_trace())).read_text()
+    (tmp_path / "marked.json").write_bytes(mark + (text.encode() if said == "UTF-8" else text.encode(f"{said}-LE")))
+    with pytest.raises(TraceUnreadableError, match=rf"byte order mark \(BOM\) of {said}.*save it") as opened:
+        storage.open_trace("marked")
+    [row] = [entry for entry in storage.list_entries() if entry.trace_id == "marked"]
+    assert not row.readable
+    assert row.reason in str(opened.value)
+
+
+def test_two_documents_in_one_file_are_no_trace(tmp_path):
+    storage = TraceStorage(tmp_path, catalogue=tmp_path / "c")
+    ours = [storage.path_of(storage.create_trace(*small_trace(), steps=steps)).read_bytes() for steps in (False, True)]
+    theirs = json.dumps(older_document()).encode()
+    pairs = {
+        f"pair_{number}": first + second
+        for number, (first, second) in enumerate(
+            (first, second) for first in (*ours, theirs) for second in (*ours, theirs, b"{}", ours[0].rstrip())
+        )
+    }
+    for name, text in pairs.items():
+        (tmp_path / f"{name}.json").write_bytes(text)
+    rows = {entry.trace_id: entry for entry in storage.list_entries()}
+    for name in pairs:
+        with pytest.raises(TraceUnreadableError, match="Something after the end of the document"):
+            storage.open_trace(name)
+        assert not rows[name].readable
+        assert "Something after the end of the document" in rows[name].reason
