@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 TOOLS := bash tests/system_tools.sh
 OUTSIDE := $(PATH)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# In a recipe by this name: `make -n` runs what has the other in it.
+export AGAIN := $(MAKE)
+IN_BROWSER = CHROMIUM="$$($(TOOLS) browser)"
 REQUIREMENTS := pyproject.toml constraints.txt
 DEMO := $(BIN)/python -m scripts.interpretability_demo
 export PROMPT ?= The capital of France is
@@ -23,7 +26,7 @@ demo: $(VENV)/runtime.stamp  ## write a little text and show what the model did 
 picture: $(VENV)/dev.stamp $(EDITOR) vsix  ## draw the README's pictures anew, from real runs of the built-in model
 	$(DEMO) -i demo --device-type cpu --prompt "apple, river, stone, apple, river," --category picture \
 		--temperature 0 --max-tokens 14 --rows 8 --picture docs/demo.svg
-	npm --prefix tests/e2e run pictures
+	$(IN_BROWSER) npm --prefix tests/e2e run pictures
 
 protocol: $(VENV)/dev.stamp $(PACKAGES)  ## write what is generated from protocol/: OpenRPC, JSON Schema, TypeScript, docs
 	$(BIN)/python -m protocol.generate
@@ -35,7 +38,7 @@ test: $(VENV)/dev.stamp $(PACKAGES) vsix  ## run the tests
 	@$(TOOLS) tests
 	npm --prefix vscode-client test
 	@if $(TOOLS) editor; then \
-		$(MAKE) --no-print-directory $(EDITOR) && $(BIN)/python -m pytest $(TEST_FLAGS); \
+		"$$AGAIN" --no-print-directory $(EDITOR) && $(IN_BROWSER) $(BIN)/python -m pytest $(TEST_FLAGS); \
 	elif [ "$$CI" = true ]; then \
 		exit 1; \
 	else \
@@ -44,7 +47,7 @@ test: $(VENV)/dev.stamp $(PACKAGES) vsix  ## run the tests
 	fi
 
 e2e: $(VENV)/dev.stamp $(EDITOR) vsix  ## run the editors' tests in full, in a real VS Code and a real browser
-	npm --prefix tests/e2e run all
+	$(IN_BROWSER) npm --prefix tests/e2e run all
 
 stress: $(VENV)/dev.stamp  ## run the stress tests in full, which takes an hour (STRESS="kills --kills 20" for a part)
 	$(BIN)/python -m scripts.stress_daemon $(STRESS)
@@ -87,7 +90,7 @@ $(VENV)/dev.stamp: $(VENV)/runtime.stamp $(REQUIREMENTS)
 
 $(EDITOR): tests/e2e/package.json tests/e2e/package-lock.json tests/e2e/install.mjs | $(VENV)/dev.stamp
 	@$(TOOLS) editor
-	npm --prefix tests/e2e run setup
+	$(IN_BROWSER) npm --prefix tests/e2e run setup
 	@touch $@
 
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json | $(VENV)/dev.stamp

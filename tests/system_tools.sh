@@ -5,6 +5,7 @@
 #   system_tools.sh node ENVIRONMENT     Node.js 20 and npm: the system's, or linked into ENVIRONMENT/bin from its wheel
 #   system_tools.sh tests                what all tests need
 #   system_tools.sh editor               what the tests in a real editor need besides; a browser, above all
+#   system_tools.sh browser              that browser's path, if there is one
 #   system_tools.sh left-out             say what was left out for want of that
 set -euo pipefail
 exec 3>&1 1>&2
@@ -22,7 +23,12 @@ TESTS="nvim jq"
 EDITOR_TOOLS="rg g++ krb5-config chromium"
 UPDATED=
 
-there() { command -v "$1" >/dev/null 2>&1; }
+# The browser that there is; Google's is built of the same.
+browser() { command -v "${CHROMIUM:-chromium}" google-chrome google-chrome-stable 2>/dev/null | head -n 1; }
+
+there() {
+    if [ "$1" = chromium ]; then [ -n "$(browser)" ]; else command -v "$1" >/dev/null 2>&1; fi
+}
 
 # Commands as root, where that can be; a password is asked for only where somebody can give it.
 as_root() {
@@ -121,6 +127,7 @@ case "${1:-}" in
     node) link_node "${2:?"the environment's folder"}" ;;
     tests) provide "the tests" $TESTS ;;
     editor) provide "the tests in a real editor" $EDITOR_TOOLS ;;
+    browser) browser >&3 ;;
     left-out) say_left_out ;;
     *) sed -n '2,/^set/p' "$0" | grep '^#'; exit 2 ;;
 esac

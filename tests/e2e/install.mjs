@@ -21,7 +21,7 @@ function which(tool, debian) {
 }
 
 const ripgrep = which("rg", "ripgrep");
-which("chromium", "chromium");
+which(process.env.CHROMIUM || "chromium", "chromium");
 try {
   mkdirSync(join(temporary, RIPGREP_CACHE));
   execFileSync("cp", ["-L", ripgrep, join(temporary, "rg")]);
@@ -29,7 +29,13 @@ try {
   execFileSync("npm", ["ci", "--foreground-scripts", "--no-audit", "--no-fund"], {
     cwd: here,
     stdio: ["ignore", "inherit", "inherit"],
-    env: { ...process.env, TMPDIR: temporary, npm_config_yes: "true", npm_config_unsafe_perm: "true" },
+    env: {
+      ...process.env,
+      TMPDIR: temporary,
+      npm_config_prefix: undefined, // that of `npm --prefix`, where npx would look for global packages in vain
+      npm_config_yes: "true",
+      npm_config_unsafe_perm: "true",
+    },
   });
 } finally {
   rmSync(temporary, { recursive: true, force: true });
