@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +119,7 @@ class ClientState(Generic[ConnectionType]):
             protocol_version=PROTOCOL_VERSION,
             package_version=PACKAGE_VERSION,
             client_name=name,
-            traces_dir=None if traces_dir is None else str(Path(traces_dir).expanduser().absolute()),
+            traces_dir=None if traces_dir is None else os.path.abspath(os.path.expanduser(traces_dir)),
             notifications=notifications,
             **introduced(self.settings, names_model),
         )

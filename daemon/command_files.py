@@ -14,6 +14,7 @@ import typer
 from daemon import trace_names
 from daemon.command_options import FAILED, TRACE, TRACES, Daemon, Trace, command, misused
 from daemon.terminal_output import error, notice, output, say, say_json
+from nanochat.places import check_place, own_path, wrong_ending
 from nanochat.text import human_size, on_one_line
 from protocol.errors import RpcError
 
@@ -34,7 +35,7 @@ def export(
     *,
     to: Annotated[Formats, typer.Option(help="The format to write.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to.", show_default="its id, in this folder")
+        str | None, typer.Option(metavar="FILE", help="Where to.", show_default="its id, in this folder")
     ] = None,
     steps: Annotated[bool, typer.Option("--steps", help="Spell out every generation step; JSON alone.")] = False,
     save_as: Annotated[
@@ -47,10 +48,15 @@ def export(
         raise misused("--steps", "it is for --to json; the other format gives every step without it.")
     if save_as is not None and to != "safetensors":
         raise misused("--save-as", "it is for --to safetensors.")
+    place = None if out is None else own_path(out)
+    if place is not None:
+        if problem := wrong_ending(place, f".{to}", to):
+            raise misused("--out", problem)
+        check_place(place)
     with daemon.client() as client:
         trace_id = trace_names.find(client, trace)
         row = trace_names.row_of(client, trace_id)
-    target = out or Path(f"{trace_id}.{to}")
+    target = place or Path(f"{trace_id}.{to}")
     if os.path.lexists(target) and not force:
         error(f"{target} is there already: name another file with --out, or replace it with --force.")
         return FAILED

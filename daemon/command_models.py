@@ -84,7 +84,7 @@ def load(
 ) -> int:
     """Switch to another model, for every client; the one held stays if it cannot be loaded."""
     settings = daemon.settings
-    place = source if source in SOURCES else str(Path(source).expanduser().absolute())
+    place = source if source in SOURCES else os.path.abspath(os.path.expanduser(source))
     params: dict[str, Any] = {"source": place}
     for flag, name in PARAMS.items():
         if daemon.flags.get(flag) is not None:

@@ -13,6 +13,7 @@ import typer
 from daemon import trace_names
 from daemon.command_options import FAILED, MODEL_FLAGS, PLACE_FLAGS, TRACES, Daemon, Json, Trace, command, misused
 from daemon.terminal_output import error, notice, output, print_json, say, styled
+from nanochat.places import check_place, is_no_file, own_path, wrong_ending
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ def tensor(
     step: Annotated[int | None, typer.Option(min=0, metavar="N", help="The rows of one generation step.")] = None,
     rows: Annotated[str | None, typer.Option(metavar="A:B", help="From A up to, not including, B.")] = None,
     columns: Annotated[str | None, typer.Option(metavar="A:B", help="The same.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Save it as .npy, for numpy.load.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="FILE", help="Save it as .npy, for numpy.load.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -43,6 +44,7 @@ def tensor(
 
     In a pipe: a line per row, its numbers parted by tabs, exact to the last bit of a float32.
     """
+    target = None if out is None else _target(out)
     part: Any = {
         "layer": layer,
         "head": head,
@@ -56,17 +58,25 @@ def tensor(
             print_json(client.get_tensor(trace_id=trace_id, name=name, **part))
             return 0
         array = client.tensor(trace_id, name, **part)
-    if out is not None:
-        if os.path.lexists(out) and not force:
-            error(f"{out} is there already: name another file with --out, or replace it with --force.")
+    if target is not None:
+        if os.path.lexists(target) and not is_no_file(target) and not force:
+            error(f"{target} is there already: name another file with --out, or replace it with --force.")
             return FAILED
-        _save(array, out, force=force)
+        _save(array, target, force=force)
     elif sys.stdout.isatty():
         _show(array)
     else:
         for line in array.reshape(-1, array.shape[-1] if array.ndim else 1):
             say("\t".join(f"{value:.{DIGITS}g}" for value in line))
     return 0
+
+
+def _target(out: str) -> Path:
+    target = own_path(out)
+    if problem := wrong_ending(target, ".npy", "NumPy's format"):
+        raise misused("--out", f"{problem} For text, let a pipe have it: nanoscope tensor ... > FILE")
+    check_place(target)
+    return target
 
 
 def _span(text: str | None, flag: str) -> tuple[int, int] | None:
@@ -81,11 +91,14 @@ def _span(text: str | None, flag: str) -> tuple[int, int] | None:
 def _save(array: np.ndarray, path: Path, *, force: bool) -> None:
     import numpy as np
 
-    from nanochat.atomic_file import write_file
+    from nanochat.atomic_file import write_file, write_through
 
-    content = io.BytesIO()
+    content = io.BytesIO()  # numpy writes past Python's files, which pipes do not take
     np.save(content, array)
-    write_file(path, content.getbuffer(), replacing=force)
+    if is_no_file(path):
+        write_through(path, content.getbuffer())
+    else:
+        write_file(path, content.getbuffer(), replacing=force)
     notice(f"{path}: {_shape(array)} of {array.dtype}", "dim")
 
 

@@ -69,7 +69,7 @@ def source_of(
     Raises:
         RpcError: SETTING_INVALID: a folder that depends on where one stands.
     """
-    if source not in (None, *SOURCES, "demo") and not Path(source).expanduser().is_absolute():
+    if source not in (None, *SOURCES, "demo") and not os.path.isabs(os.path.expanduser(source)):
         raise RpcError(
             "SETTING_INVALID",
             f"source={source!r}: use {', '.join(SOURCES)}, demo, or a folder's whole path, since the daemon runs in "

@@ -148,7 +148,7 @@ def _is_of(named: NamedModel, held: Held) -> bool:
 
 def _would_be_chosen(named: NamedModel, held: Held) -> bool:
     """Whether loading what is named would read the same files: one folder has several names."""
-    base_dir = Path(named.base_dir).expanduser() if named.base_dir else held.files.base_dir
+    base_dir = Path(os.path.expanduser(named.base_dir)) if named.base_dir else held.files.base_dir
     try:
         source, _ = source_of(named.source, base_dir, named.tag, named.step)
         chosen = choose_checkpoint(source, base_dir, named.tag, named.step)
@@ -175,7 +175,7 @@ def wish_of(named: NamedModel, held: Held | None, holder: ModelHolder, base_dir:
     if where == (None,) * len(where):
         kept = replace(held.wish, tag=held.info.tag, step=held.files.step) if held is not None else holder.first
     else:
-        base_dir = Path(named.base_dir).expanduser() if named.base_dir else base_dir
+        base_dir = Path(os.path.expanduser(named.base_dir)) if named.base_dir else base_dir
         kept = Wish(named.source, named.tag, named.step, device=holder.first.device, base_dir=base_dir)
     return replace(
         kept,

@@ -1,12 +1,16 @@
-"""What may stand for a trace on the command line: its id, a part of it, `latest`, or `@N` as `list` numbers them."""
+"""What may stand for a trace on the command line: its id, a part of it, its path, `latest`, or `@N`."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from nanochat.places import trace_path
+from nanochat.text import some_of
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -18,20 +22,22 @@ COMPLETIONS = 50
 COMPLETION_SECONDS = 1.0
 NOT_PLAIN = re.compile(r"[^\w,.?-]+")  # for a shell: zsh evaluates what describes a word, and typer reads it as markup
 DESCRIPTION = 40  # characters
-SHOWN = 4  # of the traces that a name may mean
-HELP = "Its id or a part of it, latest, or @N as list numbers them."
+HELP = "Its id or a part of it, its path, latest, or @N as list numbers them."
 
 
 def find(client: Client, name: str) -> str:
     """The id of the trace that is meant.
 
     Args:
-        name: an id; what only one id begins with, with or without its `trace_`; what only one id contains; `latest`
-            (the newest that can be read) or `@N` (the Nth newest).
+        name: an id; what only one id begins with, with or without its `trace_`; what only one id contains; the path
+            of its file; `latest` (the newest that can be read) or `@N` (the Nth newest).
 
     Raises:
         RpcError: TRACE_NOT_FOUND: none, or more than one, is meant.
     """
+    path = trace_path(name)
+    if path is not None:
+        return _at(client, path)
     if name == "latest":
         return _latest(client)
     if match := re.fullmatch(r"@([1-9][0-9]{0,8})", name):
@@ -42,8 +48,17 @@ def find(client: Client, name: str) -> str:
         if len(chosen) == 1:
             return chosen[0]
         if chosen:
-            raise _not_found(f"{name!r} may be {_several(chosen)}; give more of it.")
+            raise _not_found(f"{name!r} may be {some_of(chosen)}; give more of it.")
     raise _not_found(f"There is no trace {name!r} in {client.greeting.traces_dir}; `nanoscope list` has them all.")
+
+
+def _at(client: Client, path: Path) -> str:
+    if not path.is_file():
+        raise _not_found(f"There is no file {path}; `nanoscope list` has the traces.")
+    folder = client.greeting.traces_dir
+    if not os.path.samefile(path.parent, folder if os.path.exists(folder) else os.devnull):
+        raise _not_found(f"{path} is not in the traces folder {folder}: add --traces-dir {path.parent}.")
+    return path.stem
 
 
 def _latest(client: Client) -> str:
@@ -86,11 +101,6 @@ def row_of(client: Client, trace_id: str) -> TraceRow:
         cursor = page.cursor
         if cursor is None:
             raise _not_found(f"{trace_id} has gone; `nanoscope list` has what there is.")
-
-
-def _several(ids: list[str]) -> str:
-    more = f" or {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return " or ".join(ids[:SHOWN]) + more
 
 
 def _none(client: Client) -> RpcError:

@@ -27,12 +27,12 @@ def storage_error(error: OSError, path: Path | str) -> StorageError:
     if error.errno in _FULL:
         return StorageFullError(
             f"No room for {path} ({reason}): nothing of it was kept. Free some space, delete traces, raise the limit, "
-            "or choose another traces folder. The safetensors format with captures of dtype float16 takes the least, a "
+            "or choose another folder. The safetensors format with captures of dtype float16 takes the least, a "
             "fifth of JSON's room or less."
         )
     if not Path(path).is_absolute() and is_deleted():
         return StorageError(DELETED)
-    return StorageError(f"Cannot write {path} ({reason}). Choose a traces folder that exists and can be written.")
+    return StorageError(f"Cannot write {path} ({reason}). Choose a folder that exists and can be written.")
 
 
 class Output:
@@ -201,6 +201,18 @@ def write_file(path: Path, content: bytes | memoryview, *, replacing: bool = Fal
             replace(draft, final)
         elif not publish(draft, final):
             raise StorageError(f"{path} is there already; name another file.")
+
+
+def write_through(path: Path, content: bytes | memoryview) -> None:
+    """Write to what is no file, such as /dev/stdout or a pipe that somebody reads. Raises StorageError."""
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "wb") as pipe:
+            os.set_blocking(pipe.fileno(), True)
+            pipe.write(content)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise StorageError(f"{path} is not a regular file but a pipe, and nobody reads from it.") from error
+        raise storage_error(error, path) from error
 
 
 def sync_folder(folder: Path) -> None:

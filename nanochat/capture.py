@@ -106,7 +106,7 @@ class CaptureSettings:
             raise SettingInvalidError(f"Cannot store captures as {self.dtype!r}: choose from {', '.join(DTYPES)}.")
         number = isinstance(self.logits, int) and not isinstance(self.logits, bool) and self.logits > 0
         if not number and self.logits not in ("generated", "all", None):
-            raise SettingInvalidError(f'logits={self.logits!r}: use "generated", "all", a number above 0, or None.')
+            raise SettingInvalidError(f'logits={self.logits!r}: use "generated", "all", a number above 0, or none.')
 
     def layers_of(self, site: Site, config: GPTConfig) -> list[int]:
         """The layers captured at a site; a residual stream reaches one past the last block."""

@@ -143,6 +143,6 @@ def check_complete(document: Mapping[str, Any], trace_id: str) -> None:
 
 def _of_another(trace_id: str, lacking: str) -> TraceUnreadableError:
     return TraceUnreadableError(
-        f"The trace {trace_id} lacks what is shown here ({lacking}), so another program wrote it: read it with "
-        "TraceStorage, and let InterpretabilityEngine.analyze_trace work out its numbers."
+        f"The trace {trace_id} lacks what is shown here ({lacking}), so another program wrote it: "
+        "`nanoscope analyze` shows what can be worked out from it."
     )

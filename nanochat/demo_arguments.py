@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from nanochat.places import own_path, wrong_ending
+
 
 def parse_head(text: str) -> tuple[int, int]:
     """LAYER.HEAD as two numbers."""
@@ -57,7 +59,7 @@ def parse_arguments(argv: Sequence[str] | None, program: str) -> argparse.Namesp
     add("--capture-steps", action="store_true", help="spell out every generation step in the JSON file")
     add(
         "--traces-dir",
-        type=Path,
+        type=own_path,
         default=Path("traces"),
         metavar="DIR",
         help="where traces are kept (default: %(default)s)",
@@ -65,11 +67,11 @@ def parse_arguments(argv: Sequence[str] | None, program: str) -> argparse.Namesp
     add(
         "--format", choices=("json", "safetensors"), default="json", help="how the trace is kept (default: %(default)s)"
     )
-    add("--trace", metavar="ID", help="show a trace kept earlier, by its id or latest; nothing is generated")
+    add("--trace", metavar="ID", help="show a trace kept earlier: its id or path, latest, @2; nothing is generated")
     add = parser.add_argument_group("output").add_argument
     add("--head", type=parse_head, metavar="LAYER.HEAD", help="the head to draw (default: the most telling)")
     add("--rows", type=int, default=20, metavar="N", help="tokens in the logits table, 0: all (default: %(default)s)")
-    add("--picture", type=Path, metavar="FILE", help="also draw the output as an SVG")
+    add("--picture", type=own_path, metavar="FILE", help="also draw the output as an SVG")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("-q", "--quiet", action="store_true", help="only the text on stdout")
     shape.add_argument(
@@ -78,4 +80,8 @@ def parse_arguments(argv: Sequence[str] | None, program: str) -> argparse.Namesp
     args = parser.parse_args(argv)
     if args.rows < 0:
         parser.error("--rows must be 0 or more")
+    if args.picture is not None and args.json:
+        parser.error("--picture draws what is shown, which is nothing with --json: leave one of them out")
+    if args.picture is not None and (problem := wrong_ending(args.picture, ".svg", "an SVG")):
+        parser.error(f"--picture: {problem}")
     return args

@@ -20,13 +20,15 @@ from nanochat.checkpoints import chosen_source
 from nanochat.complete_document import check_complete
 from nanochat.current_folder import explained
 from nanochat.demo_arguments import parse_arguments
-from nanochat.errors import CancelledError, NanoscopeError, TraceNotFoundError
+from nanochat.errors import CancelledError, NanoscopeError
 from nanochat.from_outside import json_for, words_as_text
 from nanochat.picture import save_picture
+from nanochat.places import check_place
 from nanochat.report import check_head, prompt_text, report, summary, trace_line, written
 from nanochat.standard_streams import discard_output, notice, prepare
 from nanochat.terminal import token_text
 from nanochat.text import printable
+from nanochat.trace_choice import find_trace
 from nanochat.trace_storage import TraceStorage
 
 if TYPE_CHECKING:
@@ -104,8 +106,13 @@ def make_console(picture: Path | None) -> Console:
 
 def run(args: argparse.Namespace, out: Console) -> None:
     """Generate, or open what was generated, and show it."""
+    if args.picture:
+        check_place(args.picture)
     storage = TraceStorage(args.traces_dir, format=args.format)
-    trace_id = _newest(storage) if args.trace == "latest" else args.trace or generate(args, storage, out)
+    if args.trace:
+        storage, trace_id = find_trace(storage, args.trace)
+    else:
+        trace_id = generate(args, storage, out)
     with storage.open_trace(trace_id) as trace:
         check_complete(trace.document, trace_id)
         if args.json:
@@ -121,14 +128,6 @@ def run(args: argparse.Namespace, out: Console) -> None:
     if args.picture:
         save_picture(out, args.picture)
         _notice(f"Picture: {args.picture}")
-
-
-def _newest(storage: TraceStorage) -> str:
-    """The newest trace that can be read."""
-    found = storage.list_traces()
-    if not found:
-        raise TraceNotFoundError(f"There is no trace in {storage.directory} yet: leave --trace out to write one.")
-    return found[0]
 
 
 def generate(args: argparse.Namespace, storage: TraceStorage, out: Console) -> str:

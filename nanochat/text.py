@@ -105,3 +105,9 @@ def human_size(count: int) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count} bytes"
+
+
+def some_of(names: Sequence[str], shown: int = 4) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" or {len(names) - shown} more" if len(names) > shown else ""
+    return " or ".join(names[:shown]) + more

@@ -13,7 +13,8 @@ import numpy as np
 from nanochat.atomic_file import Output, draft_in, publish, replace, storage_error
 from nanochat.errors import NanoscopeError, StorageError, TraceNotFoundError, TraceUnreadableError
 from nanochat.json_scanner import loads
-from nanochat.trace_file import TensorReader, TraceFile
+from nanochat.places import check_place
+from nanochat.trace_file import TensorReader, TraceFile, known_tensors
 from nanochat.trace_formats import Content, assemble, scan_file, write
 from nanochat.trace_scan import TraceIndex
 from nanochat.trace_tensors import (
@@ -184,6 +185,7 @@ class Trace:
 
     def _convert(self, path: Path | str | None, format: str, content: Content, overwrite: bool) -> Path:
         final = self.path.with_suffix(f".{format}") if path is None else Path(path)
+        check_place(final)
         replacing = overwrite or self._is_in(final)
         place = Path(os.path.realpath(final)) if replacing else final
         with draft_in(place.parent, place.name) as draft:
@@ -257,7 +259,8 @@ class StepView(Mapping[str, Any]):
     def _place(self, name: str) -> tuple[Any, ...]:
         """A slice for each axis of the stored tensor."""
         if name not in self._places:
-            raise TraceNotFoundError(f"Step {self._small['step']} has no tensor {name!r}; `names()` lists them.")
+            known = known_tensors(self.names())
+            raise TraceNotFoundError(f"Step {self._small['step']} has no tensor {name!r}; {known}")
         place = self._places[name]
         return (*place, *[slice(None)] * (len(self._reader.info(name).dims) - len(place)))
 

@@ -63,6 +63,12 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
         raise TraceUnreadableError(f"{path} is not a regular file; move it out of the traces folder.")
 
 
+def known_tensors(names: list[str]) -> str:
+    """What there is instead of a tensor that is not there: the names, cut where they count on."""
+    groups = ", ".join(dict.fromkeys(name.split(".")[0] for name in names)) or "none"
+    return f"it has tensors of: {groups}. Its summary names them all."
+
+
 class TensorReader:
     """Some of the tensors of a file, by dotted name."""
 
@@ -82,10 +88,7 @@ class TensorReader:
         """
         info = self._infos.get(name)
         if info is None:
-            groups = ", ".join(dict.fromkeys(known.split(".")[0] for known in self._infos)) or "none"
-            raise TraceNotFoundError(
-                f"{self._owner} has no tensor {name!r}; it has tensors of: {groups}. `names()` lists them all."
-            )
+            raise TraceNotFoundError(f"{self._owner} has no tensor {name!r}; {known_tensors(self.names())}")
         if info.problem:
             raise self._unreadable(name, info.problem)
         if info.shape is None:

@@ -23,6 +23,7 @@ from nanochat.errors import (
     TraceUnreadableError,
 )
 from nanochat.json_scanner import loads
+from nanochat.places import own_path
 from nanochat.private_files import make_folder
 from nanochat.temporary_names import remove_dead_files
 from nanochat.trace import Trace
@@ -58,7 +59,7 @@ class TraceStorage:
         *,
         on_change: Callable[[str, TraceEntry | None], None] | None = None,
     ) -> None:
-        self.directory = Path(directory)
+        self.directory = own_path(os.fspath(directory))
         self.format = _checked_format(format)
         self.catalogue = catalogue if isinstance(catalogue, Catalogue) else Catalogue(catalogue)
         if os.path.lexists(self.directory) and not os.path.isdir(self.directory):
@@ -148,7 +149,7 @@ class TraceStorage:
         """Files of an id, the one to read first."""
         if not valid_trace_id(trace_id):
             raise TraceIdInvalidError(
-                f"{trace_id!r:.80} is no trace id: 1 to 200 letters, digits, '_', '-'. `list_traces()` has them all."
+                f"{trace_id!r:.80} is no trace id: 1 to 200 letters, digits, '_', '-'. `list_traces` has them all."
             )
         paths = (self.directory / f"{trace_id}.{format}" for format in _READING_ORDER)
         return [path for path in paths if os.path.lexists(path)]
@@ -156,7 +157,7 @@ class TraceStorage:
     def _existing(self, trace_id: str) -> list[Path]:
         if found := self._files(trace_id):
             return found
-        raise TraceNotFoundError(f"There is no trace {trace_id} in {self.directory}; `list_traces()` has them all.")
+        raise TraceNotFoundError(f"There is no trace {trace_id} in {self.directory}; `list_traces` has them all.")
 
     def path_of(self, trace_id: str) -> Path:
         """The file that a trace is read from. Raises TraceIdInvalidError, TraceNotFoundError."""

@@ -35,7 +35,7 @@ from tests.nanochat.trace_examples import leaf, older_document, write_json
 PROMPT = "The capital of France is"
 TEXT = f"{PROMPT} Paris."
 PAGE = 1000
-COMMANDS = """capture list show analyze summary tensor tokens export delete watch models load
+COMMANDS = """demo capture list show analyze summary tensor tokens export delete watch models load
 start stop status sessions logs doctor serve stdio"""
 ENDLESS = ("-n", "240", "-t", "100", "-k", "0", "--seed", "1")  # nearly any token, and never the last
 

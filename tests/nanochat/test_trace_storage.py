@@ -289,7 +289,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
         TraceStorage(tmp_path / "link")
     below = TraceStorage(tmp_path / "traces" / "below", catalogue=tmp_path / "c")
     for save in (lambda: below.create_trace({}, {}), below.check_writable):
-        with pytest.raises(StorageError, match=r"Cannot write .*Choose a traces folder"):
+        with pytest.raises(StorageError, match=r"Cannot write .*Choose a folder"):
             save()
     with pytest.raises(StorageError, match="cannot be listed"):
         below.list_traces()
@@ -320,7 +320,7 @@ def test_a_read_only_folder_can_be_read_and_says_that_it_cannot_be_written():
             with storage.open_trace(trace_id) as trace:
                 assert trace.embeddings().shape == (6, 5)
                 for write in (lambda: storage.create_trace({}, {}), storage.check_writable, trace.to_safetensors):
-                    with pytest.raises(StorageError, match=r"Permission denied.*Choose a traces folder"):
+                    with pytest.raises(StorageError, match=r"Permission denied.*Choose a folder"):
                         write()
             with pytest.raises(StorageError, match=r"Cannot delete .*Permission denied"):
                 storage.delete_trace(trace_id)

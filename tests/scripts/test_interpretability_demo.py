@@ -280,7 +280,7 @@ def test_a_trace_by_another_program_is_named_so(run: Run, tmp_path: Path) -> Non
     status, out, notices = run("--trace", "old")
     assert (status, out) == (1, "")
     assert notices.startswith("error: The trace old lacks what is shown here")
-    assert "another program wrote it: read it with TraceStorage" in notices
+    assert "another program wrote it: `nanoscope analyze` shows" in notices
 
 
 def test_a_trace_that_lost_a_key_is_one_line_on_stderr(run: Run, tmp_path: Path) -> None:
@@ -377,3 +377,76 @@ def test_what_a_checkpoint_leaves_unclear_is_told_with_the_model(run: Run) -> No
         assert f"From   {folder}" in out
     assert "took era C" in json.loads(run(*words, "--json")[1])["model"]["note"]
     assert "Note" not in run(*words, "--era", "D")[1]
+
+
+@pytest.fixture
+def places(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in, with a home folder of its own, and two traces beside it."""
+    for prompt in ("One", "Two"):
+        run("--quiet", "-p", prompt, "--max-tokens", "1")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def test_the_home_folder_is_meant_where_the_shell_leaves_it_alone(places: Path, base_dir: Path) -> None:
+    words = ["--device-type", "cpu", "--max-tokens", "1", "--traces-dir=~/traces", "--picture=~/demo.svg"]
+    assert demo.main(words) == 0
+    assert sorted(os.listdir(places.parent / "home")) == ["demo.svg", "traces"]
+    assert os.listdir(places) == []
+
+
+def test_a_trace_by_what_was_printed_of_it_and_as_the_list_numbers_it(places: Path, run: Run, tmp_path: Path) -> None:
+    older, newer = traces(tmp_path)
+    for path, number in ((newer, "@1"), (older, "@2")):
+        for name in (path.stem, str(path), os.path.relpath(path), number, path.stem[-6:]):
+            status, out, _ = run("--trace", name)
+            assert (status, f"{path.name}, " in out) == (0, True)
+    elsewhere = tmp_path / "elsewhere" / "copy.json"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(older.read_bytes())
+    assert run("--trace", str(elsewhere))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("@3", "There is no trace @3: there are 2"),
+        ("@0", "There is no trace '@0'"),
+        ("trace_", "may be"),
+        ("nowhere/x.json", "There is no file nowhere/x.json"),
+        ("no", "There is no trace 'no'"),
+    ],
+)
+@pytest.mark.usefixtures("places")
+def test_a_trace_that_is_not_there(run: Run, name: str, said: str) -> None:
+    status, out, notices = run("--trace", name)
+    assert (status, out, notices.count("\n")) == (1, "", 1)
+    assert said in notices
+    assert "()" not in notices
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nowhere/x.svg", "There is no folder nowhere: make it"),
+        (".", "is a folder: name a file in it"),
+        ("file/x.svg", "file is no folder"),
+    ],
+)
+def test_the_pictures_place_is_looked_at_first(places: Path, run: Run, tmp_path: Path, place: str, said: str) -> None:
+    (places / "file").touch()
+    status, out, notices = run("--max-tokens", "1", "--picture", place)
+    assert (status, out, notices.count("\n")) == (1, "", 1)
+    assert said in notices
+    assert len(traces(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("words", [["--picture", "x.svg", "--json"], ["--picture", "x.png"]])
+def test_a_picture_that_would_be_none_is_misuse(places: Path, run: Run, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        run(*words)
+    assert exit_info.value.code == 2
+    assert os.listdir(places) == []
