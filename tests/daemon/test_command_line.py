@@ -35,7 +35,7 @@ from tests.nanochat.trace_examples import leaf, older_document, write_json
 PROMPT = "The capital of France is"
 TEXT = f"{PROMPT} Paris."
 PAGE = 1000
-COMMANDS = """demo capture list show analyze summary tensor tokens export delete watch models load
+COMMANDS = """capture list show analyze summary tensor tokens export delete watch models load
 start stop status sessions logs doctor serve stdio"""
 ENDLESS = ("-n", "240", "-t", "100", "-k", "0", "--seed", "1")  # nearly any token, and never the last
 
@@ -452,6 +452,8 @@ def test_the_help_has_every_command(columns: int, monkeypatch: pytest.MonkeyPatc
         own = run(name, "-h")
         assert (own.status, f" Usage: nanoscope {name} " in own.out) == (0, True)
         assert max(map(cell_len, own.out.splitlines())) <= columns
+    assert "\n│ demo " in done.out
+    assert run("demo", "--help").out.startswith("usage: nanoscope demo ")  # in its own words
     assert run("--version").out.startswith("nanoscope ")
 
 
