@@ -15,7 +15,7 @@ export interface Output {
 export function runNanoscope(command: Command, words: readonly string[]): Promise<Output> {
   const options = { cwd: command.folder, timeout: LIMIT_MS, maxBuffer: OUTPUT_LIMIT, windowsHide: true };
   return new Promise((resolve) => {
-    execFile(command.python, ["-m", "daemon", ...words], options, (error, stdout, stderr) => {
+    execFile(command.python, ["-m", "nanoscope", ...words], options, (error, stdout, stderr) => {
       resolve({ ok: error === null, stdout, stderr: stderr.trim() || (error?.message ?? "") });
     });
   });

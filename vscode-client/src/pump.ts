@@ -19,7 +19,7 @@ export class Pump {
   private stderr = "";
 
   constructor(command: Command, log: (text: string) => void) {
-    this.process = spawn(command.python, ["-m", "daemon", "stdio", ...command.flags], {
+    this.process = spawn(command.python, ["-m", "nanoscope", "stdio", ...command.flags], {
       cwd: command.folder,
       windowsHide: true,
     });

@@ -34,6 +34,8 @@ print(".".join(map(str, sys.version_info[:3])))
 if sys.version_info < (3, 11):
     sys.exit(3)
 try:
+    import nanoscope
+    nanoscope.own_packages_first()
     import daemon.stdio, protocol.errors
 except ImportError as error:
     print(error)
