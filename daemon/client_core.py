@@ -159,6 +159,14 @@ class Conversation:
             waiting[1](reply)
 
 
+def check_text(text: str, what: str) -> None:
+    """Raise RpcError, INVALID_PARAMS, for a text that UTF-8 cannot hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RpcError("INVALID_PARAMS", f"{what}: {_half_character(error)}") from None
+
+
 def _encoded(request: dict[str, Any]) -> bytes:
     params = request["params"]
     values = dict(params) if isinstance(params, Mapping) else msgspec.structs.asdict(params)

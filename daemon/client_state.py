@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypedDict, TypeVar
 
-from daemon.client_core import ConnectionLostError, Notice
+from daemon.client_core import ConnectionLostError, Notice, check_text
 from daemon.connecting import connect_or_start
 from daemon.introduction import introduction
 from daemon.settings import Settings, load_settings
@@ -112,6 +112,7 @@ class ClientState(Generic[ConnectionType]):
         connect: Callable[[], socket.socket] | None = None,
         names_model: bool = True,
     ):
+        check_text(name, "name")
         self.settings = load_settings()[0] if settings is None else settings
         self.timeout = timeout
         self.connect = connect or (lambda: connect_or_start(self.settings, name))

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from daemon.async_client import AsyncClient
+from daemon.client import Client
 from daemon.client_core import ConnectionLostError, Conversation, Event, Notice, Reply, array_of, pieces_of
 from daemon.client_state import GenerationOptions, TensorOptions
 from protocol import methods
@@ -168,3 +170,6 @@ def test_half_a_character_is_refused_before_anything_is_sent() -> None:
             conversation.request(methods.GENERATE_AND_CAPTURE, params, lambda event: None)
         assert refused.value.name == "INVALID_PARAMS"
     assert conversation._open == {}
+    for client in (Client, AsyncClient):
+        with pytest.raises(RpcError, match="has half a character"):
+            client(name="caf\udce9")
