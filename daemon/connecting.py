@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from daemon.introduction import introduction
@@ -22,6 +23,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 20.0
 END_SECONDS = 20.0  # for a daemon to end: longer than its own deadline
 RETRY_SECONDS = 0.02
+LOOK_SECONDS = 2.0  # without an answer, before a look whether the daemon is stopped
+CHUNK = 1 << 16
 ATTEMPTS = 10  # daemons may end while we look; each attempt starts at most one
 OLDER = "INVALID_PARAMS"  # a daemon whose hello has fewer fields
 NO_HELLO = ("METHOD_NOT_FOUND", OLDER)  # a daemon of long ago, or of another project
@@ -67,8 +70,7 @@ def connect_unix(folder: RunFolder) -> socket.socket:
 def _check_peer(connection: socket.socket, folder: RunFolder) -> None:
     if not hasattr(socket, "SO_PEERCRED"):
         return
-    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, user, _ = struct.unpack("3i", packed)
+    _, user = _peer(connection)
     if user != os.geteuid():
         raise PermissionError(errno.EPERM, f"the daemon there belongs to user {user}", os.fspath(folder.socket))
 
@@ -114,6 +116,8 @@ def connect_or_start(settings: Settings, client_name: str = "nanoscope") -> sock
             if start(settings, folder):
                 with contextlib.suppress(FileNotFoundError, ConnectionError):
                     return connect(folder)  # it is of our version: nothing to compare
+    except TimeoutError as error:
+        raise RpcError("DAEMON_NOT_STARTED", str(error)) from error
     except OSError as error:
         raise RpcError("DAEMON_NOT_STARTED", f"The daemon in {folder.path} cannot be reached ({error}).") from error
     raise RpcError("DAEMON_NOT_STARTED", f"The daemon hangs up at once: look into {settings.log_file}.")
@@ -166,17 +170,58 @@ def ask(
 
     Raises:
         ConnectionError: the daemon hung up before it answered, or what it said is no response.
-        TimeoutError: it did not answer in time.
+        TimeoutError: it did not answer in time, or it is stopped; the message says what to do.
     """
     connection.settimeout(seconds)
     with contextlib.suppress(BrokenPipeError):  # it may have said why before it hung up
         connection.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
-    with connection.makefile("rb") as lines:
-        for line in lines:
-            response = _decode(line)
-            if response.get("id") == 1 or ("error" in response and response.get("id") is None):
-                return response
+    for line in _lines(connection, time.monotonic() + seconds):
+        response = _decode(line)
+        if response.get("id") == 1 or ("error" in response and response.get("id") is None):
+            return response
     raise ConnectionResetError("the daemon hung up")
+
+
+def _lines(connection: socket.socket, deadline: float) -> Iterator[bytes]:
+    rest = b""
+    while True:
+        left = deadline - time.monotonic()
+        connection.settimeout(max(min(left, LOOK_SECONDS), 0.001))
+        try:
+            data = connection.recv(CHUNK)
+        except TimeoutError:
+            _check_not_stopped(connection)
+            if left <= LOOK_SECONDS:
+                raise TimeoutError(
+                    "The daemon does not answer: run `nanoscope stop --force`, then try again."
+                ) from None
+            continue
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+
+
+def _check_not_stopped(connection: socket.socket) -> None:
+    """Raise TimeoutError where the process at the other end is stopped, as by Ctrl-Z or a debugger."""
+    if not hasattr(socket, "SO_PEERCRED") or connection.family != socket.AF_UNIX:
+        return
+    import psutil
+
+    process = _peer(connection)[0]
+    with contextlib.suppress(psutil.Error, ValueError):
+        if psutil.Process(process).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+            raise TimeoutError(
+                f"The daemon is stopped and answers nobody: let it go on with `kill -CONT {process}`, or end it with "
+                "`nanoscope stop --force`."
+            )
+
+
+def _peer(connection: socket.socket) -> tuple[int, int]:
+    """Process and user at the other end of a Unix socket."""
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    process, user, _ = struct.unpack("3i", packed)
+    return process, user
 
 
 def _decode(line: bytes) -> dict[str, Any]:

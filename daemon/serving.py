@@ -212,12 +212,17 @@ def serve_private(settings: Settings, origins: Mapping[str, str], source: int, t
     ours, theirs = socket.socketpair()
     ours.sendall(introduction_line(settings))
     status: list[int] = []
-    copying = threading.Thread(target=lambda: status.append(pump(ours, source, target)), name="stdout", daemon=True)
+    told: list[bool] = []  # by a signal, to end
+
+    def copy() -> None:
+        status.append(pump(ours, source, target, hung_up=lambda: 0 if told else 1))
+
+    copying = threading.Thread(target=copy, name="stdout", daemon=True)
     with ours:
         copying.start()
         try:
             with theirs:
-                asyncio.run(_serve_one(settings, origins, theirs))
+                asyncio.run(_serve_one(settings, origins, theirs, told))
         except (RpcError, OSError) as error:
             notice(f"nanoscope stdio --private: {_words(error)}")
             status.append(1)
@@ -225,7 +230,9 @@ def serve_private(settings: Settings, origins: Mapping[str, str], source: int, t
     return status[0]
 
 
-async def _serve_one(settings: Settings, origins: Mapping[str, str], connection: socket.socket) -> None:
+async def _serve_one(
+    settings: Settings, origins: Mapping[str, str], connection: socket.socket, told: list[bool]
+) -> None:
     from daemon.hub import Hub
     from daemon.listener import serve_streams
 
@@ -238,6 +245,8 @@ async def _serve_one(settings: Settings, origins: Mapping[str, str], connection:
         serving = asyncio.ensure_future(serve_streams(hub, reader, writer))
         stopping = asyncio.ensure_future(hub.stopping.wait())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if hub.stopping.is_set():
+            told.append(True)
         stopping.cancel()
     finally:
         _set_last_limit(DEADLINE_SECONDS)

@@ -99,6 +99,7 @@ def holders(folder: RunFolder) -> list[psutil.Process]:
 def _end(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
+        process.resume()  # one that is stopped ends in good order too
         try:
             process.wait(END_SECONDS)
         except psutil.TimeoutExpired:

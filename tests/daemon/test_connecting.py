@@ -240,7 +240,7 @@ def test_a_daemon_that_does_not_answer_is_reported(folder, listening, monkeypatc
     monkeypatch.setattr(ask, "__defaults__", (0.1,))
     with private_settings() as (settings, environment), environment_set_to(environment):
         begun = time.monotonic()
-        with pytest.raises(RpcError, match="timed out") as caught:
+        with pytest.raises(RpcError, match="does not answer: run") as caught:
             connect_or_start(replace(settings, runtime_dir=folder.path))
         assert time.monotonic() - begun < 5
     assert caught.value.name == "DAEMON_NOT_STARTED"

@@ -97,9 +97,9 @@ def test_megabytes_go_both_ways_at_once_unchanged(blocking):
 
 def test_at_the_end_of_input_the_answers_still_come():
     with Pumped() as pumped:
-        os.write(pumped.stdin, b"question")
+        os.write(pumped.stdin, b"[question]")
         pumped.close(pumped.stdin)
-        assert read_all(pumped.daemon.recv, 100) == b"question"  # and the end
+        assert read_all(pumped.daemon.recv, 100) == b"[question]"  # and the end
         pumped.daemon.sendall(b"answer")
         assert os.read(pumped.stdout, 100) == b"answer"
         assert not pumped.status
@@ -108,17 +108,19 @@ def test_at_the_end_of_input_the_answers_still_come():
         assert pumped.ended() == 0
 
 
-def test_it_ends_when_the_daemon_hangs_up_though_input_stays_open():
+def test_it_ends_when_the_daemon_hangs_up_though_input_stays_open(capfd):
     with Pumped() as pumped:
         pumped.daemon.close()
-        assert pumped.ended() == 0
+        assert pumped.ended() == 1
+    assert capfd.readouterr().err.count("\n") == 1
 
 
-def test_it_ends_quietly_when_nobody_reads_its_output():
+def test_it_ends_quietly_when_nobody_reads_its_output(capfd):
     with Pumped() as pumped:
         pumped.close(pumped.stdout)
         pumped.daemon.sendall(b"answer")
-        assert pumped.ended() == 0
+        assert pumped.ended() == 141
+    assert capfd.readouterr().err == ""
 
 
 def test_a_broken_connection_is_a_failure_in_one_line(capfd):
