@@ -9,6 +9,7 @@ from typing import Any
 SMALL = 4096  # bytes; a goodbye is less, what is longer is not looked at
 LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,12})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 WHITE = b" \t\r\n"
+COMMAND = "nanoscope.shutdown"
 
 
 class Farewell:
@@ -20,14 +21,15 @@ class Farewell:
     def __init__(self) -> None:
         self.editor: bool | None = None
         self.shutdown = self.exit = False
+        self.command = False  # an editor's command that ends the daemon, as a script's `shutdown` does
         self.lost = False  # it is no framing that we know: the daemon will hang up
         self._rest = b""
         self._skip = 0  # bytes of a body that is not looked at
 
     @property
     def is_proper(self) -> bool:
-        """Whether the other side had to hang up: LSP's `exit` after `shutdown`, or a script's `shutdown`."""
-        return self.shutdown and (self.exit or not self.editor)
+        """Whether the other side had to hang up: LSP's `exit` after `shutdown`, or the daemon was told to end."""
+        return self.command or (self.shutdown and (self.exit or not self.editor))
 
     def feed(self, data: bytes) -> None:
         """Look at what the client sends."""
@@ -82,3 +84,9 @@ class Farewell:
             method = one.get("method") if isinstance(one, dict) else None
             self.shutdown |= method == "shutdown"
             self.exit |= method == "exit"
+            self.command |= method == "workspace/executeCommand" and _command(one) == COMMAND
+
+
+def _command(request: dict[str, Any]) -> Any:
+    params = request.get("params")
+    return params.get("command") if isinstance(params, dict) else None

@@ -83,9 +83,11 @@ def pump(connection: socket.socket, source: int, target: int, hung_up: Callable[
     except OSError as error:
         return fail(f"The answer cannot be written ({error.strerror}).", 1)
     said_all = ended.is_set() and not farewell.lost
+    if farewell.is_proper:
+        return 0
     if farewell.exit or (farewell.editor and said_all):
         return 0 if farewell.shutdown else 1
-    if farewell.is_proper or (said_all and not _is_dying(daemon)):
+    if said_all and not _is_dying(daemon):
         return 0
     return hung_up() if hung_up else fail("The daemon hung up: ask again; `nanoscope logs` may say why.", 1)
 
@@ -126,6 +128,8 @@ def _read(descriptor: int) -> bytes:
             return os.read(descriptor, CHUNK)
         except BlockingIOError:  # whoever started us shares its end with us and does not wait itself
             select.select([descriptor], [], [])
+        except OSError:  # as of a socket whose other end was closed with answers unread
+            return b""
 
 
 def _write(descriptor: int, chunk: bytes) -> None:

@@ -46,6 +46,10 @@ def connected(here: Ground, door: str, way: str) -> Iterator[WireClient]:
         with WireClient(connection, door) as client:
             client.introduce(CLIENT_NAME)
             yield client
+            if door == "editor":
+                with contextlib.suppress(ConnectionError):  # where it has ended the daemon
+                    client.call("shutdown", None)
+                    client.notify("exit", None)
 
 
 @contextlib.contextmanager

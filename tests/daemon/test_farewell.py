@@ -33,6 +33,7 @@ CONVERSATIONS = {  # what was said; whether in an editor's way, with shutdown, w
     "a batch": (b"\n" + lines([request("hello"), request("shutdown")]), (False, True, False)),
     "nonsense": (b"GET / HTTP/1.1\r\n\r\n" + framed(EXIT), (True, False, False)),
     "lower case": (framed(request("shutdown"), EXIT).replace(b"Content-L", b"content-l"), (True, True, True)),
+    "a command": (framed(request("workspace/executeCommand", command="nanoscope.shutdown")), (True, False, False)),
     "no JSON": (b"{shutdown\n[exit\n{}\n[1]\n", (False, False, False)),
 }
 
@@ -46,3 +47,4 @@ def test_a_conversation(name, piece):
         farewell.feed(data[place : place + piece])
         assert len(farewell._rest) <= max(2 * SMALL, piece)
     assert (farewell.editor, farewell.shutdown, farewell.exit) == expected
+    assert farewell.command == (name == "a command")

@@ -108,6 +108,22 @@ def test_at_the_end_of_input_the_answers_still_come():
         assert pumped.ended() == 0
 
 
+def test_a_socket_closed_with_answers_unread_is_the_end_of_input(capfd):
+    (client, source), (daemon, connection) = socket.socketpair(), socket.socketpair()
+    daemon.settimeout(10)
+    source.sendall(b"an answer")
+    client.close()
+    with source, daemon, connection:
+        status: list[int] = []
+        pumping = threading.Thread(target=lambda: status.append(pump(connection, source.fileno(), source.fileno())))
+        pumping.start()
+        assert daemon.recv(100) == b""
+        daemon.close()
+        pumping.join(10)
+    assert status == [0]
+    assert capfd.readouterr().err == ""
+
+
 def test_it_ends_when_the_daemon_hangs_up_though_input_stays_open(capfd):
     with Pumped() as pumped:
         pumped.daemon.close()

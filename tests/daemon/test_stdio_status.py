@@ -92,9 +92,21 @@ def test_a_daemon_that_dies_is_told_of(own, input_ended):
         assert told.count(b"\n") == 1
 
 
-def test_who_ends_the_daemon_is_not_told_that_it_ended(own):
-    done = talk(lines(request("shutdown", force=True)))
-    assert (done.returncode, done.stderr) == (0, b"")
+ENDING = request("workspace/executeCommand", command="nanoscope.shutdown", arguments=[{"force": True}])
+
+
+@pytest.mark.parametrize("said", [lines(request("shutdown", force=True)), framed(INITIALIZE, ENDING | {"id": 2})])
+@pytest.mark.parametrize("input_ended", [True, False])
+def test_who_ends_the_daemon_is_not_told_that_it_ended(own, said, input_ended):
+    with subprocess.Popen(
+        [*COMMAND, "stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as pump:
+        assert pump.stdin and pump.stdout and pump.stderr
+        pump.stdin.write(said)
+        pump.stdin.flush()
+        if input_ended:
+            pump.stdin.close()
+        assert (pump.wait(20), pump.stderr.read()) == (0, b"")
 
 
 def test_answers_that_cannot_be_written_are_a_failure(process):
