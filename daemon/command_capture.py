@@ -31,8 +31,12 @@ class LiveText:
         self.begun = False
 
     def progress(self, event: RequestProgress) -> None:
-        """Say what is awaited."""
-        self._waiting.update(event.message or event.state)
+        """Say what is awaited, and what to know before it runs."""
+        if event.notice:
+            self._waiting.end()
+            notice(event.notice)
+        else:
+            self._waiting.update(event.message or event.state)
 
     def token(self, event: GenerationProgress) -> None:
         """One more token."""
@@ -122,7 +126,7 @@ def capture(
         capture_intermediate_steps=capture_steps,
         capture=narrowed,
         format=format or daemon.own_format(),
-        stream=not (as_json or quiet),
+        stream=True,  # for the notices, where it is the response alone that is printed
     )
     return _run(daemon, params, text, shape="json" if as_json else "quiet" if quiet else "live")
 
@@ -146,14 +150,17 @@ def _run(daemon: Daemon, params: GenerateAndCaptureParams, prompt: str, shape: s
         live = LiveText(prompt, params.messages is not None, waiting)
         try:
             result: GenerateAndCaptureResult = client.call(
-                GENERATE_AND_CAPTURE, params, on_token=live.token, on_progress=live.progress
+                GENERATE_AND_CAPTURE,
+                params,
+                on_token=live.token if shape == "live" else None,
+                on_progress=live.progress,
             )
         except Interrupted as interrupted:
             stack.close()
             notice("\n" + _outcome(interrupted) if sys.stderr.isatty() else _outcome(interrupted))
             return INTERRUPTED
         except RpcError:
-            if params.stream and live.begun:
+            if live.begun:
                 live.end()
             raise
         if shape == "live":

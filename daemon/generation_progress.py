@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daemon.dispatch import Context
 from protocol.methods import GENERATION_PROGRESS, REQUEST_PROGRESS
@@ -40,12 +40,17 @@ class Progress:
         """The model that the caller names is loaded first."""
         self._state("loading", 0, message)
 
-    def _state(self, state: str, ahead: int, message: str) -> None:
+    def _state(self, state: str, ahead: int, message: str, notice: str = "") -> None:
         self.context.progress(message, None)
         request = self.context.request_id
         if self.stream and request is not None:
-            told = RequestProgress(request=request, state=state, ahead=ahead, message=message)  # type: ignore[arg-type]
+            kind: Any = state
+            told = RequestProgress(request=request, state=kind, ahead=ahead, message=message, notice=notice)
             self.context.session.notify(REQUEST_PROGRESS, told)
+
+    def notice(self, text: str) -> None:
+        """What the caller should know before the work."""
+        self._state("running", 0, text, text)
 
     def token(self, event: TokenEvent, max_tokens: int) -> None:
         """One more token."""

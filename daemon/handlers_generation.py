@@ -88,7 +88,10 @@ def _generate(
     del arguments["stream"]
     try:
         result = engine.generate_and_capture(
-            **arguments, on_token=lambda event: progress.token(event, params.max_tokens), cancel=cancelled
+            **arguments,
+            on_token=lambda event: progress.token(event, params.max_tokens),
+            on_notice=progress.notice,
+            cancel=cancelled,
         )
     finally:
         engine.clear_model_captures()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nanochat.common import DTYPES
 from nanochat.errors import SettingInvalidError
+from nanochat.trace_tensors import Positions, TensorInfo
 
 if TYPE_CHECKING:
     from nanochat.gpt import GPTConfig
@@ -106,7 +107,9 @@ class CaptureSettings:
             raise SettingInvalidError(f"Cannot store captures as {self.dtype!r}: choose from {', '.join(DTYPES)}.")
         number = isinstance(self.logits, int) and not isinstance(self.logits, bool) and self.logits > 0
         if not number and self.logits not in ("generated", "all", None):
-            raise SettingInvalidError(f'logits={self.logits!r}: use "generated", "all", a number above 0, or none.')
+            raise SettingInvalidError(
+                f'logits={self.logits!r}: use "generated", "all", a number above 0, or null for none.'
+            )
 
     def layers_of(self, site: Site, config: GPTConfig) -> list[int]:
         """The layers captured at a site; a residual stream reaches one past the last block."""
@@ -121,10 +124,32 @@ class CaptureSettings:
         after_last = [config.n_layer] if count > config.n_layer and config.n_layer - 1 in self.layers else []
         return sorted(set(self.layers)) + after_last
 
+    def infos(self, config: GPTConfig, positions: Positions, dtype: str) -> dict[str, TensorInfo]:
+        """The tensors that a capture is going to have, by the names that traces use; `dtype` is the model's."""
+        found = {}
+        for site in map(SITES.__getitem__, self.sites):
+            square, kind = (positions.count,) * (site.name == WEIGHTS), "float32" if site.name == WEIGHTS else dtype
+            rows = (*site.shape(config), *square, positions.count) if square else (positions.count, *site.shape(config))
+            for layer in self.layers_of(site, config):
+                found[site.tensor_name(layer)] = TensorInfo((1, *rows), kind)
+        if isinstance(self.logits, int):
+            shape = (1, positions.count, min(self.logits, config.vocab_size))
+            found |= {
+                "output_logits.values": TensorInfo(shape, "float32"),
+                "output_logits.indices": TensorInfo(shape, "int32"),
+            }
+            found["output_logits.log_sum_exp"] = TensorInfo(shape[:2], "float32")
+        elif self.logits is not None:
+            rows = positions.count if self.logits == "all" else positions.generated
+            found["output_logits"] = TensorInfo((1, rows, config.vocab_size), "float32")
+        return found
+
 
 def _items(key: str, value: Any, kind: type) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple) or not all(type(item) is kind for item in value):
-        raise SettingInvalidError(f"capture's {key} must be a list of {kind.__name__}, not {value!r:.100}.")
+        raise SettingInvalidError(
+            f"capture's {key} must be a list of {'names' if kind is str else 'whole numbers'}, not {value!r:.100}."
+        )
     return tuple(value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from nanochat.capture import FINAL, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import ADVICE, Engine, Step
 from nanochat.errors import NonFiniteError, non_finite_error
+from nanochat.generation_run import Run, timed
 from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
 from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
@@ -28,12 +29,15 @@ from nanochat.model_turn import turn_of
 from nanochat.out_of_memory import memory_explained
 from nanochat.prompts import prompt_tokens
 from nanochat.recorder import Recorder
+from nanochat.standard_streams import notice
 from nanochat.text import note_of
 from nanochat.text_stream import TextStream
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace_analysis import recompute_analysis
 from nanochat.trace_metadata import checked_metadata
+from nanochat.trace_size import check_room, expected_bytes, size_notice, stored_as
 from nanochat.trace_storage import TraceStorage, check_category
+from nanochat.trace_tensors import Positions
 
 DEFAULT_CATEGORY = "general"
 ROWS_AT_ONCE = 128  # positions unembedded at a time
@@ -57,21 +61,6 @@ class TokenEvent:
     def top(self) -> list[dict[str, Any]]:
         """The five likeliest tokens there, {token, text, logit, probability}; computed for those who ask."""
         return self.alternatives()
-
-
-@dataclass
-class _Run:
-    """One generation with its capture: what came out, and the clock."""
-
-    prompt: list[int]
-    recorder: Recorder
-    max_tokens: int  # that there are positions for
-    text: TextStream
-    generated: list[int] = field(default_factory=list)
-    sampled: list[int] = field(default_factory=list)  # 1 where the model chose, 0 where the calculator did
-    stop_reason: str = "max_tokens"
-    prefill_seconds: float = 0.0
-    decode_seconds: float = 0.0
 
 
 class InterpretabilityEngine:
@@ -110,6 +99,7 @@ class InterpretabilityEngine:
         capture: CaptureSettings | dict[str, Any] | None = None,
         format: str | None = None,
         on_token: Callable[[TokenEvent], None] | None = None,
+        on_notice: Callable[[str], None] = notice,
         cancel: threading.Event | None = None,
     ) -> dict[str, Any]:
         """Generate a response, capture what the model did on the way, analyse it and save it as one trace.
@@ -127,18 +117,20 @@ class InterpretabilityEngine:
             capture: narrows what is captured: layers, sites, logits, dtype.
             format: "json" or "safetensors"; None: the storage's own.
             on_token: called with each token as it comes. It may not use the model, nor wait for a thread that does.
+            on_notice: called before the work with a sentence about a trace that is going to be large; by default stderr
+                is told.
             cancel: set it to stop before the next token, or before the next tensor is analysed or saved; nothing is
                 kept then.
 
         Returns:
-            trace_id, prompt, response, prompt_tokens and response_tokens (counts), metadata, summary, path, analysis
-            and timings in seconds.
+            trace_id, prompt, response, prompt_tokens and response_tokens (counts), metadata, summary, path, analysis,
+            timings in seconds, and notices, what `on_notice` was told.
 
         Raises:
             PromptInvalidError, PromptTooLongError, CategoryInvalidError, SettingInvalidError: bad input.
             NonFiniteError: the model computed NaN. CancelledError: `cancel` was set.
             ModelBusyError: called from inside `on_token`. Threads take turns: one generates, the others wait.
-            StorageError, StorageFullError: the trace could not be saved; nothing of it was kept.
+            StorageError, StorageFullError: the trace could not be saved, or there is no room for it; nothing was kept.
         """
         settings = GenerationSettings(max_tokens, temperature, top_k, seed)
         settings.check()
@@ -148,6 +140,9 @@ class InterpretabilityEngine:
         extra = checked_metadata(metadata)
         tokens = prompt_tokens(self.tokenizer, prompt, messages, self.model.config.max_positions)
         self.storage.check_writable()  # before the work, not after it
+        notices = self._foretell_size(tokens, settings, spec, format or self.storage.format, capture_intermediate_steps)
+        for text in notices:
+            on_notice(text)
         run = self._run(tokens, settings, spec, on_token, cancel)
         started = time.perf_counter()
         with memory_explained(self.model.get_device(), "this capture", ADVICE):
@@ -177,6 +172,7 @@ class InterpretabilityEngine:
             "path": str(self.storage.path_of(trace_id)),
             "analysis": document["analysis"],
             "timings": timings,
+            "notices": notices,
         }
 
     def analyze_trace(self, trace_id: str) -> dict[str, Any]:
@@ -196,6 +192,16 @@ class InterpretabilityEngine:
         """Let go of the last capture: the model's capture attributes are None again."""
         self.model.attach(None)
 
+    def _foretell_size(
+        self, tokens: list[int], settings: GenerationSettings, spec: CaptureSettings, format: str, steps: bool
+    ) -> list[str]:
+        """What to say of the trace's size; StorageFullError where the disk has no room for it."""
+        config = self.model.config
+        positions = Positions(len(tokens), min(settings.max_tokens, config.max_positions - len(tokens) + 1))
+        infos = stored_as(spec.infos(config, positions, str(self.model.dtype).removeprefix("torch.")), spec.dtype)
+        check_room(self.storage.directory, expected_bytes(infos, positions, format, steps=steps))
+        return list(filter(None, [size_notice(infos, positions, format, steps=steps)]))
+
     def _run(
         self,
         tokens: list[int],
@@ -203,14 +209,14 @@ class InterpretabilityEngine:
         spec: CaptureSettings,
         on_token: Callable[[TokenEvent], None] | None,
         cancel: threading.Event | None,
-    ) -> _Run:
+    ) -> Run:
         config = self.model.config
         max_tokens = min(settings.max_tokens, config.max_positions - len(tokens) + 1)
         capacity = len(tokens) + max(max_tokens, 1) - 1
         spec = with_prompt_statistics(spec)
         with turn_of(self.model).held(cancel):  # before the memory is taken
             recorder = Recorder(config, spec, capacity, len(tokens), self.model.get_device(), self.model.dtype)
-            run = _Run(tokens, recorder, max_tokens, TextStream(self.tokenizer, self.engine.end_tokens))
+            run = Run(tokens, recorder, max_tokens, TextStream(self.tokenizer, self.engine.end_tokens))
             with self.model.capturing(recorder):
                 self._take_all(run, settings, on_token, cancel)
         if found := recorder.first_non_finite():  # in what no token was drawn from
@@ -223,7 +229,7 @@ class InterpretabilityEngine:
 
     def _take_all(
         self,
-        run: _Run,
+        run: Run,
         settings: GenerationSettings,
         on_token: Callable[[TokenEvent], None] | None,
         cancel: threading.Event | None,
@@ -232,14 +238,14 @@ class InterpretabilityEngine:
             run.prompt, 1, run.max_tokens, settings.temperature, settings.top_k, settings.seed, cancel
         )
         try:
-            for step in _timed(steps, run):
+            for step in timed(steps, run):
                 self._take(run, step, on_token)
         except NonFiniteError as error:
             if found := run.recorder.first_non_finite():
                 raise non_finite_error(*found) from error
             raise
 
-    def _take(self, run: _Run, step: Step, on_token: Callable[[TokenEvent], None] | None) -> None:
+    def _take(self, run: Run, step: Step, on_token: Callable[[TokenEvent], None] | None) -> None:
         token = step.tokens[0]
         run.generated.append(token)
         run.sampled.append(step.masks[0])
@@ -252,9 +258,7 @@ class InterpretabilityEngine:
             with turn_of(self.model).telling():
                 on_token(TokenEvent(token, text, position, not step.masks[0], surprisal, top))
 
-    def _document(
-        self, run: _Run, settings: GenerationSettings, category: str, extra: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _document(self, run: Run, settings: GenerationSettings, category: str, extra: dict[str, Any]) -> dict[str, Any]:
         """Everything but the tensors and the analysis, in the order the file has it."""
         config, provenance = self.model.config, self.model.provenance
         note = note_of(provenance)
@@ -291,7 +295,7 @@ class InterpretabilityEngine:
             },
         }
 
-    def _analysis(self, run: _Run, tensors: Mapping[str, np.ndarray], cancel: threading.Event | None) -> dict[str, Any]:
+    def _analysis(self, run: Run, tensors: Mapping[str, np.ndarray], cancel: threading.Event | None) -> dict[str, Any]:
         analysis = analyze(
             tensors,
             tokens=run.prompt + run.generated,
@@ -342,18 +346,3 @@ def _as_array(value: Tensor) -> np.ndarray:
     if value.dtype == torch.bfloat16:
         return value.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
     return value.numpy()
-
-
-def _timed(steps: Iterator[Step], run: _Run) -> Iterator[Step]:
-    """The steps, noting on the run what the first took and what the others did; the clock stands while one is out."""
-    started = time.perf_counter()
-    for number, step in enumerate(steps):
-        taken = time.perf_counter() - started
-        if number:
-            run.decode_seconds += taken
-        else:
-            run.prefill_seconds = taken
-        yield step
-        started = time.perf_counter()
-    if not run.generated:
-        run.prefill_seconds = time.perf_counter() - started

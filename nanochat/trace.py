@@ -1,22 +1,23 @@
 """One trace, read on request: its document at once, each tensor or part of a tensor when asked for."""
 
-import contextlib
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from nanochat.atomic_file import Output, draft_in, publish, replace, storage_error
-from nanochat.errors import NanoscopeError, StorageError, TraceNotFoundError, TraceUnreadableError
+from nanochat.atomic_file import Output, storage_error
+from nanochat.errors import TraceNotFoundError, TraceUnreadableError
 from nanochat.json_scanner import loads
 from nanochat.places import check_place
+from nanochat.standard_streams import notice
+from nanochat.trace_export import export, holds_trace
 from nanochat.trace_file import TensorReader, TraceFile, known_tensors
 from nanochat.trace_formats import Content, assemble, scan_file, write
 from nanochat.trace_scan import TraceIndex
+from nanochat.trace_size import check_room, expected_bytes, size_notice
 from nanochat.trace_tensors import (
     LazyTensors,
     TensorInfo,
@@ -141,24 +142,37 @@ class Trace:
         places = {name: step_index(name, self.shape(name), positions, step) for name in self.names()}
         return StepView(self._reader, small, {name: index for name, index in places.items() if index is not None})
 
-    def to_json(self, path: Path | str | None = None, *, steps: bool | None = None, overwrite: bool = False) -> Path:
+    def to_json(
+        self,
+        path: Path | str | None = None,
+        *,
+        steps: bool | None = None,
+        overwrite: bool = False,
+        on_notice: Callable[[str], None] = notice,
+    ) -> Path:
         """Write the trace as JSON, beside this file if no path is given; the path.
 
         A file that holds this trace is replaced, any other only to `overwrite` it. `steps`: whether the steps are
-        spelt out; None: as the trace was saved.
+        spelt out; None: as the trace was saved. `on_notice` is called before with a sentence about a file that is
+        going to be large; by default stderr is told.
 
         Raises StorageError, StorageFullError, TraceUnreadableError.
         """
-        return self._convert(path, "json", self._content(steps=steps), overwrite)
+        return self._convert(path, "json", self._content(steps=steps), overwrite, on_notice)
 
     def to_safetensors(
-        self, path: Path | str | None = None, *, dtype: str | None = None, overwrite: bool = False
+        self,
+        path: Path | str | None = None,
+        *,
+        dtype: str | None = None,
+        overwrite: bool = False,
+        on_notice: Callable[[str], None] = notice,
     ) -> Path:
         """Write the trace as safetensors, in the dtypes stored or in the one given; otherwise as `to_json`.
 
         Raises SettingInvalidError for a dtype that cannot hold the values.
         """
-        return self._convert(path, "safetensors", self._content(dtype=dtype), overwrite)
+        return self._convert(path, "safetensors", self._content(dtype=dtype), overwrite, on_notice)
 
     def whole(self) -> dict[str, Any]:
         """The whole document with its tensors as nested lists, as the JSON format has it.
@@ -183,31 +197,22 @@ class Trace:
         source = LazyTensors(self.names(), self.stored)
         return assemble(self.document, source, self._reader.infos(), dtype=dtype, steps=steps, own_steps=own)
 
-    def _convert(self, path: Path | str | None, format: str, content: Content, overwrite: bool) -> Path:
+    def _convert(
+        self,
+        path: Path | str | None,
+        format: str,
+        content: Content,
+        overwrite: bool,
+        on_notice: Callable[[str], None],
+    ) -> Path:
         final = self.path.with_suffix(f".{format}") if path is None else Path(path)
         check_place(final)
-        replacing = overwrite or self._is_in(final)
-        place = Path(os.path.realpath(final)) if replacing else final
-        with draft_in(place.parent, place.name) as draft:
-            write(draft, format, content)
-            if replacing:
-                replace(draft, place)
-            elif not publish(draft, place):
-                raise StorageError(f"{final} is there already, and is not this trace; name another file.")
+        positions = document_positions(self.document)
+        check_room(final.parent, expected_bytes(content.infos, positions, format, steps=content.steps))
+        if text := size_notice(content.infos, positions, format, steps=content.steps, most=False):
+            on_notice(text)
+        export(content, format, final, replacing=overwrite or holds_trace(final, self.trace_id, self._file.status()))
         return final
-
-    def _is_in(self, path: Path) -> bool:
-        """Whether a file holds this trace, in either format."""
-        try:
-            file = TraceFile(path)
-        except NanoscopeError:
-            return False
-        with contextlib.closing(file):
-            if os.path.samestat(file.status(), self._file.status()):
-                return True
-            with contextlib.suppress(NanoscopeError):
-                return scan_file(file).document.get("trace_id") == self.trace_id
-        return False
 
     def _as_json(self) -> bytes:
         try:

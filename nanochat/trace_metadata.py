@@ -22,7 +22,7 @@ def exact_metadata(metadata: Any) -> dict[str, Any]:
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):
-        raise SettingInvalidError(f"metadata must be a mapping, not {type(metadata).__name__}.")
+        raise SettingInvalidError(f"metadata must be names with values, not {metadata!r:.80}.")
     return _mapping(metadata, "metadata", 1)
 
 

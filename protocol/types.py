@@ -139,6 +139,7 @@ class GenerateAndCaptureResult(Result):
     path: str
     timings: Annotated[dict[str, float | None], Meta(description="Seconds; tokens_per_second.")]
     model: ModelInfo | None = None
+    notices: Annotated[list[str], Meta(description="What was said before the work, such as how large a trace is.")] = []
 
 
 # Traces
@@ -542,6 +543,9 @@ class RequestProgress(Params):
     state: Literal["queued", "loading", "running"]
     ahead: Annotated[int, Meta(description="Jobs before it in the queue.")] = 0
     message: str = ""
+    notice: Annotated[
+        str, Meta(description="What to know before it runs, such as how large its trace is; else empty.")
+    ] = ""
 
 
 class ModelChanged(Params):

@@ -61,6 +61,15 @@ def trace(client: Client) -> str:
     return client.list_traces(text=PROMPT, limit=PAGE).traces[-1].trace_id
 
 
+@pytest.mark.parametrize("shape", [(), ("--quiet",), ("--json",)])
+def test_capture_says_on_stderr_how_large_a_trace_may_get(daemon: DaemonProcess, shape: tuple[str, ...]) -> None:
+    large = run("capture", PROMPT, "-n", "2000", "-t", "0", *shape)
+    assert large.status == 0
+    assert "The trace takes up to" in large.err and "as safetensors" in large.err
+    assert "takes up to" not in large.out or shape == ("--json",)  # in its notices
+    assert "takes up to" not in run("capture", PROMPT, "-n", "20", "-t", "0", *shape).err
+
+
 def test_the_first_command_starts_a_daemon_and_answers() -> None:
     with private_settings() as (settings, environment), environment_set_to(environment):
         done = subprocess.run([*COMMAND, "capture", PROMPT], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -123,6 +123,20 @@ def test_streamed_text_is_the_response_where_tokens_are_bytes(tmp_path: Path) ->
     with_hub(tmp_path, test, source=str(GOLDEN / "F" / "gqa_windowed"))
 
 
+def test_a_large_trace_is_told_before_its_first_token_and_in_the_result(tmp_path: Path) -> None:
+    async def test(hub: Hub) -> None:
+        client, quiet = HubClient(hub), HubClient(hub)
+        result = await client.call(GENERATE, prompt=PROMPT, max_tokens=2000, temperature=0, stream=True)
+        (said,) = result["notices"]
+        assert said.startswith("The trace takes up to ") and "as safetensors" in said
+        names = [(message["method"], message["params"].get("notice", "")) for message in client.told]
+        assert names.index(("request_progress", said)) < names.index(("generation_progress", ""))
+        assert (await quiet.call(GENERATE, prompt=PROMPT, max_tokens=2000, temperature=0))["notices"] == [said]
+        assert (await quiet.call(GENERATE, prompt=PROMPT, max_tokens=20, temperature=0))["notices"] == []
+
+    with_hub(tmp_path, test)
+
+
 def test_the_caller_is_told_where_its_request_stands(tmp_path: Path) -> None:
     async def test(hub: Hub) -> None:
         client, other = HubClient(hub), HubClient(hub)

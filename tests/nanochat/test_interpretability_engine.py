@@ -194,7 +194,8 @@ def test_the_times_are_the_models_own(engine: InterpretabilityEngine, monkeypatc
             pass_time(2.0)
             yield step
 
-    monkeypatch.setattr("nanochat.interpretability_engine.time", SimpleNamespace(perf_counter=lambda: now))
+    for module in ("interpretability_engine", "generation_run"):
+        monkeypatch.setattr(f"nanochat.{module}.time", SimpleNamespace(perf_counter=lambda: now))
     monkeypatch.setattr(engine.engine, "steps", slow_steps)
     result = engine.generate_and_capture(PROMPT, max_tokens=4, on_token=lambda event: pass_time(50.0))
     timings = result["timings"]

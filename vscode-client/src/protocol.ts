@@ -223,6 +223,8 @@ export interface GenerateAndCaptureResult {
   };
   /** The model that wrote. */
   model?: ModelInfo | null;
+  /** What was said before the work, such as how large a trace is. */
+  notices?: string[];
 }
 
 /**
@@ -767,6 +769,8 @@ export interface RequestProgress {
   ahead?: number;
   /** For a person. */
   message?: string;
+  /** What to know before it runs, such as how large its trace is; else empty. */
+  notice?: string;
 }
 
 /** The model that is held, loaded, or failed to load. */

@@ -113,6 +113,8 @@ async function generate(
   const listener = app.daemon.onNotified(({ name, params: told }) => {
     if (name === "generation_progress" && told.request === id) {
       shown.token(told.text);
+    } else if (name === "request_progress" && told.request === id && told.notice) {
+      void window.showInformationMessage(told.notice);
     } else if (name === "request_progress" && told.request === id && told.state !== "running") {
       progress.report({ message: told.message ?? "" });
     }
