@@ -107,7 +107,8 @@ def check_catalogue(ground: Ground) -> Iterator[Finding]:
 
 def check_watching(ground: Ground) -> Iterator[Finding]:
     """Whether changes in the traces folder are told by the system."""
-    from daemon.file_events import FileEvents, file_system_of, is_network
+    from daemon.file_events import file_system_of, is_network
+    from daemon.inotify_events import open_events
 
     path = ground.settings.traces_dir
     if ground.settings.polling:
@@ -121,7 +122,7 @@ def check_watching(ground: Ground) -> Iterator[Finding]:
     if not path.is_dir():
         yield Finding("watching", "ok", f"{_existing(path)} is on {kind or 'a local disk'}.")
         return
-    events = FileEvents()
+    events = open_events()
     try:
         problem = events.add(check_watching, path, lambda gone: None)
     finally:

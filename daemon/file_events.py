@@ -112,7 +112,7 @@ class FileEvents:
             except (FileNotFoundError, NotADirectoryError):
                 raise
             except OSError as error:
-                return _remedy(error)
+                return remedy(error)
             new.handlers = {**(old.handlers if old else {}), owner: handler}
             for other in new.handlers.values():
                 observer.add_handler_for_watch(other, new.watch)  # pyright: ignore[reportArgumentType]
@@ -188,7 +188,8 @@ def _deliver_moves_at_once() -> None:
     InotifyMoveEventGrouper.delay = 0.0
 
 
-def _remedy(error: OSError) -> str:
+def remedy(error: OSError) -> str:
+    """Why a folder cannot be watched, and what to do about it."""
     limit = LIMITS.get(error.errno or 0)
     reason = error.strerror or str(error)
     if limit:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from daemon.file_events import FileEvents
 from daemon.half_written import HalfWritten
+from daemon.inotify_events import InotifyEvents, open_events
+from daemon.watch_threads import WatchThreads
 from daemon.watching import Watch
 from nanochat.catalogue import Catalogue
 from nanochat.errors import NanoscopeError, StorageError
@@ -44,8 +46,9 @@ class TraceFolder:
         format: of new traces.
         catalogue: what is known of files, shared by all folders.
         events: the process's observer.
+        threads: look at the folder.
         polling: look for changes by the clock alone.
-        notify: called with every change, on the folder's own thread.
+        notify: called with every change, on one of the threads.
     """
 
     def __init__(
@@ -53,14 +56,15 @@ class TraceFolder:
         path: Path,
         format: str,
         catalogue: Catalogue,
-        events: FileEvents,
+        events: FileEvents | InotifyEvents,
+        threads: WatchThreads,
         *,
         polling: bool,
         notify: Callable[[TraceFolder, TracesChanged], None],
     ):
         self.path, self._format, self._catalogue, self._notify = path, format, catalogue, notify
         self.first_scan: Future[None] = Future()
-        self.watch = Watch(path, self._rescan, events, polling=polling)
+        self.watch = Watch(path, self._rescan, events, threads, polling=polling)
         self._lock = threading.Lock()
         self._storage: TraceStorage | None = None
         self._problem: NanoscopeError | None = None
@@ -181,12 +185,12 @@ class TraceFolders:
         default: the daemon's own folder, watched from its first use to the end.
         format: of new traces.
         polling: look for changes by the clock alone.
-        notify: called with every change in a folder, on that folder's thread.
+        notify: called with every change in a folder, on a thread.
     """
 
     def __init__(self, default: Path, format: str, polling: bool, notify: Callable[[TraceFolder, TracesChanged], None]):
         self._default_path, self._format, self._polling, self._notify = default, format, polling, notify
-        self._events, self._catalogue = FileEvents(), Catalogue()
+        self._events, self._threads, self._catalogue = open_events(), WatchThreads(), Catalogue()
         self._lock = threading.Lock()
         self._users: dict[TraceFolder, int] = {}
         self._default: TraceFolder | None = None
@@ -243,6 +247,7 @@ class TraceFolders:
             self._users.clear()
         for watch in watches:
             watch.join(END_SECONDS)
+        self._threads.join(END_SECONDS)
         self._events.close()
         self._catalogue.close()
 
@@ -256,7 +261,13 @@ class TraceFolders:
         folder = next((folder for folder in self._users if os.path.realpath(folder.path) == real), None)
         if folder is None:
             folder = TraceFolder(
-                path, self._format, self._catalogue, self._events, polling=self._polling, notify=self._notify
+                path,
+                self._format,
+                self._catalogue,
+                self._events,
+                self._threads,
+                polling=self._polling,
+                notify=self._notify,
             )
             folder.watch.start()
         self._users[folder] = self._users.get(folder, 0) + 1

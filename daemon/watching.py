@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from daemon.file_events import FileEvents, file_system_of, is_network
+from daemon.inotify_events import InotifyEvents
+from daemon.watch_threads import WatchThreads
 
 QUIET_SECONDS = 0.25  # after the last of several events
 LONGEST_WAIT = 0.7  # after the first of them
@@ -34,75 +36,86 @@ class WatchHealth:
 
 
 class Watch:
-    """One folder's own thread, which calls `rescan`: events are hints, what a rescan finds is the truth.
+    """Calls `rescan` when it is due: events are hints, what a rescan finds is the truth.
 
     Args:
         path: the folder; it may be missing, and come, go and be replaced.
         rescan: looks at the folder; the seconds after which it wants to be called again, or None.
         events: the process's observer.
+        threads: call it; all watches share them.
         polling: rescan by the clock instead.
     """
 
-    def __init__(self, path: Path, rescan: Callable[[], float | None], events: FileEvents, *, polling: bool = False):
+    def __init__(
+        self,
+        path: Path,
+        rescan: Callable[[], float | None],
+        events: FileEvents | InotifyEvents,
+        threads: WatchThreads,
+        *,
+        polling: bool = False,
+    ):
         self.path, self.health = path, WatchHealth()
-        self._rescan, self._events, self._polling = rescan, events, polling
-        self._changed = threading.Condition()
+        self._rescan, self._events, self._threads, self._polling = rescan, events, threads, polling
+        self._lock = threading.Lock()
         self._first_hint = self._last_hint = math.inf
         self._renew, self._closed = True, False
         self._folder: tuple[int, int] | None = None  # device and inode
         self._folder_mtime = -1
         self._next_rescan, self._next_attempt = 0.0, math.inf
+        self._next_look = 0.0  # at the folder itself
         self._cost = 0.0  # seconds of the last rescan
-        self._thread = threading.Thread(target=self._run, name=f"watch {path.name}", daemon=True)
+        self._started, self._ended = False, threading.Event()
 
     def start(self) -> None:
         """Begin with a rescan."""
-        self._thread.start()
+        self._started = True
+        self._threads.add(self)
 
     def hint(self, renew: bool = False) -> None:
         """Something may have changed; `renew`: even the folder, or events were lost. Threads may call it."""
-        with self._changed:
+        with self._lock:
             now = time.monotonic()
             self._last_hint = now
             self._renew |= renew
-            if self._first_hint == math.inf:  # later hints only put the rescan off
+            first = self._first_hint == math.inf
+            if first:  # later hints only put the rescan off
                 self._first_hint = now
-                self._changed.notify()
+        if first:
+            self._threads.wake(self)
 
     def close(self) -> None:
         """End after the rescan that runs, if one does, and without waiting for it."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._closed = True
+        self._threads.wake(self)
 
     def running(self) -> bool:
-        """Whether its thread lives."""
-        return self._thread.is_alive()
+        """Whether it has begun and not ended."""
+        return self._started and not self._ended.is_set()
 
     def join(self, seconds: float) -> None:
         """Wait for the end after `close`."""
-        if self._thread.ident is not None:
-            self._thread.join(seconds)
+        if self._started:
+            self._ended.wait(seconds)
 
-    def _run(self) -> None:
-        try:
-            while self._wait():
-                self._look_at_folder()
-                if time.monotonic() >= self._due():
-                    self._look_at_files()
-        finally:
+    def due(self) -> float:
+        """When it is to look at the folder or at the files in it, whichever is sooner."""
+        return -math.inf if self._closed else min(self._next_look, self._due())
+
+    def step(self) -> bool:
+        """Look; False at the end."""
+        if self._closed:
             self._events.remove(self)
-
-    def _wait(self) -> bool:
-        """Wait for the next rescan or the next look at the folder, whichever is sooner; False at the end."""
-        with self._changed:
-            next_look = time.monotonic() + LOOK_SECONDS
-            while not self._closed:
-                seconds = min(next_look, self._due()) - time.monotonic()
-                if seconds <= 0:
-                    break
-                self._changed.wait(seconds)
-            return not self._closed
+            self._ended.set()
+            return False
+        try:
+            self._look_at_folder()
+            if time.monotonic() >= self._due():
+                self._look_at_files()
+        except Exception:  # the thread is everybody's
+            log.exception("a traces folder could not be watched; it will be tried again")
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        return True
 
     def _due(self) -> float:
         longest = max(LONGEST_WAIT, self._cost * 2)
@@ -149,7 +162,7 @@ class Watch:
         self.health = health
 
     def _look_at_files(self) -> None:
-        with self._changed:
+        with self._lock:
             self._first_hint = self._last_hint = math.inf
         started = time.monotonic()
         wanted: float | None = None

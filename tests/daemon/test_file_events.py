@@ -15,6 +15,7 @@ from watchdog.observers.inotify import InotifyObserver
 
 from daemon import file_events
 from daemon.file_events import FileEvents, file_system_of, is_network
+from daemon.inotify_events import InotifyEvents, open_events
 from tests.daemon.waiting import Notes, until
 
 
@@ -24,9 +25,9 @@ def folder(tmp_path):
     return tmp_path / "traces"
 
 
-@pytest.fixture
-def events():
-    events = FileEvents()
+@pytest.fixture(params=[FileEvents, InotifyEvents])
+def events(request):
+    events = request.param()
     yield events
     events.close()
     assert not [thread for thread in threading.enumerate() if "notify" in type(thread).__name__.lower()]
@@ -103,15 +104,16 @@ def test_the_folder_itself_is_told_apart(hints, folder):
     hints.wait(lambda notes: True in notes)
 
 
-def test_a_file_that_leaves_is_told_of_at_once(hints, folder):
+def test_a_file_that_leaves_is_told_of_at_once(events, hints, folder):
     (folder / "a.json").touch()
     sentinel(folder)
     hints.wait(lambda notes: len(notes) >= 3)
     (came,) = [hints.wait_for_more(lambda: os.rename(folder / "a.json", folder.parent / "b"))]
     assert came == [False]
-    from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
+    if isinstance(events, FileEvents):
+        from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
-    assert InotifyMoveEventGrouper.delay == 0.0  # by default watchdog holds it, and what follows, for half a second
+        assert InotifyMoveEventGrouper.delay == 0.0  # by default watchdog holds it, and what follows, for half a second
 
 
 def test_a_hint_that_fails_does_not_end_the_others(events, folder, caplog):
@@ -134,10 +136,13 @@ def test_lost_events_are_told(events, folder, caplog):
         (folder / name).touch()
     hints = Notes()
     events.add("test", folder, hints.add)
-    observer = events._observer
-    assert isinstance(observer, InotifyObserver)
+    if isinstance(events, FileEvents):
+        assert isinstance(events._observer, InotifyObserver)
+        reader = events._observer._inotify_fd
+    else:
+        reader = events._reader
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    with caplog.at_level(logging.ERROR, "watchdog"), observer._inotify_fd._lock:  # the reader has to wait
+    with caplog.at_level(logging.ERROR, "watchdog"), reader._lock:  # the reader has to wait
         for number in range(limit // 2 + 3000):  # it may have taken a first 2,560 by then
             os.utime(folder / "a.json", (number, number))
             os.utime(folder / "b.json", (number, number))
@@ -185,7 +190,7 @@ def test_two_owners_of_a_folder_do_not_end_each_others_watch(events, folder):
     assert len(first.all) == heard
     events.remove("second")
     assert not events.alive(folder)
-    assert not events._hints
+    assert not (events._hints if isinstance(events, FileEvents) else events._folders)
 
 
 def test_the_watch_follows_a_folder_that_has_its_name_now(events, folder):
@@ -201,9 +206,25 @@ def test_the_watch_follows_a_folder_that_has_its_name_now(events, folder):
 
 def test_a_dead_thread_shows(events, folder, hints):
     assert events.alive(folder)
-    (emitter,) = events._observer.emitters
-    emitter.stop()
-    until(lambda: not events.alive(folder), "the emitter stopped")
+    if isinstance(events, FileEvents):
+        (thread,) = events._observer.emitters  # pyright: ignore[reportOptionalMemberAccess]
+    else:
+        thread = events._reader
+    thread.stop()
+    until(lambda: not events.alive(folder), "the thread stopped")
+
+
+def test_on_linux_one_thread_reads_for_all_folders(tmp_path):
+    events, before = open_events(), threading.active_count()
+    assert isinstance(events, InotifyEvents)
+    try:
+        for number in range(20):
+            (tmp_path / str(number)).mkdir()
+            assert events.add(number, tmp_path / str(number), lambda lost: None) is None
+        assert threading.active_count() == before + 1
+    finally:
+        events.close()
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from daemon import watching
-from daemon.file_events import FileEvents
+from daemon.inotify_events import InotifyEvents
+from daemon.watch_threads import WatchThreads
 from daemon.watching import Watch
 from tests.daemon.waiting import Notes, until
 
@@ -21,7 +22,7 @@ def folder(tmp_path):
 @pytest.fixture
 def start(folder):
     """Starts a watch; its notes are the names and sizes that each rescan saw."""
-    events, watches = FileEvents(), []
+    events, threads, watches = InotifyEvents(), WatchThreads(), []
 
     def start(rescan=None, **options):
         notes = Notes()
@@ -31,7 +32,7 @@ def start(folder):
             notes.add({name: (folder / name).stat().st_size for name in names})
             return rescan() if rescan else None
 
-        watch = Watch(folder, look, events, **options)
+        watch = Watch(folder, look, events, threads, **options)
         watches.append(watch)
         watch.start()
         return watch, notes
@@ -41,7 +42,7 @@ def start(folder):
         watch.close()
         watch.join(10)
         assert not watch.running()
-    assert not events._watches  # each has taken its own back
+    assert not events._folders  # each has taken its own back
     events.close()
 
 
@@ -63,7 +64,7 @@ def test_it_begins_with_a_rescan_and_follows_every_change(start, folder, monkeyp
 
 def test_many_events_give_one_rescan_and_no_event_waits_long(start, folder, monkeypatch):
     now = [100.0]
-    watch = Watch(folder, lambda: None, FileEvents())
+    watch = Watch(folder, lambda: None, InotifyEvents(), WatchThreads())
     watch._next_rescan = 1000.0
     monkeypatch.setattr("daemon.watching.time.monotonic", lambda: now[0])
     assert watch._due() == 1000.0
@@ -147,9 +148,9 @@ def test_a_watch_whose_thread_has_died_is_made_anew(start, folder):
     (folder / "a.json").write_text("1")
     watch, notes = start()
     until(lambda: watch._events.alive(folder), "the watch is there")
-    (emitter,) = watch._events._observer.emitters
-    emitter.stop()
-    emitter.join(10)
+    thread = watch._events._reader
+    thread.stop()
+    thread.join(10)
     until(lambda: watch._events.alive(folder), "the watch is there again")
     (folder / "a.json").write_text("12")
     notes.wait(sees("a.json", 2))
@@ -201,7 +202,7 @@ def test_polling_needs_no_events(start, folder, monkeypatch):
     watch, notes = start(polling=True)
     notes.wait(sees("a.json", 1))
     assert (watch.health.method, watch.health.healthy) == ("polling", True)
-    assert not watch._events._watches
+    assert not watch._events._folders
     (folder / "a.json").write_text("12")
     notes.wait(sees("a.json", 2))
 
@@ -216,12 +217,12 @@ def test_network_file_systems_are_polled(start, folder, monkeypatch):
 
 def test_where_no_watch_can_be_had_it_polls_and_tries_again(start, folder, monkeypatch):
     problems = ["the limit is reached"]
-    original = FileEvents.add
+    original = InotifyEvents.add
 
     def add(self, *arguments):
         return problems.pop() if problems else original(self, *arguments)
 
-    monkeypatch.setattr(FileEvents, "add", add)
+    monkeypatch.setattr(InotifyEvents, "add", add)
     monkeypatch.setattr(watching, "RESCAN_SECONDS", 0.8)
     watch, notes = start()
     until(lambda: watch.health.method == "polling", "it polls")
