@@ -31,7 +31,8 @@ KINDS = (
     (r"\bwpe\b|\bln_|\bc_attn\b", "GPT-2's and nanoGPT's names: that is another architecture"),
     (r"qweight|qzeros|absmax|weight_scale|\bscales?$|\bSCB$", "quantised weights: name those they were made from"),
     (r"_extra_state$", "Transformer Engine's own state: save the model without it"),
-    (r"norm\w*\.(weight|scale|gain)$", "norms with gains, which nanochat's have not: that is another architecture"),
+    (r"norm\w{0,40}+\.(weight|scale|gain)$",
+     "norms with gains, which nanochat's have not: that is another architecture"),
     (r"\.bias$", "biases that are not zero, which nanochat's models have not: that is another architecture"),
     (r"mask$", "a stored mask, which nanoscope does not compare with its own: save the model without it"),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import pickle
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,13 @@ SPECIAL_TOKENS = [
 ]
 MAX_FILE_BYTES = 16 << 20  # ten times the largest nanochat tokenizer
 TRIAL_TEXT = "Hello, world's 1234!\r\n\n\tnaïve Привет 漢字 🙂  __init__ "
+# GPT-4's pattern with numbers in groups of two digits, as nanochat has it, and of three, as it is: known to be linear.
+_PATTERN = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,%d}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+KNOWN_PATTERNS = tuple(_PATTERN % digits for digits in (2, 3))
+LONGEST_PATTERN = 2000  # characters
+SLOW_SECONDS = 0.05  # for 16,384 characters, which take a tenth of it
 PICKLE_NAME, TEXT_NAME = "tokenizer.pkl", "tokenizer.json"
 
 
@@ -154,11 +162,36 @@ def encoding_from_state(state: Any, path: Path) -> tiktoken.Encoding:
             kept = enc.decode(enc.encode_ordinary(TRIAL_TEXT))
     except (ValueError, KeyError) as error:
         raise TokenizerInvalidError(f"{path} is not a usable tokenizer: {error}.") from error
+    _check_speed(enc, path)
     if kept != TRIAL_TEXT:
         raise TokenizerInvalidError(
             f"{path} is not a usable tokenizer: its pattern loses text, {TRIAL_TEXT!r} became {kept!r}."
         )
     return enc
+
+
+def _check_speed(enc: tiktoken.Encoding, path: Path) -> None:
+    """Refuse a pattern that takes more than linear time: long prompts could keep a thread busy for hours with it."""
+    if len(enc._pat_str) > LONGEST_PATTERN:
+        raise TokenizerInvalidError(
+            f"{path} is not a usable tokenizer: its pattern has over {LONGEST_PATTERN} letters."
+        )
+    if enc._pat_str in KNOWN_PATTERNS:
+        return
+    for character in sorted({*enc._pat_str[:100], *" \n\tax1!'\u00e9"}):
+        for size in (64, 1024, 16384):
+            text = character * size + "\0"
+            if all(_seconds(enc, text, path) > SLOW_SECONDS for _ in range(3)):
+                raise TokenizerInvalidError(
+                    f"{path} is not a usable tokenizer: its pattern takes too long for {size} times {character!r}."
+                )
+
+
+def _seconds(enc: tiktoken.Encoding, text: str, path: Path) -> float:
+    begun = time.thread_time()  # other programs do not count
+    with panics_as(TokenizerInvalidError, f"{path} is not a usable tokenizer: its pattern fails"):
+        enc.encode_ordinary(text)
+    return time.thread_time() - begun
 
 
 def _state_problem(state: Any) -> str | None:

@@ -47,7 +47,7 @@ const tests = {
   platform: "node",
   target: "node20",
   format: "esm",
-  external: ["vscode"],
+  external: ["vscode", "typescript"],
 };
 
 function testFiles(folder) {

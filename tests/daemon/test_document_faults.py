@@ -1,8 +1,7 @@
-"""Prompt documents when things go wrong: text that changes, traces that are no good, editors that are silent."""
+"""Prompt documents when things go wrong: text that changes, lists without end, editors that are silent."""
 
 import asyncio
 import io
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,72 +172,6 @@ def test_no_list_is_longer_than_an_editor_can_show(daemon: DaemonProcess, tmp_pa
         assert "18,000 more begin here" in found[0].message and "more problems" in found[-1].message
         symbols: Any = await client.text_document_document_symbol_async(lsp.DocumentSymbolParams(DOCUMENT))
         assert len(symbols) == len(await client.titles(URI)) == MOST_PROMPTS
-
-    with_client(daemon, tmp_path, test)
-
-
-# Traces that are no good
-
-
-BIG = 10**400
-
-
-def spoiled(document: dict[str, Any], how: str) -> dict[str, Any]:
-    """A trace's document with one thing wrong that is none of ours."""
-    generation = document["generation"]
-    wrong: dict[str, Any] = {
-        "timings": {"generation": generation | {"timings": {"prefill_seconds": BIG, "decode_seconds": 1}}},
-        "not a number": {"generation": generation | {"timings": {"prefill_seconds": "x", "decode_seconds": True}}},
-        "seed": {"generation": generation | {"seed": BIG}},
-        "settings of any form": {"generation": generation | {"max_tokens": [1], "top_k": {}, "temperature": "0"}},
-        "no generation": {"generation": [BIG]},
-        "metadata": {"metadata": {"big": BIG}},
-        "messages": {"messages": [BIG]},
-        "response": {"response": BIG},
-        "long response": {"response": "x" * 300_000},
-        "tokens": {"tokens": {"input_tokens": [[BIG]], "output_tokens": [[BIG]]}},
-        "texts": {"tokens": document["tokens"] | {"input_text": [BIG], "output_text": BIG}},
-        "long texts": {"tokens": document["tokens"] | {"input_text": ["x" * 100_000] * 2}},
-        "analysis": {"analysis": {"logits": {"surprisal_per_token": [BIG], "prompt": {"surprisal_per_token": [BIG]}}}},
-        "alternatives": {"analysis": {"logits": {"prompt": {"top_tokens_per_position": [
-            [{"id": 1, "text": "x" * 10_000, "probability": 0.1}] * 10_000] * 3}}}},
-        "data_info": {"data_info": {"tensors": BIG, "num_layers": "x"}},
-        "timestamp": {"timestamp": "9" * 5000},
-        "category": {"category": BIG},
-        "half characters": {"response": "\ud83d"},
-    }  # fmt: skip
-    return document | wrong[how]
-
-
-WRONG = (
-    "timings", "not a number", "seed", "settings of any form", "no generation", "metadata", "messages", "response",
-    "long response", "tokens", "texts", "long texts", "analysis", "alternatives", "data_info", "timestamp", "category",
-    "half characters",
-)  # fmt: skip
-
-
-def test_a_bad_trace_costs_itself_alone(daemon: DaemonProcess, tmp_path: Path) -> None:
-    async def test(client: LspClient) -> None:
-        client.open(URI, "max_tokens: 1\nbad one\n---\nmax_tokens: 1\ngood one")
-        for index in range(2):
-            await capture(client, index=index)
-        (good, bad) = (storage(tmp_path).path_of(entry.trace_id) for entry in storage(tmp_path).list_entries())
-        whole = json.loads(bad.read_text())
-        for number, how in enumerate(WRONG):
-            copied = bad.with_name(f"bad_{number}.json")
-            copied.write_text(json.dumps(spoiled(whole, how) | {"trace_id": copied.stem}))
-            await client.until(lambda name=copied.stem: any(name in told.added for told in client.of("traces_changed")))
-            titles = await client.titles(URI)
-            assert titles[-3:-1] == ["Capture", "Show trace"] and titles[-1].startswith("1 token"), how
-            assert [hint.position.line for hint in await client.hints(URI)][-1] == 4, how
-            assert "token" in (await client.hover(URI, 4, 1)).contents.value, how
-            said = await client.hover(URI, 1, 1)
-            assert said is None or len(said.contents.value) < 20_000, how
-            copied.unlink()
-            await client.until(
-                lambda name=copied.stem: any(name in told.removed for told in client.of("traces_changed"))
-            )
-        assert good.exists()
 
     with_client(daemon, tmp_path, test)
 

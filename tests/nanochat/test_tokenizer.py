@@ -537,6 +537,27 @@ def test_text_forms_that_make_no_tokenizer(tmp_path, content, message):
         RustBPETokenizer.from_directory(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(?=(x+x+)+y)z|[\s\S]",
+        r"a*+(?=b)c|[\s\S]",
+        r"(?:(?=a)(a+)+)+b|[\s\S]",
+        r"\s+(?=q)|[\s\S]",
+        "x" * 3000 + r"|[\s\S]",
+    ],
+)
+def test_a_pattern_that_could_keep_a_thread_busy_for_hours_is_refused(tmp_path, pattern):
+    with pytest.raises(TokenizerInvalidError, match=r"its pattern (takes too long|fails|has over)"):
+        tokenizer_files.encoding_from_state(changed(pat_str=pattern), tmp_path)
+
+
+@pytest.mark.parametrize("pattern", [r"\w+|\W", r"\p{L}+|\p{N}{1,3}|[^\p{L}\p{N}]+", r"[\s\S]"])
+def test_other_patterns_are_taken(tmp_path, pattern):
+    assert tokenizer_files.encoding_from_state(changed(pat_str=pattern), tmp_path).decode([0])
+
+
 def test_the_pattern_is_nanochats():
+    assert tokenizer_files.KNOWN_PATTERNS[0] == SPLIT_PATTERN
     assert STATE["pat_str"] == SPLIT_PATTERN
     assert [SPECIAL[name] for name in SPECIAL_TOKENS] == list(range(291, 300))

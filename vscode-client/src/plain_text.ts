@@ -2,7 +2,8 @@
 
 /** Within a table's cell. */
 export function plain(text: string): string {
-  return text.replace(/[\\`*_{}[\]<>()#+\-.!|~$&]/g, "\\$&").replace(/\s*\n\s*/g, " ");
+  const escaped = text.replace(/[\\`*_{}[\]<>()#+\-.!|~$&]/g, "\\$&");
+  return escaped.replace(/\s+/g, (blanks) => (blanks.includes("\n") ? " " : blanks));
 }
 
 /** A token with its white space made visible, as code within a table's cell. */

@@ -141,7 +141,7 @@ class Streamed {
   ) {}
 
   token(text: string): void {
-    this.text += text;
+    this.text = (this.text + text).slice(-2 * SHOWN_LENGTH); // no more is shown
     this.increment += this.maxTokens > 0 ? 100 / this.maxTokens : 0;
     this.timer ??= setTimeout(() => {
       this.show();

@@ -46,7 +46,7 @@ export class StatusBar implements Disposable {
     const busy = state.kind === "running" && this.queue?.running === true;
     this.item.text = text(state, this.store.model, this.store.rows?.length, busy);
     this.item.tooltip = tooltip(state, this.store.model);
-    this.item.accessibilityInformation = { label: this.item.text.replace(/\$\([^)]*\)/g, "").trim(), role: "button" };
+    this.item.accessibilityInformation = { label: this.item.text.replace(/\$\([\w~-]*\)/g, "").trim(), role: "button" };
     this.item.command = "nanoscope.menu";
     this.item.backgroundColor = troubled(state) ? new ThemeColor("statusBarItem.warningBackground") : undefined;
     if (state.kind === "idle") {

@@ -76,7 +76,9 @@ export function overviewPart(looking: Looking): HTMLElement {
     });
     ramp.style.backgroundImage = gradient(map);
     least.textContent = threeDigits(low);
-    most.textContent = `${threeDigits(high).replace(/\.?0+$/, "")}${statistic.unit === "" ? "" : ` ${statistic.unit}`}`;
+    const shown = threeDigits(high);
+    const short = shown.includes(".") ? String(Number(shown)) : shown; // without zeros at its end
+    most.textContent = `${short}${statistic.unit === "" ? "" : ` ${statistic.unit}`}`;
   }
 
   function mark(): void {
