@@ -32,6 +32,7 @@ class Snapshot:
     Args:
         revision: the number of the message that it is as of.
         encoding: of positions, as agreed with the editor.
+        unknown: why its text is not known, and what to do, as a sentence; empty where it is.
     """
 
     uri: str
@@ -40,6 +41,7 @@ class Snapshot:
     lines: Sequence[str]
     parsed: Parsed
     encoding: str
+    unknown: str = ""
 
     def range(self, start: Place, end: Place) -> Value:
         """A range as the editor counts it."""

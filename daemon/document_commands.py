@@ -34,6 +34,8 @@ async def capture_prompt(documents: Documents, call: Call, params: dict[str, Any
     document = await documents.snapshot(uri)
     if document is None:
         raise RpcError("INVALID_PARAMS", f"{uri} is not open, or holds no prompts: open it, then capture again.")
+    if document.unknown:
+        raise RpcError("INVALID_PARAMS", document.unknown)
     prompt = meant(document, index, version, key)
     wrong = next((problem for problem in prompt.problems if problem.severity == "error"), None)
     if wrong is not None:

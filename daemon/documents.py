@@ -20,12 +20,13 @@ from daemon.document_features import FEATURES
 from daemon.document_hover import TokenHovers
 from daemon.document_length import too_long
 from daemon.document_soon import Soon
-from daemon.editor_params import member
+from daemon.editor_params import URI_LIMIT, AboutDocument, member
 from daemon.editor_questions import Questions
 from daemon.named_models import held_for
-from daemon.open_document import OpenDocument
+from daemon.open_document import UNKNOWN, OpenDocument
 from daemon.prompt_documents import Prompt, language_of
 from nanochat.errors import StorageError
+from nanochat.text import shortened
 from protocol.methods import MODEL_CHANGED, TRACES_CHANGED, Notification
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 DIAGNOSE_SECONDS = 0.25  # from a change to what is said of it
 REFRESH_SECONDS = 0.2  # between two wishes that the editor ask again
+NAMED_LIMIT = 500  # characters of the names of documents in one message
 WAITING_LIMIT = 32 << 20  # characters of changes not put in yet, beyond which the editor is not read
 REFRESHES = {  # by the capability that says that the editor listens
     "workspace.code_lens.refresh_support": lsp.WORKSPACE_CODE_LENS_REFRESH,
@@ -89,13 +91,16 @@ class Documents:
 
     def _opened(self, params: lsp.DidOpenTextDocumentParams) -> None:
         item = params.text_document
-        kind = language_of(item.language_id, item.uri)
+        self._begin(item.uri, item.language_id, item.text, item.version)
+
+    def _begin(self, uri: str, language: str, text: str | None, version: int | None) -> None:
+        kind = language_of(language, uri)
         if kind is not None:
-            if item.uri in self._diagnose:  # opened again without a close between
-                self._diagnose[item.uri].close()
-            self._open[item.uri] = OpenDocument(item.uri, kind, item.text, item.version, self.protocol.arrivals)
-            self._diagnose[item.uri] = Soon(partial(self._tell_diagnostics, item.uri), DIAGNOSE_SECONDS)
-            self._diagnose[item.uri].wish()
+            if uri in self._diagnose:  # opened again without a close between
+                self._diagnose[uri].close()
+            self._open[uri] = OpenDocument(uri, kind, text, version, self.protocol.arrivals)
+            self._diagnose[uri] = Soon(partial(self._tell_diagnostics, uri), DIAGNOSE_SECONDS)
+            self._diagnose[uri].wish()
 
     def _changed(self, params: object) -> None:
         """Params stay plain: there may be very many changes, and the document is out of step if one is dropped."""
@@ -108,21 +113,33 @@ class Documents:
             self._diagnose[document.uri].wish()
 
     def _closed(self, params: lsp.DidCloseTextDocumentParams) -> None:
-        self._forget(params.text_document.uri)
-
-    def _forget(self, uri: str) -> None:
+        uri = params.text_document.uri
         if self._open.pop(uri, None) is not None:
             self._diagnose.pop(uri).close()
             self._publish({"uri": uri, "diagnostics": []})
 
-    def lost(self, uri: str | None, why: str) -> None:
-        """A change could not be taken: its document, or where that is not known every one, is followed no longer."""
-        lost = [known for known in self._open if uri in (None, known)]
-        for known in lost:
-            self._forget(known)
-        if lost:
-            message = f"{', '.join(lost)[:500]}: a change could not be read, so close and open it again. {why}"
-            self.server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Warning, message))
+    def lost(self, about: AboutDocument, why: str) -> None:
+        """A text or a change was not taken: its document, or where that is not known every one, is out of step."""
+        self.protocol.arrivals += 1  # what it is now is none of its states before
+        why = f"what the editor sent was not taken: {why.removesuffix('.')}"
+        is_new = about.uri not in self._open and len(about.uri or "") <= URI_LIMIT
+        if is_new and about.uri is not None and about.language is not None:  # it was to be opened
+            self._begin(about.uri, about.language, None, None)
+        lost = [document for document in self._open.values() if about.uri in (None, document.uri)]
+        for document in lost:
+            document.lose(why, self.protocol.arrivals)
+            self._diagnose[document.uri].wish()
+        self._tell_unknown(lost, UNKNOWN.format(why))
+
+    def _tell_unknown(self, documents: Sequence[OpenDocument], message: str) -> None:
+        """Tell the user, once until they are known again, of documents whose text is not known."""
+        untold = [document for document in documents if not document.is_told_unknown]
+        if untold:
+            named = shortened(", ".join(document.uri for document in untold), NAMED_LIMIT)
+            for document in untold:
+                document.is_told_unknown = True
+            params = lsp.ShowMessageParams(lsp.MessageType.Warning, f"{named}: {message}")
+            self.server.window_show_message(params)
 
     def told(self, notification: Notification) -> None:
         """The session was told of a change."""
@@ -176,6 +193,11 @@ class Documents:
         async with self._reading:
             if document.snapshot is None or document.snapshot.revision != document.revision:
                 document.snapshot = await self.in_readers(document.read, *document.untaken(), self.encoding)
+            if document.snapshot.revision == document.revision:
+                if not document.snapshot.unknown:
+                    document.is_told_unknown = False
+                elif self.is_current(document.snapshot):
+                    self._tell_unknown([document], document.snapshot.unknown)
             return document.snapshot
 
     def is_current(self, snapshot: Snapshot) -> bool:

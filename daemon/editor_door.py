@@ -21,12 +21,13 @@ from daemon.dispatch import Context, dispatch
 from daemon.editor_params import (
     COMMAND,
     TEXTS,
+    AboutDocument,
     Token,
     about_document,
+    about_params,
     as_taken,
     member,
     unwrap,
-    uri_of,
 )
 from daemon.editor_protocol import INITIALIZE_LEAST, OURS, PlainProtocol, shared_converter
 from daemon.framing import EditorFrames, FramingError, editor_frame
@@ -107,7 +108,7 @@ class EditorServer(LanguageServer):
         self.hub, self.outbox = hub, outbox
         self.own_commands: dict[str, OwnCommand] = {}  # those that stand for no method
         self.at_end: list[Callable[[], None]] = []  # called when the editor is gone
-        self.at_loss: list[Callable[[str | None, str], None]] = []  # when a change of a document could not be taken
+        self.at_loss: list[Callable[[AboutDocument, str], None]] = []  # when a text, or a change of it, is not taken
         self.before_next: list[Callable[[], Awaitable[None]]] = []  # waited for before the next message is read
         super().__init__("nanoscope", hub.version, protocol_cls=EditorProtocol, converter_factory=shared_converter)
         for method in METHODS:
@@ -168,18 +169,18 @@ class EditorProtocol(PlainProtocol):
                 self._take_request(request)
         except FramingError as error:
             self.respond(messages.failure(error.id, error))
-            if error.id is None and not error.fatal and (about := about_document(error.head)):
-                self._lost(about.uri, error)
+            if error.id is None and not error.fatal and (about := about_document(error.head, error.tail)):
+                self._lost(about, error)
         except RpcError as error:
             if error.name == "INVALID_REQUEST" or member(value, "id") is not None:
                 self.respond(messages.failure(messages.id_of(value), error))
             if member(value, "method") in TEXTS:
-                self._lost(uri_of(member(value, "params")), error)
+                self._lost(about_params(member(value, "params")), error)
 
-    def _lost(self, uri: str | None, error: RpcError) -> None:
+    def _lost(self, about: AboutDocument, error: RpcError) -> None:
         """Something about a document was not taken: what is known of its text may not be true any more."""
         for lost in self._server.at_loss:
-            lost(uri, shortened(error.message, SAID_LIMIT))
+            lost(about, shortened(error.message, SAID_LIMIT))
 
     def _take_request(self, request: messages.Request) -> None:
         message = {"jsonrpc": "2.0", "method": request.method, "params": request.params}
@@ -190,7 +191,7 @@ class EditorProtocol(PlainProtocol):
                 self.handle_message(self.structure_message(message))
             except RpcError as error:  # params that do not fit: nobody waits to be told
                 if request.method in TEXTS:
-                    self._lost(uri_of(request.params), error)
+                    self._lost(about_params(request.params), error)
 
     def _admits(self, request: messages.Request) -> bool:
         """Whether the moment is right for it; notifications at a wrong one are ignored, requests refused."""

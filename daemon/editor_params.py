@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, NamedTuple
 
@@ -22,25 +23,41 @@ TOKEN_LIMIT = 1000  # characters of a token for progress
 _ABOUT_DOCUMENT = re.compile(rb'"method"[ \t\r\n]*+:[ \t\r\n]*+"textDocument/')
 _METHOD = re.compile(rb'"method"[ \t\r\n]*+:')
 _URI = re.compile(rb'"uri"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.)*+")', re.DOTALL)
+_LANGUAGE = re.compile(rb'"languageId"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.)*+")', re.DOTALL)
 
 Token = int | str
 
 
 class AboutDocument(NamedTuple):
-    """What a message is about that could not be taken; `uri` is None where that cannot be read."""
+    """What a message is about that could not be taken; None where that cannot be read.
+
+    Args:
+        language: the editor's word for it, which `didOpen` alone has.
+    """
 
     uri: str | None
+    language: str | None
 
 
-def about_document(head: bytes) -> AboutDocument | None:
-    """Which document a message is about that is not JSON as a whole, from how it begins; None: about none."""
-    if _METHOD.search(head) and not _ABOUT_DOCUMENT.search(head):
+def about_document(head: bytes, tail: bytes = b"") -> AboutDocument | None:
+    """Which document a message is about that is not taken as JSON, from its beginning and end; None: about none."""
+    edges = head, tail  # looked at one by one, for what is between them is missing
+    if any(map(_METHOD.search, edges)) and not any(map(_ABOUT_DOCUMENT.search, edges)):
         return None
-    found = _URI.search(head)
-    try:
-        return AboutDocument(None if found is None else msgspec.json.decode(found[1], type=str))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return AboutDocument(None)
+    return AboutDocument(_text_in(edges, _URI), _text_in(edges, _LANGUAGE))
+
+
+def _text_in(edges: tuple[bytes, ...], pattern: re.Pattern[bytes]) -> str | None:
+    found = next(filter(None, map(pattern.search, edges)), None)
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        return None if found is None else msgspec.json.decode(found[1], type=str)
+    return None
+
+
+def about_params(params: object) -> AboutDocument:
+    """Which document the params of `didOpen` or `didChange` are about."""
+    language = member(member(params, "textDocument"), "languageId")
+    return AboutDocument(uri_of(params), language if isinstance(language, str) else None)
 
 
 def as_taken(value: object) -> Any:
@@ -68,7 +85,9 @@ def uri_of(params: object) -> str | None:
 
 
 def check_limits(method: str, params: object) -> None:
-    """Raise RpcError, INVALID_PARAMS, for a uri or a number of changes that no editor sends."""
+    """Raise RpcError, INVALID_PARAMS, for a text, a uri or a number of changes that no editor sends."""
+    if method == TEXTS[0] and not isinstance(member(member(params, "textDocument"), "text"), str):
+        raise RpcError("INVALID_PARAMS", f"{method}: the text is none.")  # LSP's types would make one of any value
     if len(uri_of(params) or "") > URI_LIMIT:
         raise RpcError("INVALID_PARAMS", f"{method}: a uri has {URI_LIMIT:,} characters at most.")
     changes = member(params, "contentChanges")

@@ -32,12 +32,12 @@ class FramingError(RpcError):
 
     Args:
         fatal: nothing after them can be trusted, so the connection ends.
-        head: how they begin, as far as it is known.
+        head: how they begin, as far as it is known; of what is longer, the end is kept too, as `tail`.
     """
 
     def __init__(self, name: str, message: str, fatal: bool = False, head: bytes = b""):
         super().__init__(name, message)
-        self.fatal, self.head = fatal, head[:HEAD]
+        self.fatal, self.head, self.tail = fatal, head[:HEAD], head[HEAD:][-HEAD:]
         self.id = request_id(self.head)
 
 

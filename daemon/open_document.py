@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -40,30 +41,44 @@ class Change(msgspec.Struct, gc=False):
     range: Range | None = None
 
 
+@dataclass(frozen=True)
+class _Lost:
+    """Stands among the changes for one that was not taken."""
+
+    why: str
+
+
 class OpenDocument:
     """One open document; of the event loop's thread, but for `read`, of which one runs at a time.
 
     Args:
         language: what it is, as `language_of` has it.
+        text: None where the editor sent one that was not taken.
         version: the editor's count of its changes.
         revision: the number of the message that it is as of, which no two states of a document share.
     """
 
-    def __init__(self, uri: str, language: str, text: str, version: int | None, revision: int):
+    def __init__(self, uri: str, language: str, text: str | None, version: int | None, revision: int):
         self.uri, self.language = uri, language
         self.waiting_size = 0  # of what was told and is not put in yet, in characters
         self.reading: tuple[int, asyncio.Future[Snapshot]] | None = None  # of which revision
         self.snapshot: Snapshot | None = None  # as it was read last
+        self.is_told_unknown = False  # the user was told that its text is not known
         self._waiting: list[Any] = []
         self._text: Pieces | None = None
         self._unknown = ""  # why there is no text
-        self.take([{"text": text}], version, revision)
+        self.take([] if text is None else [{"text": text}], version, revision)
 
     def take(self, changes: Any, version: int | None, revision: int) -> None:
         """Note LSP's changes, which may be of any form."""
         self._waiting.append(changes)
         self.waiting_size += sum(map(_size, changes)) if isinstance(changes, list) else 0
         self.version, self.revision = version, revision
+
+    def lose(self, why: str, revision: int) -> None:
+        """Note that a change was not taken: the text is not known until the editor sends the whole of it."""
+        self._waiting.append(_Lost(why))
+        self.revision = revision
 
     def untaken(self) -> tuple[list[Any], int | None, int]:
         """What `read` is to put in; it is forgotten here."""
@@ -78,10 +93,14 @@ class OpenDocument:
         except BaseException:
             self._text, self._unknown = None, "a change could not be put in"
             raise
-        return Snapshot(self.uri, version, revision, lines, parsed, encoding)
+        unknown = UNKNOWN.format(self._unknown) if self._text is None else ""
+        return Snapshot(self.uri, version, revision, lines, parsed, encoding, unknown)
 
     def _put_in(self, waiting: list[Any], encoding: str) -> None:
         for changes in waiting:
+            if isinstance(changes, _Lost):
+                self._text, self._unknown = None, changes.why
+                continue
             try:
                 told = msgspec.convert(changes, list[Change])
             except msgspec.ValidationError:
