@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 
 from daemon.framing import FramingError
+from nanochat.trace_json import without_surrogates
 
 NESTING_LIMIT = 100  # arrays and objects within each other
 BRACKETS_LIMIT = 100_000  # arrays and objects in one incoming message: Python makes them in a tenth of a second
+KEYS_LIMIT = 100_000  # of objects: half a million that are all different would take a third of a second
 VALUES_LIMIT = 500_000  # of any kind
 SLICE = 1 << 17  # bytes that are looked at between two turns of the event loop
 DIGITS_LIMIT = 4300  # of a whole number: Python reads no more
@@ -97,12 +99,12 @@ def look_at(body: bytes) -> Iterator[None]:
         brackets += body.count(b"[", *place) + body.count(b"{", *place)
         commas += body.count(b",", *place)
         yield
-    if brackets > NESTING_LIMIT or commas > VALUES_LIMIT:
+    if brackets > NESTING_LIMIT or commas + brackets > KEYS_LIMIT:  # a key stands behind one of them
         yield from _look_outside_strings(body)
 
 
 def _look_outside_strings(body: bytes) -> Iterator[None]:
-    inside, escape, depth, brackets, values = False, b"", 0, 0, 0
+    inside, escape, depth, brackets, keys, values = False, b"", 0, 0, 0, 0
     for start in range(0, len(body), SLICE):
         piece = (escape + body[start : start + SLICE]).replace(b"\\\\", b"")
         escape = b"\\" if piece.endswith(b"\\") else b""
@@ -115,10 +117,12 @@ def _look_outside_strings(body: bytes) -> Iterator[None]:
             problem = f"Arrays and objects may be nested {NESTING_LIMIT} deep, not deeper."
             raise FramingError("PARSE_ERROR", problem, head=body)
         values += outside.count(b",")
+        keys += outside.count(b":")
         brackets += steps.count(b"[") + steps.count(b"{")
-        if brackets > BRACKETS_LIMIT or values > VALUES_LIMIT:
-            problem = f"A message may hold {BRACKETS_LIMIT:,} arrays and objects and {VALUES_LIMIT:,} values"
-            raise FramingError("TOO_LARGE", problem + "; this one holds more: send less at a time.", head=body)
+        if brackets > BRACKETS_LIMIT or keys > KEYS_LIMIT or values > VALUES_LIMIT:
+            problem = f"A message may hold {BRACKETS_LIMIT:,} arrays and objects, {KEYS_LIMIT:,} keys and"
+            problem += f" {VALUES_LIMIT:,} values; this one holds more: send less at a time."
+            raise FramingError("TOO_LARGE", problem, head=body)
         depth = depths[-1]
         yield
 
@@ -169,4 +173,4 @@ def exact(value: Any) -> Any:
 
 def whole_text(text: str) -> str:
     """Text that UTF-8 can hold, as long as before in UTF-16: U+FFFD for each half of a character."""
-    return text if is_whole_text(text) else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text if is_whole_text(text) else without_surrogates(text)

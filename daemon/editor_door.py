@@ -36,7 +36,7 @@ from daemon.named_models import Introduction, introduce
 from daemon.outbox import StreamOutbox
 from daemon.session import Call, Session
 from daemon.work_done import Agreed, work_done
-from nanochat.text import shortened
+from nanochat.text import on_one_line, shortened
 from protocol.errors import RpcError
 from protocol.methods import HELLO, METHODS
 
@@ -290,7 +290,7 @@ class EditorProtocol(PlainProtocol):
         self._initialized = True
         info = params.client_info
         names = {"client_name": info.name, "client_version": info.version or ""} if info else {}
-        hello: dict[str, Any] = {name: str(text)[:NAME_LIMIT] for name, text in names.items()}
+        hello: dict[str, Any] = {key: on_one_line(text[:NAME_LIMIT])[:NAME_LIMIT] for key, text in names.items()}
         hello |= {name: member(params.initialization_options, name) for name in ("traces_dir", "model", "base_dir")}
         hello |= {"notifications": False}
         self._introduction = asyncio.ensure_future(self._introduce(hello))

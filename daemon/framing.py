@@ -22,6 +22,7 @@ UTF_8 = (b"utf-8", b"utf8")
 _MEMBER = re.compile(
     rb'[ \t\r\n]*+"(\w{1,40}+)"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.){0,1000}+"|-?\d{1,20}+)[ \t\r\n]*+[,}]', re.DOTALL
 )
+_OF_REQUESTS = re.compile(rb'[ \t\r\n]*+"(?:method|params)"')  # and not of responses
 # No run of blanks is read twice: with `(.*?)[ \t]*` the time would grow with the square of their number.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[ \t]*+((?:[^\x00\r \t]++|[ \t]++(?=[^\x00\r \t]))*+)[ \t]*+")
 _encoder = msgspec.json.Encoder()
@@ -49,7 +50,8 @@ def request_id(head: bytes) -> int | str | None:
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             members[member[1].decode()] = msgspec.json.decode(member[2], type=int | str)
         place = member.end()
-    return members.get("id") if isinstance(members.get("method"), str) else None
+    is_request = isinstance(members.get("method"), str) or _OF_REQUESTS.match(head, place)
+    return members.get("id") if is_request else None
 
 
 class Frames(Protocol):
@@ -231,8 +233,14 @@ def encode(value: object) -> bytes:
     """JSON of plain values and structs; NaN and infinity become null. Raises TypeError and ValueError on others."""
     try:
         return _encoder.encode(value)
-    except UnicodeEncodeError:  # the name of a file that is no UTF-8
-        return _encoder.encode(replaced_surrogates(msgspec.to_builtins(value)))
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8, or an editor's of half a character
+        return _encoder.encode(replaced_surrogates(msgspec.to_builtins(value, enc_hook=_plain)))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, msgspec.Raw):
+        return msgspec.json.decode(value)
+    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
 def editor_frame(body: bytes) -> bytes:

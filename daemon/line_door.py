@@ -235,7 +235,7 @@ class _Client:
             result = await dispatch(context, call.method, list(positional) or named)
         except RpcError as error:
             pending.response = failure(pending.request.id, error)
-            return Error(**error.as_json())
+            return Error(**pending.response["error"])
         pending.response = success(pending.request.id, result)
         return Success(result)
 

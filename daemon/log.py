@@ -17,8 +17,7 @@ from nanochat.text import shortened
 
 LARGEST_BYTES = 2_000_000
 OLD_FILES = 2  # beside the one being written
-MESSAGE_LIMIT = 4000  # characters of one message, in which there may be what a client sent
-TRACEBACK_LIMIT = 20_000
+RECORD_LIMIT = 20_000  # characters of one record, in which there may be what a client sent
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 OUR_LOGGERS = ("nanoscope", "daemon", "nanochat")
 # At INFO these write whole message bodies, or every connection.
@@ -28,11 +27,8 @@ QUIET_LOGGERS = ("pygls", "jsonrpcserver", "asyncio", "watchdog", "filelock")
 class _Short(logging.Formatter):
     """Whatever a record is made of, it does not fill the log."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return shortened(super().formatMessage(record), MESSAGE_LIMIT)
-
-    def formatException(self, ei: Any) -> str:
-        return shortened(super().formatException(ei), TRACEBACK_LIMIT)
+    def format(self, record: logging.LogRecord) -> str:
+        return shortened(super().format(record), RECORD_LIMIT)
 
 
 def open_log(path: Path) -> io.TextIOWrapper:

@@ -2,6 +2,7 @@
 
 import json
 import mmap
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -18,6 +19,8 @@ from nanochat.trace_tensors import Span, TensorInfo, document_positions, documen
 _BLOCK_VALUES = 1 << 14  # values encoded at once: 0.6 ms with the interpreter locked, and its text stays in the cache
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _ZERO = b",0.0"
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]  # code points that stand for nothing
 LARGEST_DOCUMENT = 64 << 20  # bytes of all but the tensors: readers take no more for a trace
 
 Tensors = Mapping[str, np.ndarray]
@@ -75,7 +78,14 @@ def check_size(size: int, limit: int) -> None:
 
 def without_surrogates(text: str) -> str:
     """Text that UTF-8 can hold: a lone surrogate becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if text.isascii():
+        return text
+    mark = next((mark for mark in _MARKS if mark not in text), None)
+    if mark is None or _PAIR.search(text):
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # Of all that encodes, this alone takes no longer where there are many; it makes a question mark of each.
+    replaced = text.replace("?", mark).encode(errors="replace").decode()
+    return replaced.replace("?", "\ufffd").replace(mark, "?")
 
 
 def _plain(value: Any) -> Any:

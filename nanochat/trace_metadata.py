@@ -1,16 +1,19 @@
 """A caller's metadata as plain JSON values, each of them exactly what every reader will find."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from nanochat.errors import SettingInvalidError
+from nanochat.text import shortened
 
 DIGITS = 1000  # of a whole number; Python itself reads and writes no more than 4,300
 LARGEST_WHOLE = 10**DIGITS
 DEPTH = 64  # mappings and lists within each other; a message of the daemon's adds some, and may have 100
+SHOWN_PLACE = 200  # characters
 LARGEST_BYTES = 2 << 20  # as JSON: an answer of the daemon's has metadata twice
 
 
@@ -23,7 +26,10 @@ def exact_metadata(metadata: Any) -> dict[str, Any]:
         return {}
     if not isinstance(metadata, Mapping):
         raise SettingInvalidError(f"metadata must be names with values, not {metadata!r:.80}.")
-    return _mapping(metadata, "metadata", 1)
+    try:
+        return _mapping(metadata, 1)
+    except _RefusedError as error:
+        raise SettingInvalidError(error.sentence()) from error
 
 
 def checked_metadata(metadata: Any) -> dict[str, Any]:
@@ -38,45 +44,75 @@ def checked_metadata(metadata: Any) -> dict[str, Any]:
     return plain
 
 
-def _plain(value: Any, place: str, depth: int) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
+class _RefusedError(Exception):
+    """A value that JSON cannot hold, and, from the inside outwards, where it is."""
+
+    def __init__(self, problem: str):
+        super().__init__(problem)
+        self.problem = problem
+        self.places: list[str] = []
+
+    def sentence(self) -> str:
+        place = "metadata" + "".join(reversed(self.places))
+        return f"{shortened(place, SHOWN_PLACE).encode(errors='replace').decode()} {self.problem}."
+
+
+def _plain(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return _text(value, place)
+        return _text(value)
+    if isinstance(value, dict | list):
+        return _nested(value, depth)
     if isinstance(value, int):
         if not -LARGEST_WHOLE < value < LARGEST_WHOLE:
-            raise _refused(place, f"is a whole number of more than {DIGITS:,} digits: give it as text")
+            raise _RefusedError(f"is a whole number of more than {DIGITS:,} digits: give it as text")
         return int(value)
     if isinstance(value, float):
-        if not np.isfinite(value):
-            raise _refused(place, f"is {value}, which JSON does not have: give null, or a text")
+        if not math.isfinite(value):
+            raise _RefusedError(f"is {value}, which JSON does not have: give null, or a text")
         return float(value)
-    if isinstance(value, Mapping | list | tuple):
-        if depth >= DEPTH:
-            raise _refused(place, f"is nested more than {DEPTH} deep: flatten it")
-        if isinstance(value, Mapping):
-            return _mapping(value, place, depth + 1)
-        return [_plain(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
-    raise _refused(place, f"is of the type {type(value).__name__}: use texts, numbers, lists and mappings")
+    if isinstance(value, np.ndarray | np.generic) and not isinstance(value.tolist(), np.generic):
+        return _plain(value.tolist(), depth)
+    if not isinstance(value, Mapping | tuple):
+        raise _RefusedError(f"is of the type {type(value).__name__}: use texts, numbers, lists and mappings")
+    return _nested(value, depth)
 
 
-def _mapping(value: Mapping[Any, Any], place: str, depth: int) -> dict[str, Any]:
-    for key in value:
+def _nested(value: Any, depth: int) -> Any:
+    if depth >= DEPTH:
+        raise _RefusedError(f"is nested more than {DEPTH} deep: flatten it")
+    return _mapping(value, depth + 1) if isinstance(value, dict | Mapping) else _list(value, depth + 1)
+
+
+def _list(values: Sequence[Any], depth: int) -> list[Any]:
+    plain: list[Any] = []
+    try:
+        for value in values:
+            plain.append(_plain(value, depth))
+    except _RefusedError as error:
+        error.places.append(f"[{len(plain)}]")
+        raise
+    return plain
+
+
+def _mapping(values: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, value in values.items():
         if not isinstance(key, str):
-            raise _refused(place, f"has the key {key!r:.80}, and JSON's keys are texts: use {str(key)!r:.80}")
-    return {_text(key, place): _plain(item, f"{place}.{key!s:.80}", depth) for key, item in value.items()}
+            raise _RefusedError(f"has the key {key!r:.80}, and JSON's keys are texts: use {str(key)!r:.80}")
+        key = _text(key)
+        try:
+            plain[key] = _plain(value, depth)
+        except _RefusedError as error:
+            error.places.append(f".{key[:SHOWN_PLACE]}")
+            raise
+    return plain
 
 
-def _text(value: str, place: str) -> str:
+def _text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise _refused(place, f"has half a character at {error.start}: it is not valid Unicode") from error
+        raise _RefusedError(f"has half a character at {error.start}: it is not valid Unicode") from error
     return str.__str__(value)
-
-
-def _refused(place: str, problem: str) -> SettingInvalidError:
-    shown = place if len(place) <= 200 else f"{place[:100]}…{place[-99:]}"
-    return SettingInvalidError(f"{shown.encode(errors='replace').decode()} {problem}.")

@@ -493,7 +493,7 @@ class GetStatusResult(Result, omit_defaults=True):
 class CancelParams(Params):
     """The id of a request of the same client."""
 
-    id: int | Annotated[str, Meta(max_length=1000)]
+    id: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | Annotated[str, Meta(max_length=1000)]
 
 
 class CancelResult(Result):

@@ -19,6 +19,7 @@ from scripts.stress_daemon_kills import kills
 from scripts.stress_daemon_life import clients, starts
 from scripts.stress_daemon_volume import files, memory, scan
 from scripts.stress_deletes import deletes
+from scripts.stress_hostile import hostile
 
 TESTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "starts": starts,
@@ -27,6 +28,7 @@ TESTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "chaos": chaos,
     "deletes": deletes,
     "frames": frames,
+    "hostile": hostile,
     "memory": memory,
     "files": files,
     "scan": scan,
@@ -40,6 +42,8 @@ FLAGS: tuple[tuple[str, float, str], ...] = (
     ("minutes", 10.0, "how long the chaos lasts, and the looking at others' files"),
     ("owned", 10_000, "files of others that are looked at"),
     ("frames", 1_000_000, "malformed messages"),
+    ("share", 1, "one hostile value of so many"),
+    ("served", 100.0, "milliseconds of get_status meanwhile, 99th percentile"),
     ("captures", 2_000, "captures whose memory is watched"),
     ("warm", 100, "captures before them"),
     ("growth", 2.0, "percent that the memory may grow by"),

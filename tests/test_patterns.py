@@ -72,10 +72,15 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
         ("A:", " ", "x\0"), ("A:", "\t \t", "\r"), ("A: x", " ", "y\r"), ("A:", " x", "\0"), ("", "A", ""),
         ("A:", ":", "\r"),
     ]),
+    "daemon.editor_params._LANGUAGE": ("search", [
+        ('"languageId":"', "x", ""), ('"languageId":"', '\\"', ""), ("", '"languageId":', ""),
+        ("", '"languageId":"\\', ""),
+    ]),
     "daemon.framing._MEMBER": ("match", [
         ("", " ", "x"), ('"a"', " ", "x"), ('"a":', " ", "x"), ('"a":"', "x", ""), ('"a":"', "\\", ""), ('"', "a", '"'),
         ('"a":', "1", ","), ('"a":1', " ", "x"),
     ]),
+    "daemon.framing._OF_REQUESTS": ("match", [*BLANKS, ("", '"method"', ""), (" ", '"', "")]),
     "daemon.own_log.LINE": ("search", [
         ("", "\n", ""), ("", "2026-01-01 10:00:00,000 INFO\n", ""), ("", "1", ""), ("", "\n2026-01-01", ""),
         ("2026-01-01 10:00:00,000 ", "A", ""),
@@ -143,6 +148,7 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
     "nanochat.trace_analysis._has_layer#1": ("", [
         ("", ".layer_", ""), ("", ".layer_1", "x"), (".layer_", "1", "x"), ("", ".", ""),
     ]),
+    "nanochat.trace_json._PAIR": ("search", [("", "\ud83d", ""), ("", "\ude42", ""), ("", "x\ud83d", "")]),
     "nanochat.trace_rows._TRACE_ID": ("fullmatch", [("", "a", ""), ("", "a", "!"), ("", "-", "")]),
     "nanochat.trace_tensors._LAYER": ("search", [
         ("", ".layer_", ""), (".layer_", "1", "x"), ("", ".layer_1.a", "!"), (".layer_1.", "a", "!"),

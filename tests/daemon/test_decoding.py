@@ -161,10 +161,23 @@ def test_a_text_is_made_whole_without_changing_its_length_in_utf_16() -> None:
         assert len(made.encode("utf-16-le")) == len(text.encode("utf-16-le", "surrogatepass"))
 
 
+def test_very_many_halves_are_replaced_in_no_time() -> None:
+    begun = time.process_time()
+    assert whole_text("?\ud83d" * 1_000_000) == "?\ufffd" * 1_000_000
+    assert time.process_time() - begun < 0.2  # with an error handler called for each, half a second and more
+
+
+def test_a_text_with_every_mark_is_made_whole_too() -> None:
+    marks = "".join(chr(code) for code in range(0xFDD0, 0xFDF0))
+    assert whole_text(f"{marks}?\ude00") == f"{marks}?\ufffd"
+    assert whole_text(f"{marks[1:]}?\ude00") == f"{marks[1:]}?\ufffd"
+
+
 @pytest.mark.parametrize(
     "body",
     [b"[" + b"[]," * 200_000 + b"1]", b"[" + b'{"":1},' * 200_000 + b"1]", b"[" + b"1," * 600_000 + b"1]",
-     b'["' + b'\\"' * 200_000 + b'",' + b"[]," * 200_000 + b"1]"],
+     b'["' + b'\\"' * 200_000 + b'",' + b"[]," * 200_000 + b"1]",
+     b"{" + b",".join(b'"%d":0' % number for number in range(100_001)) + b"}"],
 )  # fmt: skip
 def test_a_message_with_more_values_than_python_makes_at_once_is_too_large(body: bytes) -> None:
     with pytest.raises(FramingError, match="send less at a time") as raised:
@@ -177,10 +190,10 @@ def test_many_commas_and_brackets_in_a_text_are_one_value() -> None:
     assert decode(msgspec.json.encode([text, text])) == ([text, text], True)
 
 
-@given(some.text('[{"\\}]a,', max_size=400), some.integers(1, 9))
+@given(some.text('[{"\\}]a,:', max_size=400), some.integers(1, 9))
 def test_slices_find_the_same_as_the_whole(text: str, size: int) -> None:
     def refused(body: bytes, size: int) -> bool:
-        with mock.patch.multiple(decoding, SLICE=size, NESTING_LIMIT=2, BRACKETS_LIMIT=6, VALUES_LIMIT=9):
+        with mock.patch.multiple(decoding, SLICE=size, NESTING_LIMIT=2, BRACKETS_LIMIT=6, KEYS_LIMIT=5, VALUES_LIMIT=9):
             try:
                 list(decoding.look_at(body))
             except FramingError:

@@ -1,6 +1,7 @@
 """Framing: the same messages however the bytes are cut, limits kept in bounded memory, and nothing that is not JSON."""
 
 import itertools
+import json
 import math
 
 import msgspec
@@ -152,7 +153,9 @@ def test_a_request_that_is_not_taken_is_known_by_its_head() -> None:
         (b'\xef\xbb\xbf{"id":-5,"method":"x",', -5),
         (b'{"id":7,"method":"x"}', 7),
         (b'{"id":7,"result":1}', None),
-        (b'{"id":7,"params":{"method":"x"', None),
+        (b'{"id":7,"params":{"method":"x"', 7),
+        (b'{"jsonrpc":"2.0","id":7,"method":"' + b"x" * 5000, 7),
+        (b'{"id":7,"result":{"method":"x"', None),
         (b'{"method":"x","params":{"id":7}', None),
         (b'[{"id":7,"method":"x"},', None),
         (b'{"id":7.5,"method":"x",', None),
@@ -208,3 +211,7 @@ def test_what_is_written() -> None:
     assert encode({"s": struct, "b": [math.inf, -math.inf, "é"]}) == '{"s":{"a":null},"b":[null,null,"é"]}'.encode()
     assert line_frame(b"1") == b"1\n"
     assert editor_frame("é".encode()) == b"Content-Length: 2\r\n\r\n\xc3\xa9"
+
+
+def test_what_is_json_already_is_taken_beside_half_a_character() -> None:
+    assert json.loads(encode({"uri": "\ud83d", "found": msgspec.Raw(b"[1]")})) == {"uri": "\ufffd", "found": [1]}

@@ -24,6 +24,7 @@ SHORT = {
     "chaos": {"minutes": 0.05},
     "deletes": {"minutes": 0.17, "owned": 500},
     "frames": {"frames": 800},
+    "hostile": {"share": 60, "served": 2_000},
     "memory": {"warm": 5, "captures": 20, "growth": 10},
     "files": {"files": 1_000},
     "scan": {"traces": 200},

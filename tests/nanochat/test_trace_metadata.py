@@ -45,6 +45,7 @@ REFUSED: list[tuple[Any, str]] = [
     ({"x": b"bytes"}, r"metadata\.x is of the type bytes"),
     ({"x": uuid.uuid4()}, r"metadata\.x is of the type UUID"),
     ({"x": np.complex64(1)}, r"metadata\.x is of the type complex"),
+    ({"x": np.longdouble(1)}, r"metadata\.x is of the type longdouble"),
     (["x"], "metadata must be names with values, not"),
 ]
 
