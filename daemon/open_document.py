@@ -103,7 +103,7 @@ class OpenDocument:
                 continue
             try:
                 told = msgspec.convert(changes, list[Change])
-            except msgspec.ValidationError:
+            except (msgspec.ValidationError, UnicodeEncodeError):  # the latter: half a character where a number stands
                 self._text, self._unknown = None, "the editor told of a change in a form that is not LSP's"
                 continue
             for change in told:

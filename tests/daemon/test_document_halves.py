@@ -15,6 +15,7 @@ from tests.daemon.running import DaemonProcess, running_daemon
 def process() -> Iterator[DaemonProcess]:
     with running_daemon() as running:
         yield running
+        assert "Traceback" not in running.settings.log_file.read_text()
 
 
 HALF_URI = "file:///x/s.prompt"
@@ -79,6 +80,9 @@ LOST = {
     "too many": lambda: said(
         "textDocument/didChange",
         {"textDocument": {"uri": HALF_URI, "version": 2}, "contentChanges": [{"text": "x"}] * 10_001},
+    ),
+    "half a character for a number": lambda: changed_by(
+        {"textDocument": OF_2, "contentChanges": [PIECE | {"range": {"start": {"line": "\ud83d", "character": 0}}}]}
     ),
     "too many brackets": lambda: changed_by({"textDocument": OF_2, "contentChanges": [PIECE] * 40_000}),
     "too many values": lambda: changed_by({"textDocument": OF_2, "contentChanges": [{"x": [0] * 500_001}]}),
