@@ -68,6 +68,10 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
         ('"uri":"', "x", ""), ('"uri":"', '\\"', ""), ("", '"uri":', ""), ('"uri"', " ", "x"), ("", '"uri":"\\', ""),
         ('"uri":"', '\\"uri\\":\\"', ""),
     ]),
+    "daemon.farewell.LENGTH": ("search", [
+        ("content-length:", " ", "x"), ("content-length:", "1", "x"), ("content-length: 1", " ", "x"),
+        ("", "content-length:\n", ""), ("", "\n", ""), ("", "content-length: \t", ""),
+    ]),
     "daemon.framing._FIELD": ("fullmatch", [
         ("A:", " ", "x\0"), ("A:", "\t \t", "\r"), ("A: x", " ", "y\r"), ("A:", " x", "\0"), ("", "A", ""),
         ("A:", ":", "\r"),
@@ -145,6 +149,7 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
         ("", "0", ""), (".", "0", ""), (".00000000-", "0", ""), ("", "-", ""),
     ]),
     "nanochat.text_stream.SPELLED_BYTE": ("sub", [("", "\\x8", ""), ("", "\\", ""), ("", "\\x80", "")]),
+    "nanochat.trace_choice.find_trace#1": ("", [("@1", "0", ""), ("@", "0", ""), ("", "@", "")]),
     "nanochat.trace_analysis._has_layer#1": ("", [
         ("", ".layer_", ""), ("", ".layer_1", "x"), (".layer_", "1", "x"), ("", ".", ""),
     ]),
