@@ -121,10 +121,15 @@ def _attend_explicitly(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]
 
 def _attend_to_all(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Tensor, Tensor]:
     """One token of every row, keys that it does not see masked: (B, 1, H, D) and (B, H, 1, S)."""
-    (B, _, H, D), H_kv = q.shape, k.size(2)
     weights = attention_weights(q, k, span, window)
-    grouped = weights.view(B, H_kv, H // H_kv, -1).to(v.dtype)
-    return (grouped @ v.transpose(1, 2)).view(B, 1, H, D), weights
+    return mix(weights, v), weights
+
+
+def mix(weights: Tensor, v: Tensor) -> Tensor:
+    """Values mixed by attention weights: (B, H, T, S) and (B, S, H_kv, D) to (B, T, H, D)."""
+    B, H, T, S = weights.shape
+    grouped = weights.reshape(B, v.size(2), -1, S).to(v.dtype)  # each kv head serves consecutive query heads
+    return (grouped @ v.transpose(1, 2)).view(B, H, T, -1).transpose(1, 2)
 
 
 def attention_weights(q: Tensor, k: Tensor, span: Span, window: int) -> Tensor:

@@ -1,20 +1,14 @@
-"""What can be captured from a forward: to add a site, add a row to SITES and a line to the model."""
+"""What can be captured and changed in a forward: to add a site, add a row to SITES and a line to the model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from torch import Tensor, nn
-
-from nanochat.common import DTYPES
 from nanochat.errors import SettingInvalidError
+from nanochat.gpt_config import DTYPE_NAMES, GPTConfig
 from nanochat.trace_tensors import Positions, TensorInfo
-
-if TYPE_CHECKING:
-    from nanochat.gpt import GPTConfig
-    from nanochat.tap import Tap
 
 WEIGHTS = "attention_weights"
 FINAL = "final_residual"  # what the final norm reads, after the last block and backout
@@ -22,11 +16,17 @@ FINAL = "final_residual"  # what the final norm reads, after the last block and 
 
 @dataclass(frozen=True)
 class Site:
-    """One place in the model whose values can be captured; `shape` is that of one position."""
+    """One place in the model whose values can be captured.
+
+    `shape`: of one position; `head_axis`: which of its axes counts heads; `default`: captured and shown unless asked
+    otherwise; `editable`: whether the model goes on with a value that is changed here.
+    """
 
     name: str
     shape: Callable[[GPTConfig], tuple[int, ...]]
+    head_axis: int | None = None
     default: bool = False
+    editable: bool = True
     path: str = "layer_activations.layer_{layer}.{name}"
     layers: Callable[[GPTConfig], int] = lambda config: config.n_layer
 
@@ -46,11 +46,11 @@ SITES: dict[str, Site] = {
         Site("residual", _width, layers=lambda config: config.n_layer + 1),
         Site(FINAL, _width, path="{name}", layers=lambda config: 1),
         Site("pre_attn_norm", _width, default=True),
-        Site("q", lambda config: (config.n_head, config.head_dim)),
-        Site("k", lambda config: (config.n_kv_head, config.head_dim)),
-        Site("v", lambda config: (config.n_kv_head, config.head_dim)),
-        Site(WEIGHTS, lambda config: (config.n_head,), default=True, path="attention_weights.layer_{layer}"),
-        Site("head_output", lambda config: (config.n_head, config.n_embd)),
+        Site("q", lambda config: (config.n_head, config.head_dim), head_axis=0),
+        Site("k", lambda config: (config.n_kv_head, config.head_dim), head_axis=0),
+        Site("v", lambda config: (config.n_kv_head, config.head_dim), head_axis=0),
+        Site(WEIGHTS, lambda config: (config.n_head,), 0, default=True, path="attention_weights.layer_{layer}"),
+        Site("head_output", lambda config: (config.n_head, config.n_embd), head_axis=0),
         Site("post_attn", _width, default=True),
         Site("pre_mlp_norm", _width, default=True),
         Site("mlp_hidden", lambda config: (4 * config.n_embd,)),
@@ -103,8 +103,8 @@ class CaptureSettings:
         for site in self.sites:
             if site not in SITES:
                 raise SettingInvalidError(f"There is no capture site {site!r}: choose from {', '.join(SITES)}.")
-        if self.dtype is not None and not (isinstance(self.dtype, str) and self.dtype in DTYPES):
-            raise SettingInvalidError(f"Cannot store captures as {self.dtype!r}: choose from {', '.join(DTYPES)}.")
+        if self.dtype is not None and not (isinstance(self.dtype, str) and self.dtype in DTYPE_NAMES):
+            raise SettingInvalidError(f"Cannot store captures as {self.dtype!r}: choose from {', '.join(DTYPE_NAMES)}.")
         number = isinstance(self.logits, int) and not isinstance(self.logits, bool) and self.logits > 0
         if not number and self.logits not in ("generated", "all", None):
             raise SettingInvalidError(
@@ -151,25 +151,3 @@ def _items(key: str, value: Any, kind: type) -> tuple[Any, ...]:
             f"capture's {key} must be a list of {'names' if kind is str else 'whole numbers'}, not {value!r:.100}."
         )
     return tuple(value)
-
-
-def keep(module: nn.Module, site: str, value: Any, layer: int | None = None) -> None:
-    """Hand a value to the capture, if there is one that wants it; free otherwise."""
-    tap: Tap | None = module.tap  # type: ignore[assignment]
-    if tap is not None and site in tap.kept:
-        tap.kept[site][module.layer_idx if layer is None else layer] = value  # type: ignore[index]
-
-
-def wants(module: nn.Module, site: str) -> bool:
-    """Whether a value that costs something to compute is wanted."""
-    tap: Tap | None = module.tap  # type: ignore[assignment]
-    return tap is not None and site in tap.kept
-
-
-def captured(site: str) -> Any:
-    """A module's attribute that shows what was captured there so far, (1, ...); None without a capture."""
-
-    def read(module: Any) -> Tensor | None:
-        return None if module.tap is None else module.tap.view(site, module.layer_idx)
-
-    return property(read, doc=f"Captured {site} so far, None without a capture.")

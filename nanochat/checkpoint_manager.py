@@ -14,7 +14,7 @@ from nanochat.capture import CaptureSettings
 from nanochat.checkpoint_files import read_meta, read_state, save_checkpoint
 from nanochat.checkpoint_keys import explained, without_neutral
 from nanochat.checkpoints import Checkpoint, choose_checkpoint
-from nanochat.common import get_base_dir, parse_device, parse_dtype
+from nanochat.common import get_base_dir, parse_compute_dtype, parse_device, parse_dtype
 from nanochat.eras import EMBEDDING_KEY, ERAS, VOCAB_MULTIPLE, Era, identify_era, named_era
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
 from nanochat.gpt import GPT, GPTConfig
@@ -40,6 +40,7 @@ def load_model(
     era: str | None = None,
     *,
     dtype: torch.dtype | str | None = None,
+    compute_dtype: torch.dtype | str | None = None,
     base_dir: Path | None = None,
     window_pattern: str | None = None,
 ) -> tuple[GPT, RustBPETokenizer, dict[str, Any]]:
@@ -55,7 +56,9 @@ def load_model(
         model_tag: such as "d20"; None: the deepest, see `choose_checkpoint`.
         step: None: the highest.
         era: overrides what the keys say.
-        dtype: what to compute in; None: bfloat16 on GPUs that have it, else float32.
+        dtype: what weights and captures are kept in; None: bfloat16 on GPUs that have it, else float32.
+        compute_dtype: what forwards compute in; None: for evaluation float64 for a small model's float32 on the CPU,
+            else `dtype`. A trace records it.
         base_dir: nanochat's base folder; None: `get_base_dir()`.
         window_pattern: overrides what the metadata say of the layers' windows, such as "SSSL".
 
@@ -88,7 +91,10 @@ def load_model(
     advice = "use another device, a smaller model, or bfloat16, which takes half of float32"
     with memory_explained(parsed_device, f"this model in {parsed_dtype}", advice):
         state = read_state(checkpoint.weights)
-        model, note = build_model(state, meta, parsed_device, parsed_dtype, era, window_pattern)
+        parameters = sum(value.numel() for value in state.values())
+        wanted = parsed_dtype if compute_dtype is None and phase == "train" else compute_dtype
+        computes_in = parse_compute_dtype(wanted, parsed_dtype, parsed_device, parameters)
+        model, note = build_model(state, meta, parsed_device, computes_in, era, window_pattern)
         model.train(phase == "train")
         self_check_error = self_check(model)
     step = meta.get("step") if type(meta.get("step")) is int else checkpoint.step

@@ -4,11 +4,21 @@ import torch
 
 from nanochat.base_dir import get_base_dir
 from nanochat.errors import SettingInvalidError
+from nanochat.gpt_config import DTYPE_NAMES
 
-__all__ = ["DEVICE_TYPES", "DTYPES", "autodetect_device_type", "get_base_dir", "parse_device", "parse_dtype"]
+__all__ = [
+    "DEVICE_TYPES",
+    "DTYPES",
+    "autodetect_device_type",
+    "get_base_dir",
+    "parse_compute_dtype",
+    "parse_device",
+    "parse_dtype",
+]
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 DEVICE_TYPES = ("cuda", "mps", "cpu")
+FLOAT64_PARAMETERS = 4_000_000  # a larger model would be much slower in float64
 
 
 def autodetect_device_type() -> str:
@@ -49,4 +59,27 @@ def parse_dtype(dtype: torch.dtype | str | None, device: torch.device) -> torch.
     parsed = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if parsed is None or parsed not in DTYPES.values():
         raise SettingInvalidError(f"Cannot compute in {dtype}: choose from {', '.join(DTYPES)}.")
+    return parsed
+
+
+def parse_compute_dtype(
+    compute_dtype: torch.dtype | str | None, dtype: torch.dtype, device: torch.device, parameters: int
+) -> torch.dtype:
+    """What a model's forwards compute in: as asked; None: float64 for a small model's float32 on the CPU, else `dtype`.
+
+    Sums in float32 differ in their last digits with the number of rows that are summed at once, and a final norm of a
+    small residual stream magnifies that. In float64 a token has the same logits alone, in a chunk, in a batch and in
+    the whole text, once rounded to float32.
+
+    Raises:
+        SettingInvalidError: neither `dtype` nor, for a float32 model, float64.
+    """
+    small = device.type == "cpu" and parameters <= FLOAT64_PARAMETERS
+    choices = [torch.float64, dtype] if dtype == torch.float32 else [dtype]
+    if compute_dtype is None:
+        return choices[0] if small else dtype
+    parsed = getattr(torch, compute_dtype, None) if isinstance(compute_dtype, str) else compute_dtype
+    if parsed not in choices:
+        names = " or ".join(str(choice).removeprefix("torch.") for choice in choices)
+        raise SettingInvalidError(f"A model in {dtype} cannot compute in {compute_dtype}: choose {names}.")
     return parsed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nanochat.attention import Span, attend, attention_weights
+from nanochat.attention import Span, attend, attention_weights, mix
 from nanochat.autocast import in_own_precision
-from nanochat.capture import captured, keep, wants
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
 from nanochat.errors import ModelBusyError
 from nanochat.gpt_config import GPTConfig
@@ -20,10 +19,9 @@ from nanochat.kv_cache import KVCache
 from nanochat.model_turn import turn_of
 from nanochat.recorder import Recorder
 from nanochat.sampling import sample_next_token
-from nanochat.tap import Tap
+from nanochat.tap import Edit, SiteLayer, Tap, captured, edits, tap, wants
 
 SMEAR_CHANNELS = 24
-FLOAT64_PARAMETERS = 4_000_000  # a model with no more in float32 computes in float64; larger ones would be much slower
 NORM_EPSILON = torch.finfo(torch.float32).eps  # torch's own default since 2.7; before, bfloat16 had a coarser one
 
 
@@ -40,15 +38,9 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return x * cos + x.roll(x.size(-1) // 2, dims=-1) * sin
 
 
-class Linear(nn.Linear):
-    """Without a bias, computed in the input's type: the weights are converted where theirs differs."""
-
-    def __init__(self, in_features: int, out_features: int):
-        super().__init__(in_features, out_features, bias=False)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(..., in_features) to (..., out_features)."""
-        return F.linear(input, self.weight.to(input.dtype))
+def linear(in_features: int, out_features: int) -> nn.Linear:
+    """A linear map without a bias."""
+    return nn.Linear(in_features, out_features, bias=False)
 
 
 class CausalSelfAttention(nn.Module):
@@ -63,12 +55,12 @@ class CausalSelfAttention(nn.Module):
         self.era, self.layer_idx, self.tap = ERAS[config.era], layer_idx, None
         self.n_head, self.n_kv_head, self.head_dim = config.n_head, config.n_kv_head, config.head_dim
         self.window = config.windows()[layer_idx]
-        self.c_q = Linear(config.n_embd, self.n_head * self.head_dim)
-        self.c_k = Linear(config.n_embd, self.n_kv_head * self.head_dim)
-        self.c_v = Linear(config.n_embd, self.n_kv_head * self.head_dim)
-        self.c_proj = Linear(config.n_embd, config.n_embd)
+        self.c_q = linear(config.n_embd, self.n_head * self.head_dim)
+        self.c_k = linear(config.n_embd, self.n_kv_head * self.head_dim)
+        self.c_v = linear(config.n_embd, self.n_kv_head * self.head_dim)
+        self.c_proj = linear(config.n_embd, config.n_embd)
         if config.has_value_embedding(layer_idx):
-            self.ve_gate = Linear(self.era.value_gate_channels, self.n_kv_head)
+            self.ve_gate = linear(self.era.value_gate_channels, self.n_kv_head)
 
     def forward(
         self, x: Tensor, ve: Tensor | None, rotary: tuple[Tensor, Tensor], span: Span, kv_cache: KVCache | None
@@ -86,23 +78,30 @@ class CausalSelfAttention(nn.Module):
         if self.era.qk_scale != 1.0:
             qk = qk * self.era.qk_scale
         q, k = qk.split([self.n_head, self.n_kv_head], dim=2)
-        keep(self, "q", q)
-        keep(self, "k", k)
-        keep(self, "v", v)
+        q, k, v = tap(self, "q", q), tap(self, "k", k), tap(self, "v", v)
 
         if kv_cache is not None:
             k, v = kv_cache.write(self.layer_idx, k, v, span)  # (B, S, H_kv, D)
+        y = self.mixed_values(q, k, v, span)
+        if wants(self, "head_output"):
+            heads = tap(self, "head_output", self.per_head(y))  # (B, T, H, n_embd)
+            if edits(self, "head_output"):
+                return heads.sum(dim=2)
+        return self.c_proj(y.reshape(B, T, -1))
+
+    def mixed_values(self, q: Tensor, k: Tensor, v: Tensor, span: Span) -> Tensor:
+        """What each head takes from the values, (B, T, H, D); its weights are explicit only where somebody listens."""
+        if edits(self, "attention_weights"):
+            return mix(tap(self, "attention_weights", attention_weights(q, k, span, self.window)), v)
         y, weights = attend(q, k, v, span, self.window)
         if wants(self, "attention_weights"):
-            keep(self, "attention_weights", attention_weights(q, k, span, self.window) if weights is None else weights)
-        if wants(self, "head_output"):
-            keep(self, "head_output", self.per_head(y))
-        return self.c_proj(y.reshape(B, T, -1))
+            tap(self, "attention_weights", attention_weights(q, k, span, self.window) if weights is None else weights)
+        return y
 
     def per_head(self, y: Tensor) -> Tensor:
         """What each head adds to the residual stream: (B, T, H, D) through its slice of c_proj, (B, T, H, n_embd)."""
         slices = self.c_proj.weight.view(-1, self.n_head, self.head_dim)  # (n_embd, H, D)
-        return torch.einsum("bthd,ehd->bthe", y, slices.to(y.dtype))
+        return torch.einsum("bthd,ehd->bthe", y, slices)
 
 
 class MLP(nn.Module):
@@ -113,14 +112,12 @@ class MLP(nn.Module):
     def __init__(self, config: GPTConfig, layer_idx: int):
         super().__init__()
         self.layer_idx, self.tap = layer_idx, None
-        self.c_fc = Linear(config.n_embd, 4 * config.n_embd)
-        self.c_proj = Linear(4 * config.n_embd, config.n_embd)
+        self.c_fc = linear(config.n_embd, 4 * config.n_embd)
+        self.c_proj = linear(4 * config.n_embd, config.n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, n_embd) to the same."""
-        hidden = F.relu(self.c_fc(x)).square()
-        keep(self, "mlp_hidden", hidden)
-        return self.c_proj(hidden)
+        return self.c_proj(tap(self, "mlp_hidden", F.relu(self.c_fc(x)).square()))
 
 
 class Block(nn.Module):
@@ -140,16 +137,10 @@ class Block(nn.Module):
         self, x: Tensor, ve: Tensor | None, rotary: tuple[Tensor, Tensor], span: Span, kv_cache: KVCache | None
     ) -> Tensor:
         """The residual stream before and after the block, (B, T, n_embd)."""
-        normed = norm(x)
-        keep(self, "pre_attn_norm", normed)
-        out = self.attn(normed, ve, rotary, span, kv_cache)
-        keep(self, "post_attn", out)
-        x = x + out
-        normed = norm(x)
-        keep(self, "pre_mlp_norm", normed)
-        out = self.mlp(normed)
-        keep(self, "post_mlp", out)
-        return x + out
+        normed = tap(self, "pre_attn_norm", norm(x))
+        x = x + tap(self, "post_attn", self.attn(normed, ve, rotary, span, kv_cache))
+        normed = tap(self, "pre_mlp_norm", norm(x))
+        return x + tap(self, "post_mlp", self.mlp(normed))
 
 
 def _embedding(rows: int, width: int) -> nn.Embedding:
@@ -178,17 +169,16 @@ class GPT(nn.Module):
         rows = -(-config.vocab_size // multiple) * multiple
         blocks = nn.ModuleList(Block(config, i) for i in range(config.n_layer))
         self.transformer = nn.ModuleDict({"wte": _embedding(rows, config.n_embd), "h": blocks})
-        self.lm_head = Linear(config.n_embd, rows)
+        self.lm_head = linear(config.n_embd, rows)
         self._add_era_parameters(config, self.era, rows)
         self._rotary: tuple[Tensor, Tensor] | None = None
-        self._is_small = self.num_parameters() <= FLOAT64_PARAMETERS
 
     def _add_era_parameters(self, config: GPTConfig, era: Era, rows: int) -> None:
         if era.lambdas:
             self.resid_lambdas = nn.Parameter(torch.ones(config.n_layer))
             self.x0_lambdas = nn.Parameter(torch.zeros(config.n_layer))
         if era.smear:
-            self.smear_gate = Linear(SMEAR_CHANNELS, 1)
+            self.smear_gate = linear(SMEAR_CHANNELS, 1)
             self.smear_lambda = nn.Parameter(torch.zeros(1))
             self.backout_lambda = nn.Parameter(torch.full((1,), 0.2))
         if era.value_embeddings:
@@ -224,20 +214,14 @@ class GPT(nn.Module):
         return self.transformer.wte.weight.device
 
     @property
-    def dtype(self) -> torch.dtype:
-        """What the weights are and captures are kept in; logits are float32 all the same."""
+    def compute_dtype(self) -> torch.dtype:
+        """What a forward computes in: the type of the weights, which `load_model` chooses and converts once."""
         return self.transformer.wte.weight.dtype
 
     @property
-    def compute_dtype(self) -> torch.dtype:
-        """What a forward computes in: the weights' type, but float64 for a small model's float32 on the CPU.
-
-        Sums in float32 differ in their last digits with the number of rows that are summed at once, and a final norm
-        of a small residual stream magnifies that. In float64 a token has the same logits alone, in a chunk, in a batch
-        and in the whole text, once rounded to float32. Training computes in the weights' type.
-        """
-        small = self.dtype == torch.float32 and self._is_small and not self.training
-        return torch.float64 if small and self.get_device().type == "cpu" else self.dtype
+    def dtype(self) -> torch.dtype:
+        """What captures are kept in: `compute_dtype`, but float32 of a float64; logits are float32 all the same."""
+        return torch.float32 if self.compute_dtype == torch.float64 else self.compute_dtype
 
     def num_parameters(self) -> int:
         """How many numbers were trained, padded vocabulary rows included."""
@@ -304,13 +288,12 @@ class GPT(nn.Module):
         B, T = idx.shape
         span = Span([0] * B, T, idx.device) if kv_cache is None else kv_cache.span(T)
         rotary = self._rotary_at(span)
-        x = self.transformer.wte(idx).to(rotary[0].dtype)
-        keep(self, "token_embeddings", x)
-        x = norm(x)
+        if self.tap is not None:
+            self.tap.span = span
+        x = norm(tap(self, "token_embeddings", self.transformer.wte(idx)))
         if self.era.smear:
             x = self._smear(x, kv_cache)
-        x = self._trunk(idx, x, rotary, span, kv_cache)
-        keep(self, "final_residual", x)
+        x = tap(self, "final_residual", self._trunk(idx, x, rotary, span, kv_cache))
         last_alone = kv_cache is not None and kv_cache.logits_wanted == "last"
         logits = self.unembed(x[:, -1:] if last_alone else x)
         if kv_cache is not None:
@@ -331,18 +314,18 @@ class GPT(nn.Module):
         for i, block in enumerate(self.transformer.h):
             if self.era.lambdas:
                 x = self.resid_lambdas[i] * x + self.x0_lambdas[i] * x0
-            keep(self, "residual", x, i)
+            x = tap(self, "residual", x, i)
             ve = self.value_embeds[str(i)](idx) if self.config.has_value_embedding(i) else None
             x = block(x, ve, rotary, span, kv_cache)
             if i == self.config.n_layer // 2:
                 middle = x
-        keep(self, "residual", x, self.config.n_layer)
+        x = tap(self, "residual", x, self.config.n_layer)
         return x - self.backout_lambda.to(x.dtype) * middle if self.era.smear else x
 
     @in_own_precision
     def unembed(self, x: Tensor) -> Tensor:
         """The final norm, the unembedding and the softcap: (..., n_embd) to float32 logits (..., vocab)."""
-        logits = self.lm_head(norm(x))[..., : self.config.vocab_size].float()
+        logits = self.lm_head(norm(x.to(self.compute_dtype)))[..., : self.config.vocab_size].float()
         return self.era.softcap * torch.tanh(logits / self.era.softcap)
 
     @property
@@ -359,12 +342,15 @@ class GPT(nn.Module):
                 block.tap = block.attn.tap = block.mlp.tap = tap if i in layers else None
 
     @contextmanager
-    def capturing(self, *recorders: Recorder) -> Iterator[None]:
+    def capturing(self, *recorders: Recorder, edits: Mapping[SiteLayer, Edit] | None = None) -> Iterator[None]:
         """Capture the rows of every forward inside the block, one recorder a row; readable until the next capture.
 
         It is this thread's turn with the model meanwhile. Waits and raises as `forward`.
+
+        Args:
+            edits: what to change on the way: site and layer to a function of its value (B, T, ...) and the `Span`.
         """
-        tap = Tap(dict(enumerate(recorders)))
+        tap = Tap(dict(enumerate(recorders)), edits)
         with turn_of(self):
             if self.tap is not None and self.tap.recording:
                 raise ModelBusyError("The model is being captured already: end that capture before another one begins.")

@@ -22,6 +22,7 @@ EXPERT_COUNTS = re.compile(r"(?:n|num)_(?:routed_|local_)?experts|(?:use_)?moe")
 EXPERTS = re.compile(r"expert|router|moe|^top_?k$|capacity_factor|aux_loss|load_balanc", re.IGNORECASE)
 # Settings whose zero would turn off what every nanochat model has.
 OURS = re.compile(r"norm|rope|rotary|softcap|cap$|causal|scale|relu|lambda|smear|backout|value|window|mlp|init", re.I)
+DTYPE_NAMES = ("float32", "bfloat16", "float16")  # what a model may be loaded in, and captures be kept in
 ROTARY_FACTOR = 10  # rotary tables reach this many times sequence_len
 
 

@@ -283,6 +283,7 @@ class InterpretabilityEngine:
                 "config": {key: getattr(config, key) for key in (*SIZES, "window_pattern")},
                 "parameters": self.model.num_parameters(),
                 "dtype": str(self.model.dtype),
+                "compute_dtype": str(self.model.compute_dtype),
                 "device": str(self.model.get_device()),
             },
             "generation": asdict(settings) | {"stop_reason": run.stop_reason, "timings": timings},

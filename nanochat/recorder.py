@@ -15,10 +15,11 @@ from nanochat.autocast import without_autocast
 from nanochat.cancelling import check_cancel
 from nanochat.capture import FINAL, SITES, WEIGHTS, CaptureSettings
 from nanochat.errors import SettingInvalidError
+from nanochat.gpt_config import GPTConfig
 from nanochat.memory import lazy_zeros
 
 if TYPE_CHECKING:
-    from nanochat.gpt import GPTConfig
+    from nanochat.tap import Edit
 
 Column = tuple[str, int]  # site and layer
 AHEAD = 64  # positions
@@ -120,6 +121,7 @@ class Recorder:
         dtype: torch.dtype,
     ):
         self.config, self.settings, self.capacity, self.length = config, settings, capacity, 0
+        self.edits: dict[tuple[str, int], Edit] = {}  # what the tap changes: weights computed when read are too
         self.sites = {name: settings.layers_of(SITES[name], config) for name in settings.sites}
         self.taken = dict(self.sites)  # what the forwards have to hand over
         late = None if leaves_weights(device, dtype) else self.taken.pop(WEIGHTS, None)
@@ -229,6 +231,8 @@ class Recorder:
             span = Span([start], min(QUERIES, self.length - start), q.device)
             with without_autocast(q.device):
                 rows = attention_weights(q[:, start : span.end], k[:, : span.end], span, window)
+                if (WEIGHTS, layer) in self.edits:
+                    rows = self.edits[WEIGHTS, layer](rows, span)
             out[:, start : span.end, : span.end] = rows[0]
         return out[None]
 

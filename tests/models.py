@@ -8,6 +8,7 @@ import torch
 
 from nanochat import engine
 from nanochat.checkpoint_manager import load_model
+from nanochat.common import parse_compute_dtype
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.tokenizer import RustBPETokenizer
 
@@ -32,7 +33,8 @@ def random_model(era: str = "F", seed: int = 0, **sizes: int | str) -> GPT:
         for name, parameter in model.named_parameters():
             spread = 0.5 if name.endswith(("lambda", "lambdas", "gate.weight")) else parameter.shape[-1] ** -0.5
             parameter.normal_(std=spread, generator=generator)
-    return model.eval()
+    compute_dtype = parse_compute_dtype(None, torch.float32, torch.device("cpu"), model.num_parameters())
+    return model.to(compute_dtype).eval()
 
 
 def write_tokens(monkeypatch: pytest.MonkeyPatch, ids: list[int]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nanochat import gpt
+from nanochat import common
 
 
 @pytest.fixture
@@ -25,5 +25,5 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 def summed_in(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     """How small models compute float32 on the CPU, and how larger ones do."""
     if request.param == "float32":
-        monkeypatch.setattr(gpt, "FLOAT64_PARAMETERS", 0)
+        monkeypatch.setattr(common, "FLOAT64_PARAMETERS", 0)
     return request.param

@@ -143,12 +143,12 @@ def test_sites_hang_together(era: str) -> None:
     assert torch.allclose(layer["pre_attn_norm"], norm(layer["residual"]), atol=1e-6)
     assert torch.allclose(layer["pre_mlp_norm"], norm(layer["residual"] + layer["post_attn"]), atol=1e-5)
     assert torch.allclose(
-        layer["mlp_hidden"] @ model.transformer.h[1].mlp.c_proj.weight.T, layer["post_mlp"], atol=1e-5
+        layer["mlp_hidden"] @ model.transformer.h[1].mlp.c_proj.weight.float().T, layer["post_mlp"], atol=1e-5
     )
     assert torch.allclose(layer["head_output"].sum(1), layer["post_attn"], atol=1e-5)
     v = layer["v"].repeat_interleave(attention.n_head // attention.n_kv_head, dim=1)  # (S, H, D)
     mixed = torch.einsum("hqk,khd->qhd", tensors["attention_weights.layer_1"][0], v)
-    assert torch.allclose(attention.per_head(mixed[None])[0], layer["head_output"], atol=1e-5)
+    assert torch.allclose(attention.per_head(mixed[None].double())[0].float(), layer["head_output"], atol=1e-5)
     scores = torch.einsum("qhd,khd->hqk", layer["q"], layer["k"].repeat_interleave(2, dim=1)) * attention.head_dim**-0.5
     seen = scores.masked_fill(tensors["attention_weights.layer_1"][0] == 0, -torch.inf)
     assert torch.allclose(seen.softmax(-1), tensors["attention_weights.layer_1"][0], atol=1e-5)
@@ -160,7 +160,7 @@ def test_last_residual_leads_to_the_logits() -> None:
     block = {site: tensors[f"layer_activations.layer_1.{site}"] for site in ("residual", "post_attn", "post_mlp")}
     middle = block["residual"] + block["post_attn"] + block["post_mlp"]  # after block n_layer // 2 = 1
     final = tensors["layer_activations.layer_3.residual"] - model.backout_lambda * middle
-    assert torch.allclose(final, tensors["final_residual"], atol=1e-4)
+    assert torch.allclose(final.float(), tensors["final_residual"], atol=1e-4)
     with torch.inference_mode():
         assert torch.allclose(model.unembed(final), tensors["output_logits"], atol=1e-4)
 

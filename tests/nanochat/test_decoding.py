@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nanochat.gpt import GPT
 from nanochat.interpretability_engine import InterpretabilityEngine
 from nanochat.kv_cache import KVCache
 from nanochat.recorder import Recorder
+from nanochat.tap import Edit
 from tests.models import ERA_NAMES, golden_model, random_model
 
 PROMPT = [291, 72, 105, 32, 116, 104, 101, 114, 101, 46]
@@ -138,6 +140,39 @@ def test_a_capture_is_that_of_a_fresh_forward(era: str, logits: Any, device: tor
         found, expected = taken.tensors(100), run_whole(model, prompt + tail, settings)
         assert found.keys() == expected.keys()
         assert [name for name in found if not close(found[name], expected[name])] == []
+
+
+def without_a_head(axis: int, value: torch.Tensor, span: attention.Span) -> torch.Tensor:
+    value = value.clone()
+    value.select(axis, 1).zero_()
+    return value
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("site", "axis"), [("attention_weights", 1), ("head_output", 2), ("v", 2), ("post_mlp", 2)])
+def test_a_change_is_repeated_with_the_recording(site: str, axis: int, device: torch.device) -> None:
+    model, _ = golden_model(device=device)
+    edits, count = {(site, 1): partial(without_a_head, axis)}, 8
+    tail = [(7 * i) % 290 for i in range(100)]
+
+    def whole(edits: dict[tuple[str, int], Edit]) -> dict[str, torch.Tensor]:
+        taken = Recorder(model.config, EVERYTHING, len(PROMPT) + 100, 1, device, model.dtype)
+        with model.capturing(taken, edits=edits):
+            model(torch.tensor([PROMPT + tail], device=device))
+            return taken.tensors(count)
+
+    config = model.config
+    cache = KVCache(1, config.n_kv_head, 256, config.head_dim, config.n_layer, device, model.compute_dtype)
+    taken = Recorder(model.config, EVERYTHING, len(PROMPT) + 100, 1, device, model.dtype)
+    with model.capturing(taken, edits=edits):
+        model(torch.tensor([PROMPT], device=device), kv_cache=cache)
+        forward = RepeatedForward(model, cache)
+        for ids in columns(model, [tail]):
+            forward(ids)
+        found = taken.tensors(count)
+    expected, plain = whole(edits), whole({})
+    assert [name for name in found if not close(found[name], expected[name])] == []
+    assert not close(plain["output_logits"], expected["output_logits"])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

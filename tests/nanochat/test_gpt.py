@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from nanochat import gpt
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.kv_cache import KVCache
 from tests.models import ERA_NAMES, random_model
@@ -62,16 +61,10 @@ def test_windows_tile_the_pattern_and_end_in_a_long_one() -> None:
     assert windows("A", "S", 2) == [20480, 20480]
 
 
-def test_what_a_model_computes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_model_computes_in_and_keeps_captures_in() -> None:
     model = random_model("F")
     assert (model.dtype, model.compute_dtype) == (torch.float32, torch.float64)
-    assert model.train().compute_dtype == torch.float32
-    assert model.eval().bfloat16().compute_dtype == torch.bfloat16
-    assert random_model("F").to("meta").compute_dtype == torch.float32  # on no other device
-    monkeypatch.setattr(gpt, "FLOAT64_PARAMETERS", model.num_parameters() - 1)
-    assert random_model("F").compute_dtype == torch.float32
-    monkeypatch.setattr(gpt, "FLOAT64_PARAMETERS", model.num_parameters())
-    assert random_model("F").compute_dtype == torch.float64
+    assert (model.bfloat16().dtype, model.compute_dtype) == (torch.bfloat16, torch.bfloat16)
 
 
 @pytest.mark.parametrize("era", ERA_NAMES)
@@ -105,10 +98,10 @@ def test_weights_that_are_changed_in_place_count_at_once(name: str) -> None:
 @torch.inference_mode()
 def test_training_and_evaluation_take_turns() -> None:
     model, ids = random_model("F"), torch.tensor([[1, 2, 3]])
-    trained, evaluated = random_model("F").train()(ids), model(ids)
-    assert not torch.equal(trained, evaluated)
-    assert torch.equal(model.train()(ids), trained)
-    assert torch.equal(model.eval()(ids), evaluated)
+    narrow, wide = random_model("F").float()(ids), model(ids)
+    assert not torch.equal(narrow, wide)
+    assert torch.equal(model.float().train()(ids), narrow)
+    assert torch.equal(model.double().eval()(ids), wide)  # float32 weights are the same in float64
 
 
 @pytest.mark.parametrize("starts", [[0, 0], [3, 0]])
