@@ -15,7 +15,7 @@ def main() -> int:
     """Run the command line in `sys.argv`; the exit status."""
     if sys.path[:1] != [ROOT]:
         sys.path.insert(0, ROOT)  # `python -m` puts the current folder first: a clone of nanochat, for one
-    from nanochat import standard_streams
+    from nanochat.system import standard_streams
 
     closed = standard_streams.prepare()
     try:
@@ -27,18 +27,18 @@ def main() -> int:
         words = []
     if words[:1] == ["stdio"]:
         output = take_stdout()  # before any import that might print
-        from daemon import stdio
+        from daemon.launch import stdio
 
         if STDOUT in closed:
             return stdio.fail("stdout is closed, so that nothing can be answered: open it.", 1)
 
         return stdio.main(words[1:], output)
     if words[:1] == ["serve"]:
-        from daemon import serving
+        from daemon.server import serving
 
         sys.stdout = sys.stderr  # a daemon has no output of its own
         return serving.main(words[1:])
-    from daemon import command_line
+    from daemon.cli import main as command_line
 
     return command_line.main() or 0
 
@@ -48,7 +48,7 @@ def _words_as_text(words: list[str]) -> list[str]:
     try:
         "".join(words).encode()
     except UnicodeEncodeError:
-        from nanochat.from_outside import words_as_text
+        from nanochat.system.from_outside import words_as_text
 
         return words_as_text(words)
     return words

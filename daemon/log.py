@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from daemon import own_log
-from nanochat.standard_streams import STDERR, STDOUT, notices
-from nanochat.text import shortened
+from nanochat.system.standard_streams import STDERR, STDOUT, notices
+from nanochat.terminal.text import shortened
 
 LARGEST_BYTES = 2_000_000
 OLD_FILES = 2  # beside the one being written

@@ -9,7 +9,7 @@ import re
 import stat
 from pathlib import Path
 
-from nanochat.private_files import close_to_others, make_folder
+from nanochat.system.private_files import close_to_others, make_folder
 
 FIRST_LINE = b"The log of the nanoscope daemon.\n"
 LOOKED_AT = 1 << 16  # bytes, of logs that were begun without that line

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
-from nanochat.private_files import make_folder
+from nanochat.system.private_files import make_folder
 from protocol.errors import RpcError
 
 HAS_UNIX_SOCKETS = sys.platform != "win32"
@@ -137,7 +137,7 @@ def _unsafe(fault: str, path: Path) -> RpcError:
 
 def write_token(folder: RunFolder, port: int, token: str) -> None:
     """Write the TCP door's port and token for this user's eyes alone, whole or not at all."""
-    from nanochat.atomic_file import write_file  # the pump, which imports this module, has no use for it
+    from nanochat.traces.atomic_file import write_file  # the pump, which imports this module, has no use for it
 
     write_file(folder.token, json.dumps({"port": port, "token": token}).encode(), replacing=True)
 

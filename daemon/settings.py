@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import platformdirs
 
 from daemon.run_folder import HAS_UNIX_SOCKETS, default_folder
-from nanochat.current_folder import DELETED, is_deleted
+from nanochat.system.current_folder import DELETED, is_deleted
 from protocol.errors import RpcError
 
 SOURCES = ("base", "mid", "sft", "rl", "demo")

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from nanochat.autocast import without_autocast
-from nanochat.capture import CaptureSettings
-from nanochat.checkpoint_files import read_meta, read_state, save_checkpoint
-from nanochat.checkpoint_keys import explained, without_neutral
-from nanochat.checkpoints import Checkpoint, choose_checkpoint
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import CaptureSettings
+from nanochat.checkpoints.files import read_meta, read_state, save_checkpoint
+from nanochat.checkpoints.keys import explained, without_neutral
+from nanochat.checkpoints.layouts import Checkpoint, choose_checkpoint
 from nanochat.common import get_base_dir, parse_compute_dtype, parse_device, parse_dtype
 from nanochat.eras import EMBEDDING_KEY, ERAS, VOCAB_MULTIPLE, Era, identify_era, named_era
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
@@ -21,8 +22,7 @@ from nanochat.gpt import GPT, GPTConfig
 from nanochat.gpt_config import SIZES, is_window_pattern
 from nanochat.memory import copy_to_huge_pages
 from nanochat.out_of_memory import memory_explained
-from nanochat.recorder import Recorder
-from nanochat.standard_streams import notice, open_closed
+from nanochat.system.standard_streams import notice, open_closed
 from nanochat.tokenizer import RustBPETokenizer
 
 __all__ = ["build_model", "load_model", "model_config_of", "read_meta", "read_state", "save_checkpoint", "self_check"]

@@ -2,7 +2,7 @@
 
 import torch
 
-from nanochat.base_dir import get_base_dir
+from nanochat.checkpoints.base_dir import get_base_dir
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt_config import DTYPE_NAMES
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nanochat.calculator import use_calculator
 from nanochat.cancelling import check_cancel
-from nanochat.decoding import decoder, is_repeated, whole_blocks
+from nanochat.cuda_graph import decoder, is_repeated, whole_blocks
 from nanochat.errors import PromptInvalidError, non_finite_error, too_long_error
 from nanochat.kv_cache import KVCache
 from nanochat.out_of_memory import memory_explained

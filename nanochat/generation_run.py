@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from nanochat.capture.recorder import Recorder
 from nanochat.engine import Step
-from nanochat.recorder import Recorder
 from nanochat.text_stream import TextStream
 
 

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from nanochat.attention import Span, attend, attention_weights, mix
 from nanochat.autocast import in_own_precision
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.tap import Edit, SiteLayer, Tap, captured, edits, tap, wants
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
 from nanochat.errors import ModelBusyError
 from nanochat.gpt_config import GPTConfig
 from nanochat.kv_cache import KVCache
 from nanochat.model_turn import turn_of
-from nanochat.recorder import Recorder
 from nanochat.sampling import sample_next_token
-from nanochat.tap import Edit, SiteLayer, Tap, captured, edits, tap, wants
 
 SMEAR_CHANNELS = 24
 NORM_EPSILON = torch.finfo(torch.float32).eps  # torch's own default since 2.7; before, bfloat16 had a coarser one

@@ -15,29 +15,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nanochat.analysis import analyze
+from nanochat.analysis.analysis import analyze
+from nanochat.analysis.logits import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
+from nanochat.analysis.stored import recompute_analysis
 from nanochat.cancelling import Watched, check_cancel
-from nanochat.capture import FINAL, CaptureSettings
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import FINAL, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import ADVICE, Engine, Step
 from nanochat.errors import NonFiniteError, non_finite_error
 from nanochat.generation_run import Run, timed
 from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
-from nanochat.logit_statistics import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
 from nanochat.model_turn import turn_of
 from nanochat.out_of_memory import memory_explained
 from nanochat.prompts import prompt_tokens
-from nanochat.recorder import Recorder
-from nanochat.standard_streams import notice
-from nanochat.text import note_of
+from nanochat.system.standard_streams import notice
+from nanochat.terminal.text import note_of
 from nanochat.text_stream import TextStream
 from nanochat.tokenizer import RustBPETokenizer
-from nanochat.trace_analysis import recompute_analysis
-from nanochat.trace_metadata import checked_metadata
-from nanochat.trace_size import check_room, expected_bytes, size_notice, stored_as
 from nanochat.trace_storage import TraceStorage, check_category
-from nanochat.trace_tensors import Positions
+from nanochat.traces.metadata import checked_metadata
+from nanochat.traces.size import check_room, expected_bytes, size_notice, stored_as
+from nanochat.traces.tensors import Positions
 
 DEFAULT_CATEGORY = "general"
 ROWS_AT_ONCE = 128  # positions unembedded at a time

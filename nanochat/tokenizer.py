@@ -12,8 +12,8 @@ from typing import Any
 
 import tiktoken
 
+from nanochat.checkpoints.recognising import nearest_tokenizer
 from nanochat.errors import PromptInvalidError, TokenizerInvalidError
-from nanochat.recognising import nearest_tokenizer
 from nanochat.tokenizer_files import (
     PICKLE_NAME,
     SPECIAL_TOKENS,

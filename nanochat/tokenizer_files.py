@@ -14,9 +14,9 @@ from typing import Any
 
 import tiktoken
 
+from nanochat.checkpoints.file_kind import JSON, PICKLE, what_it_is
+from nanochat.checkpoints.recognising import other_tokenizer
 from nanochat.errors import NanoscopeError, TokenizerInvalidError
-from nanochat.file_kind import JSON, PICKLE, what_it_is
-from nanochat.recognising import other_tokenizer
 
 SPECIAL_TOKENS = [
     "<|bos|>",  # begins every document

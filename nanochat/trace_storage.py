@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from nanochat.atomic_file import draft_in, publish, storage_error, sync_folder
-from nanochat.catalogue import Catalogue, FileKey
 from nanochat.errors import (
     CategoryInvalidError,
     NanoscopeError,
@@ -22,18 +20,20 @@ from nanochat.errors import (
     TraceNotFoundError,
     TraceUnreadableError,
 )
-from nanochat.json_scanner import loads
-from nanochat.places import own_path
-from nanochat.private_files import make_folder
-from nanochat.temporary_names import remove_dead_files
-from nanochat.trace import Trace
-from nanochat.trace_file import TraceFile
-from nanochat.trace_formats import FORMATS, Content, assemble, is_trace_of_ours, scan_file, write
-from nanochat.trace_listing import Listing, TraceEntry
-from nanochat.trace_metadata import exact_metadata
-from nanochat.trace_rows import describe, known_index, summarize, valid_trace_id
-from nanochat.trace_scan import TraceIndex
-from nanochat.trace_tensors import TensorInfo, check_names, dtype_name
+from nanochat.system.places import own_path
+from nanochat.system.private_files import make_folder
+from nanochat.system.temporary_names import remove_dead_files
+from nanochat.traces.atomic_file import draft_in, publish, storage_error, sync_folder
+from nanochat.traces.catalogue import Catalogue, FileKey
+from nanochat.traces.file import TraceFile
+from nanochat.traces.formats import FORMATS, Content, assemble, is_trace_of_ours, scan_file, write
+from nanochat.traces.json_index import TraceIndex
+from nanochat.traces.json_scanner import loads
+from nanochat.traces.listing import Listing, TraceEntry
+from nanochat.traces.metadata import exact_metadata
+from nanochat.traces.rows import describe, known_index, summarize, valid_trace_id
+from nanochat.traces.tensors import TensorInfo, check_names, dtype_name
+from nanochat.traces.trace import Trace
 
 __all__ = ["TraceEntry", "TraceStorage"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from nanochat.catalogue import Catalogue
 from nanochat.gpt import GPTConfig
 from nanochat.interpretability_engine import InterpretabilityEngine
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces.catalogue import Catalogue
 from scripts.benchmark_sides import random_model, random_tokenizer
 from scripts.measuring import Row, ratios, seconds_of, timed
 from scripts.workbench import Bench, stolen_note, together

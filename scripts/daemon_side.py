@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.connecting import connect, connect_or_start
+from daemon.launch.connect import connect, connect_or_start
 from daemon.run_folder import private_folder
 from daemon.settings import Settings, environment_of
 from scripts.line_client import LineClient

@@ -10,10 +10,10 @@ from random import Random
 import numpy as np
 import torch
 
-from nanochat.analysis import model_head_scores
-from nanochat.capture import CaptureSettings
+from nanochat.analysis.analysis import model_head_scores
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import CaptureSettings
 from nanochat.gpt import GPT
-from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 from scripts.demo_corpus import (
     OPERATIONS,

@@ -9,9 +9,9 @@ from random import Random
 
 import torch
 
-from nanochat.capture import CaptureSettings
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import CaptureSettings
 from nanochat.gpt import GPT
-from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 from scripts.demo_corpus import documents, encode, random_repeat
 

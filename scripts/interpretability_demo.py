@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.path[:1] != [ROOT]:
         sys.path.insert(0, ROOT)  # where it was started a clone of nanochat may come first
     try:
-        from nanochat import demo_command
+        from nanochat.demo import command as demo_command
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "nanochat":
             raise

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from daemon.connecting import connect_or_start
+from daemon.launch.connect import connect_or_start
 from daemon.settings import load_settings
 from protocol.errors import RpcError
 from scripts.stress_daemon_client import WireClient

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import psutil
 
-from daemon.connecting import connect, connect_or_start
+from daemon.launch.connect import connect, connect_or_start
 from daemon.run_folder import RunFolder
 from daemon.settings import Settings, environment_of, load_settings
 from protocol.errors import RpcError

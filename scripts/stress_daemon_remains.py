@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 
 from nanochat.errors import TraceUnreadableError
-from nanochat.temporary_names import remove_dead_files
+from nanochat.system.temporary_names import remove_dead_files
 from nanochat.trace_storage import TraceStorage
 from protocol.errors import RpcError
 from scripts.stress_daemon_client import WireClient

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from nanochat.catalogue import Catalogue
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces.catalogue import Catalogue
 from protocol.errors import RpcError
 from scripts.stress_daemon_client import WireClient
 from scripts.stress_daemon_ground import Ground, Report, ground, percentile

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import nanochat.atomic_file
-from daemon.client import Client
+import nanochat.traces.atomic_file
+from daemon.client.sync import Client
 from nanochat.errors import NanoscopeError
-from nanochat.temporary_names import temporary_name
+from nanochat.system.temporary_names import temporary_name
 from nanochat.trace_storage import TraceStorage
 from protocol.errors import RpcError
 from scripts.stress_daemon_ground import Ground, Report, ground

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from nanochat.temporary_names import temporary_name
+from nanochat.system.temporary_names import temporary_name
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 OLDEST_SECONDS = 400 * 86_400

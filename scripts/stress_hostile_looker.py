@@ -100,7 +100,7 @@ class Looker:
 
 def main() -> int:
     """Ask until there is no more input."""
-    from daemon.connecting import connect_or_start
+    from daemon.launch.connect import connect_or_start
     from daemon.settings import load_settings
     from scripts.stress_daemon_client import WireClient
 

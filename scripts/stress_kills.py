@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nanochat.temporary_names import remove_dead_files
+from nanochat.system.temporary_names import remove_dead_files
 from nanochat.trace_storage import TraceStorage
 
 _LONGEST_LIFE_SECONDS = 0.08

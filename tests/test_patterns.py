@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from nanochat import checkpoint_keys, file_kind
+from nanochat.checkpoints import file_kind, keys
 from nanochat.errors import PromptInvalidError
 from nanochat.tokenizer import SPLIT_PATTERN, RustBPETokenizer
 from tests.models import golden_model
@@ -41,8 +41,8 @@ class Found(NamedTuple):
 
 # Calls whose pattern is a variable: all that it stands for.
 VARIABLES = {
-    "nanochat.checkpoint_keys.explained#1": [re.compile(pattern, re.I) for pattern, _ in checkpoint_keys.KINDS],
-    "nanochat.file_kind._begins": [
+    "nanochat.checkpoints.keys.explained#1": [re.compile(pattern, re.I) for pattern, _ in keys.KINDS],
+    "nanochat.checkpoints.file_kind._begins": [
         kind.matches.__self__ for kind in file_kind.KINDS if hasattr(kind.matches, "__self__")
     ],
 }
@@ -52,85 +52,85 @@ BLANKS: list[Text] = [("", " ", ""), ("", " ", "x"), ("x", "\t ", "x"), ("", " x
 DIGITS: list[Text] = [("", "1", ""), ("", "1", "x"), ("", "1.", "x"), ("", ".", "x")]
 # By place: how it is used where it is compiled first, and the texts.
 ROWS: dict[str, tuple[str, list[Text]]] = {
-    "daemon.doctor_checks._numbers#1": ("", DIGITS),
-    "daemon.doctor_checks._problem_of#1": ("", [("a", " ", "x"), ("a>=", "1.", "x"), ("", "a", "!"), ("a", " >", "")]),
-    "daemon.document_hover.fenced#1": ("", [("", "`", ""), ("", "`x", ""), ("", "``\n", "")]),
-    "daemon.document_pieces.LINE_END": ("search", [("", "x", ""), ("", "🙂", "\n")]),
-    "daemon.document_text._TWO_HALVES": ("search", [("", "\ud83d", ""), ("", "\ude42", ""), ("", "x\ud83d", "")]),
-    "daemon.document_text._TWO_UNITS": ("sub", [("", "🙂", ""), ("", "x", "🙂"), ("", "\ud83d", "")]),
-    "daemon.document_tokens.ESCAPED": ("split", [("", "\\", ""), ("", "\\x8", ""), ("", "\\x", ""), ("", "\\x80", "")]),
-    "daemon.document_tokens.LAYER": ("fullmatch", [("attention_weights.layer_", "1", ""), ("", "attention_", "")]),
-    "daemon.editor_params._ABOUT_DOCUMENT": ("search", [
+    "daemon.doctor.installation._numbers#1": ("", DIGITS),
+    "daemon.doctor.installation._problem_of#1": ("", [("a", " ", "x"), ("a>=", "1.", "x"), ("", "a", "!"), ("a", " >", "")]),
+    "daemon.editor.hover.fenced#1": ("", [("", "`", ""), ("", "`x", ""), ("", "``\n", "")]),
+    "daemon.editor.pieces.LINE_END": ("search", [("", "x", ""), ("", "🙂", "\n")]),
+    "daemon.editor.text._TWO_HALVES": ("search", [("", "\ud83d", ""), ("", "\ude42", ""), ("", "x\ud83d", "")]),
+    "daemon.editor.text._TWO_UNITS": ("sub", [("", "🙂", ""), ("", "x", "🙂"), ("", "\ud83d", "")]),
+    "daemon.editor.token_spans.ESCAPED": ("split", [("", "\\", ""), ("", "\\x8", ""), ("", "\\x", ""), ("", "\\x80", "")]),
+    "daemon.editor.token_spans.LAYER": ("fullmatch", [("attention_weights.layer_", "1", ""), ("", "attention_", "")]),
+    "daemon.editor.params._ABOUT_DOCUMENT": ("search", [
         ("", '"method"', ""), ('"method"', " ", "x"), ("", '"method": ', ""), ("", '"method":"textDocument', ""),
     ]),
-    "daemon.editor_params._METHOD": ("search", [("", '"method"', ""), ('"method"', "\n ", "x"), ("", '"method" ', "")]),
-    "daemon.editor_params._URI": ("search", [
+    "daemon.editor.params._METHOD": ("search", [("", '"method"', ""), ('"method"', "\n ", "x"), ("", '"method" ', "")]),
+    "daemon.editor.params._URI": ("search", [
         ('"uri":"', "x", ""), ('"uri":"', '\\"', ""), ("", '"uri":', ""), ('"uri"', " ", "x"), ("", '"uri":"\\', ""),
         ('"uri":"', '\\"uri\\":\\"', ""),
     ]),
-    "daemon.farewell.LENGTH": ("search", [
+    "daemon.launch.farewell.LENGTH": ("search", [
         ("content-length:", " ", "x"), ("content-length:", "1", "x"), ("content-length: 1", " ", "x"),
         ("", "content-length:\n", ""), ("", "\n", ""), ("", "content-length: \t", ""),
     ]),
-    "daemon.framing._FIELD": ("fullmatch", [
+    "daemon.wire.framing._FIELD": ("fullmatch", [
         ("A:", " ", "x\0"), ("A:", "\t \t", "\r"), ("A: x", " ", "y\r"), ("A:", " x", "\0"), ("", "A", ""),
         ("A:", ":", "\r"),
     ]),
-    "daemon.editor_params._LANGUAGE": ("search", [
+    "daemon.editor.params._LANGUAGE": ("search", [
         ('"languageId":"', "x", ""), ('"languageId":"', '\\"', ""), ("", '"languageId":', ""),
         ("", '"languageId":"\\', ""),
     ]),
-    "daemon.framing._MEMBER": ("match", [
+    "daemon.wire.framing._MEMBER": ("match", [
         ("", " ", "x"), ('"a"', " ", "x"), ('"a":', " ", "x"), ('"a":"', "x", ""), ('"a":"', "\\", ""), ('"', "a", '"'),
         ('"a":', "1", ","), ('"a":1', " ", "x"),
     ]),
-    "daemon.framing._OF_REQUESTS": ("match", [*BLANKS, ("", '"method"', ""), (" ", '"', "")]),
+    "daemon.wire.framing._OF_REQUESTS": ("match", [*BLANKS, ("", '"method"', ""), (" ", '"', "")]),
     "daemon.own_log.LINE": ("search", [
         ("", "\n", ""), ("", "2026-01-01 10:00:00,000 INFO\n", ""), ("", "1", ""), ("", "\n2026-01-01", ""),
         ("2026-01-01 10:00:00,000 ", "A", ""),
     ]),
-    "daemon.prompt_documents.FENCE": ("match", [
+    "daemon.editor.prompt_parser.FENCE": ("match", [
         *BLANKS, ("", "`", ""), ("", "~", "\n"), ("```", " ", "\n"), ("", "``~~", ""), ("", " `", ""),
     ]),
-    "daemon.prompt_documents.SEPARATOR": ("fullmatch", [("---", " ", "x"), ("---", "\t ", ""), ("", "-", "")]),
-    "daemon.prompt_front_matter.KEY": ("match", [
+    "daemon.editor.prompt_parser.SEPARATOR": ("fullmatch", [("---", " ", "x"), ("---", "\t ", ""), ("", "-", "")]),
+    "daemon.editor.front_matter.KEY": ("match", [
         ("seed", " ", "x"), ("", "a", "!"), ("", "a_", ""), ("seed", "\t ", ""),
     ]),
-    "daemon.prompt_front_matter.LINE": ("fullmatch", [
+    "daemon.editor.front_matter.LINE": ("fullmatch", [
         ("seed: x", " ", "y"), ("seed: x", " ", "\n"), ("seed", " ", "x"), ("seed:", " ", "\n"), ("a:", "x ", "\n"),
         ("", "a", ""), ("seed: ", "x\t ", "\n"), ("seed: ", ":", "\n"),
     ]),
-    "daemon.prompt_front_matter._temperature#1": ("", [*DIGITS, ("1e", "1", "x"), ("", "1e", ""), ("1e+", "9", ".")]),
-    "daemon.prompt_front_matter._whole.read#1": ("", DIGITS),
+    "daemon.editor.front_matter._temperature#1": ("", [*DIGITS, ("1e", "1", "x"), ("", "1e", ""), ("1e+", "9", ".")]),
+    "daemon.editor.front_matter._whole.read#1": ("", DIGITS),
     "daemon.settings._device#1": ("", [("cuda:", "1", "x"), ("", "cpu", ""), ("", "cuda:", "")]),
     "daemon.settings._whole.parse#1": ("", DIGITS),
     "daemon.settings._windows#1": ("", [("", "S", ""), ("", "SL", "x")]),
-    "daemon.trace_names.NOT_PLAIN": ("sub", [("", " ", ""), ("", "a", ""), ("", " a", ""), ("", "🙂", "a")]),
-    "daemon.trace_names.find#1": ("", [("@1", "0", ""), ("@", "0", ""), ("", "@", "")]),
-    "nanochat.analysis.ACTIVATION_NAME": ("fullmatch", [
+    "daemon.cli.trace_names.NOT_PLAIN": ("sub", [("", " ", ""), ("", "a", ""), ("", " a", ""), ("", "🙂", "a")]),
+    "daemon.cli.trace_names.find#1": ("", [("@1", "0", ""), ("@", "0", ""), ("", "@", "")]),
+    "nanochat.analysis.analysis.ACTIVATION_NAME": ("fullmatch", [
         ("layer_activations.layer_", "1", ""), ("layer_activations.layer_1.", "a", "!"), ("", "layer_activations.", ""),
     ]),
-    "nanochat.analysis.ATTENTION_NAME": ("fullmatch", [("attention_weights.layer_", "1", "x"), ("", "attention_", "")]),
-    "nanochat.checkpoint_keys.ROTARY": ("search", [
+    "nanochat.analysis.analysis.ATTENTION_NAME": ("fullmatch", [("attention_weights.layer_", "1", "x"), ("", "attention_", "")]),
+    "nanochat.checkpoints.keys.ROTARY": ("search", [
         ("", ".cos", ""), ("", "_cached", ""), ("", "_sin_cached", "x"), ("", "_", ""),
     ]),
-    "nanochat.checkpoint_keys.WRAPPERS": ("sub", [("", "_orig_mod", ""), ("", "_orig_mod.", ""), ("", "_", "")]),
-    "nanochat.checkpoint_keys.explained#1": ("", [
+    "nanochat.checkpoints.keys.WRAPPERS": ("sub", [("", "_orig_mod", ""), ("", "_orig_mod.", ""), ("", "_", "")]),
+    "nanochat.checkpoints.keys.explained#1": ("", [
         ("", "norm", ""), ("", "norm", ".weight!"), ("norm", "x", ".weight!"), ("", "scale", "!"), ("", "_", ""),
         ("", "_proj.", "weight"), ("", "q_proj.weigh", ""), ("", ".", ""), ("", "mask", "!"),
     ]),
-    "nanochat.checkpoints.Checkpoint.depth#1": ("", [("d", "1", ""), ("d", "1", "x"), ("", "d", "")]),
-    "nanochat.checkpoints.WEIGHTS_PATTERN": ("fullmatch", [
+    "nanochat.checkpoints.layouts.Checkpoint.depth#1": ("", [("d", "1", ""), ("d", "1", "x"), ("", "d", "")]),
+    "nanochat.checkpoints.layouts.WEIGHTS_PATTERN": ("fullmatch", [
         ("model_", "1", ".pt"), ("model_", "1", "x"), ("", "model_", ""),
     ]),
-    "nanochat.demo_arguments.parse_head#1": ("", [*DIGITS, ("1.", "1", "x"), ("", "1.1", "x")]),
-    "nanochat.file_kind#1": ("", [("\x80", "\x02", ""), ("", "\x80", "")]),
-    "nanochat.file_kind#2": ("", [("(", ".", "x"), ("(", ".\n", "x"), ("c", "\n", ""), ("", "]", "")]),
-    "nanochat.file_kind._begins": ("match", [
+    "nanochat.demo.arguments.parse_head#1": ("", [*DIGITS, ("1.", "1", "x"), ("", "1.1", "x")]),
+    "nanochat.checkpoints.file_kind#1": ("", [("\x80", "\x02", ""), ("", "\x80", "")]),
+    "nanochat.checkpoints.file_kind#2": ("", [("(", ".", "x"), ("(", ".\n", "x"), ("c", "\n", ""), ("", "]", "")]),
+    "nanochat.checkpoints.file_kind._begins": ("match", [
         *BLANKS, ("", "<", ""), ("", "<!", ""), ("version https://", "git-lfs", ""), ("", "\n", "<htm"),
     ]),
-    "nanochat.file_kind._is_text#1": ("", [("", "x", "\0"), ("", "\n", "\0"), ("", "é", "")]),
-    "nanochat.from_outside.json_for#1": ("", [("", "é", ""), ("", "x", "é"), ("", "🙂x", "")]),
+    "nanochat.checkpoints.file_kind._is_text#1": ("", [("", "x", "\0"), ("", "\n", "\0"), ("", "é", "")]),
+    "nanochat.system.from_outside.json_for#1": ("", [("", "é", ""), ("", "x", "é"), ("", "🙂x", "")]),
     "nanochat.gpt_config.EXPERTS": ("search", [
         ("", "top_", ""), ("top_", "k", "!"), ("", "exper", ""), ("", "load_", ""),
     ]),
@@ -138,28 +138,28 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
         ("n_", "experts", ""), ("", "num_", ""), ("n_routed_", "e", ""),
     ]),
     "nanochat.gpt_config.OURS": ("search", [("", "ca", ""), ("", "cap", "!"), ("", "nor", ""), ("", "smea", "")]),
-    "nanochat.json_scanner._OPENING": ("match", [("", "[", ""), ("", " [", "x"), *BLANKS]),
-    "nanochat.json_scanner._SPACES": ("match", BLANKS),
-    "nanochat.json_scanner._TOKEN": ("match", [
+    "nanochat.traces.json_scanner._OPENING": ("match", [("", "[", ""), ("", " [", "x"), *BLANKS]),
+    "nanochat.traces.json_scanner._SPACES": ("match", BLANKS),
+    "nanochat.traces.json_scanner._TOKEN": ("match", [
         *BLANKS, ('"', "x", ""), ('"', "\\", ""), ('"', '\\"', ""), ('"', "x\\x", ""), ("-", "1", "x"),
         ("1", "e+-.", ""),
         ("", "\n", "x"), ("", "[", ""), ("", "tru", ""),
     ]),
-    "nanochat.temporary_names._NAME": ("fullmatch", [
+    "nanochat.system.temporary_names._NAME": ("fullmatch", [
         ("", "0", ""), (".", "0", ""), (".00000000-", "0", ""), ("", "-", ""),
     ]),
     "nanochat.text_stream.SPELLED_BYTE": ("sub", [("", "\\x8", ""), ("", "\\", ""), ("", "\\x80", "")]),
-    "nanochat.trace_choice.find_trace#1": ("", [("@1", "0", ""), ("@", "0", ""), ("", "@", "")]),
-    "nanochat.trace_analysis._has_layer#1": ("", [
+    "nanochat.demo.trace_choice.find_trace#1": ("", [("@1", "0", ""), ("@", "0", ""), ("", "@", "")]),
+    "nanochat.analysis.stored._has_layer#1": ("", [
         ("", ".layer_", ""), ("", ".layer_1", "x"), (".layer_", "1", "x"), ("", ".", ""),
     ]),
-    "nanochat.trace_json._PAIR": ("search", [("", "\ud83d", ""), ("", "\ude42", ""), ("", "x\ud83d", "")]),
-    "nanochat.trace_rows._TRACE_ID": ("fullmatch", [("", "a", ""), ("", "a", "!"), ("", "-", "")]),
-    "nanochat.trace_tensors._LAYER": ("search", [
+    "nanochat.traces.json_writer._PAIR": ("search", [("", "\ud83d", ""), ("", "\ude42", ""), ("", "x\ud83d", "")]),
+    "nanochat.traces.rows._TRACE_ID": ("fullmatch", [("", "a", ""), ("", "a", "!"), ("", "-", "")]),
+    "nanochat.traces.tensors._LAYER": ("search", [
         ("", ".layer_", ""), (".layer_", "1", "x"), ("", ".layer_1.a", "!"), (".layer_1.", "a", "!"),
         ("", ".layer_1", "!"),
     ]),
-    "nanochat.trace_tensors._NAME": ("fullmatch", [("", "a", "!"), ("", "a.", "!"), ("", "a.a", "!"), ("", ".", "")]),
+    "nanochat.traces.tensors._NAME": ("fullmatch", [("", "a", "!"), ("", "a.", "!"), ("", "a.a", "!"), ("", ".", "")]),
     "protocol.typescript.tidied_text#1": ("", [
         ("/**\n", " ", "x"), ("", " ", "/*"), ("/**\n * ", "x", ""), ("", "/**\n", ""),
     ]),

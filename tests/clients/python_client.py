@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from daemon.client import Client
+from daemon.client.sync import Client
 
 NAME, CLIENTS, READY, GO = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
 

@@ -16,8 +16,8 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import IO
 
-from daemon import terminal_output
-from daemon.command_line import app
+from daemon.cli import output as terminal_output
+from daemon.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "daemon"]

@@ -13,10 +13,10 @@ from unittest import mock
 import msgspec
 
 from daemon import handlers as _real_handlers  # noqa: F401  registered before a test puts its own in their place
-from daemon.dispatch import HANDLERS
-from daemon.handlers_daemon import hello
-from daemon.listener import listen_unix
-from daemon.session import Session
+from daemon.handlers.status import hello
+from daemon.server.dispatch import HANDLERS
+from daemon.server.listener import listen_unix
+from daemon.server.session import Session
 
 SECONDS = 8.0  # no test waits longer for anything
 TRACE = {"trace_id": "a"}

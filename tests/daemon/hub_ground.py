@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from daemon.dispatch import Context, dispatch
-from daemon.hub import Hub
-from daemon.session import Call, Session
+from daemon.server.dispatch import Context, dispatch
+from daemon.server.session import Call, Session
+from daemon.server.state import Hub
 from daemon.settings import Settings
 from protocol.errors import RpcError
 

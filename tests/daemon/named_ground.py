@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.client import Client
+from daemon.client.sync import Client
 from daemon.settings import Settings, load_settings
 from nanochat.checkpoint_manager import load_model
 from nanochat.interpretability_engine import InterpretabilityEngine

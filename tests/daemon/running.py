@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from daemon.connecting import ask, connect, connect_or_start
+from daemon.launch.connect import ask, connect, connect_or_start
 from daemon.run_folder import RunFolder
 from daemon.settings import Settings, environment_of, load_settings
 from protocol.errors import RpcError

@@ -13,13 +13,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from daemon.document_captures import Captures
-from daemon.prompt_documents import parse
-from nanochat.catalogue import FileKey
+from daemon.editor.captures import Captures
+from daemon.editor.prompt_parser import parse
 from nanochat.trace_storage import TraceEntry
+from nanochat.traces.catalogue import FileKey
+from tests.daemon.editor.test_documents import URI, capture, storage, with_client
 from tests.daemon.lsp_client import LspClient
 from tests.daemon.running import DaemonProcess, running_daemon
-from tests.daemon.test_documents import URI, capture, storage, with_client
 
 
 @pytest.fixture(scope="module")

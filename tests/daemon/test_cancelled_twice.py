@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from daemon import outbox
-from daemon.hub import Hub
+from daemon.server.state import Hub
+from daemon.wire import outbox
 from nanochat.trace_storage import TraceStorage
 from scripts.stress_daemon_client import DOORS, WireClient, frame
 from tests.daemon.doors import TRACE, cancel, daemon, eventually, run

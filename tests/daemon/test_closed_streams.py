@@ -174,7 +174,7 @@ def test_a_program_of_ones_own_loads_a_model_all_the_same(ground, tmp_path, redi
 
 UNREAD = """
 import sys
-from nanochat.standard_streams import prepare
+from nanochat.system.standard_streams import prepare
 prepare()
 for _ in range(100):
     print("a notice" * 1000, file=sys.stderr)

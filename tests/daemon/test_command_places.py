@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.client import Client
+from daemon.client.sync import Client
 from tests.daemon.commands import COMMAND, ROOT, run
 from tests.daemon.running import DaemonProcess, running_daemon
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from daemon import editor_door
-from daemon.framing import BODY_LIMIT
+from daemon.editor import connection
+from daemon.wire.framing import BODY_LIMIT
 from protocol.methods import TRACES_CHANGED
 from protocol.types import TracesChanged
 from tests.daemon.doors import TRACE, Editor, Gate, daemon, echo, error_of, run, session_of
@@ -101,7 +101,7 @@ def test_a_command_that_breaks_is_answered_all_the_same(caplog: pytest.LogCaptur
             client = await running.connect(Editor)
             with pytest.MonkeyPatch.context() as patch:
                 register = lambda server: server.own_command("x", breaking, announced=False)  # noqa: E731
-                patch.setattr(editor_door, "FEATURES", (register,))
+                patch.setattr(connection, "FEATURES", (register,))
                 await client.initialize()
             answer = await client.call(1, "workspace/executeCommand", {"command": "x"})
             assert error_of(answer) == (1, -32603, "INTERNAL_ERROR")

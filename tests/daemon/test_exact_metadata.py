@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from daemon.client import Client
+from daemon.client.sync import Client
 from protocol.errors import RpcError
 from scripts.stress_daemon_client import DOORS, WireClient, frame
 from tests.daemon.running import DaemonProcess, running_daemon

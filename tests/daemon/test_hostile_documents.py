@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.connecting import ask
-from daemon.framing import editor_frame
-from daemon.open_document import LARGEST
+from daemon.editor.open_document import LARGEST
+from daemon.launch.connect import ask
+from daemon.wire.framing import editor_frame
 from tests.daemon.running import DaemonProcess, running_daemon
 
 SECONDS = 120.0

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from daemon import line_door, outbox
-from daemon.framing import BODY_LIMIT
-from daemon.messages import ANSWER_LIMIT
+from daemon.server import script_connection
+from daemon.wire import outbox
+from daemon.wire.framing import BODY_LIMIT
+from daemon.wire.messages import ANSWER_LIMIT
 from protocol.methods import TRACES_CHANGED
 from protocol.types import TracesChanged
 from tests.daemon.doors import REQUEST, TRACE, Gate, cancel, daemon, echo, error_of, run
@@ -81,13 +82,13 @@ def test_a_client_with_too_much_in_flight_is_not_read_until_there_is_room() -> N
             count = 3000
             for number in range(count):
                 client.request(number, "get_tokens", {"trace_id": "x" * 200})
-            await gate.until(running=line_door.RUNNING_LIMIT)
+            await gate.until(running=script_connection.RUNNING_LIMIT)
             assert (await other.call(1, "get_summary", TRACE))["result"] == TRACE
             mine = min(running.hub.sessions.values(), key=lambda session: session.number)
-            assert len(mine.calls) == line_door.ADMITTED_LIMIT
+            assert len(mine.calls) == script_connection.ADMITTED_LIMIT
             gate.opened.set()
             assert {(await client.receive())["id"] for _ in range(count)} == set(range(count))
-            assert gate.most == line_door.RUNNING_LIMIT
+            assert gate.most == script_connection.RUNNING_LIMIT
 
     run(test)
 
@@ -99,7 +100,7 @@ def test_one_that_hangs_up_while_it_is_not_read_is_noticed() -> None:
             client = await running.line()
             for number in range(1000):
                 client.request(number, "get_tokens", TRACE)
-            await gate.until(running=line_door.RUNNING_LIMIT)
+            await gate.until(running=script_connection.RUNNING_LIMIT)
             await client.close()
             await running.sessions(0)
             await gate.until(running=0)
@@ -150,7 +151,7 @@ def test_half_closed_first_and_hung_up_later_is_cancelled() -> None:
             client.request(1, "get_tokens", TRACE)
             client.writer.write_eof()
             await gate.until(running=1)
-            await asyncio.sleep(2 * line_door.LOOK_SECONDS)
+            await asyncio.sleep(2 * script_connection.LOOK_SECONDS)
             assert gate.cancelled == 0
             await client.close()
             await gate.until(cancelled=1)

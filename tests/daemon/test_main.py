@@ -12,10 +12,10 @@ from daemon import __main__ as entry
 def command_line(monkeypatch):
     """A command line that takes note."""
     seen = []
-    module = ModuleType("daemon.command_line")
+    module = ModuleType("daemon.cli.main")
     module.main = lambda: seen.append(sys.argv[1:])  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "daemon.command_line", module)
-    monkeypatch.setattr("daemon.command_line", module, raising=False)
+    monkeypatch.setitem(sys.modules, "daemon.cli.main", module)
+    monkeypatch.setattr("daemon.cli.main", module, raising=False)
     return seen
 
 
@@ -29,8 +29,8 @@ def test_all_other_words_are_the_command_lines(command_line, monkeypatch, words)
 def test_stdio_and_serve_are_not(command_line, monkeypatch):
     called = []
     monkeypatch.setattr(entry, "take_stdout", lambda: 9)
-    monkeypatch.setattr("daemon.stdio.main", lambda words, output: called.append((words, output)) or 3)
-    monkeypatch.setattr("daemon.serving.main", lambda words: called.append(words) or 4)
+    monkeypatch.setattr("daemon.launch.stdio.main", lambda words, output: called.append((words, output)) or 3)
+    monkeypatch.setattr("daemon.server.serving.main", lambda words: called.append(words) or 4)
     monkeypatch.setattr(sys, "argv", ["nanoscope", "stdio", "--private"])
     assert entry.main() == 3
     monkeypatch.setattr(sys, "argv", ["nanoscope", "serve", "--tcp"])

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.async_client import AsyncClient
-from daemon.connecting import ask, connect
+from daemon.client.aio import AsyncClient
+from daemon.launch.connect import ask, connect
 from daemon.run_folder import RunFolder
 from tests.daemon.commands import ROOT
 from tests.daemon.named_ground import (

@@ -20,7 +20,9 @@ from daemon.settings import (
     read_flags,
 )
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
-from nanochat import base_dir, checkpoints, common, eras, trace_formats
+from nanochat import common, eras
+from nanochat.checkpoints import base_dir, layouts
+from nanochat.traces import formats
 from protocol import methods
 from protocol.errors import RpcError
 from tests.daemon.running import private_environment
@@ -221,11 +223,11 @@ def test_other_words_are_refused(words):
 
 
 def test_the_tables_are_the_librarys_own():
-    assert set(SOURCES) == {*checkpoints.SOURCES, "demo"}
+    assert set(SOURCES) == {*layouts.SOURCES, "demo"}
     assert BASE_DIR == base_dir.DEFAULT
     assert tuple(eras.ERAS) == ERAS
     assert set(DTYPES) == set(common.DTYPES)
-    assert FORMATS == trace_formats.FORMATS
+    assert FORMATS == formats.FORMATS
     assert set(TABLE) == set(Settings.__dataclass_fields__)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.daemon.launch.test_farewell import EXIT, framed, lines, request
 from tests.daemon.running import environment_set_to, private_settings, running_daemon
-from tests.daemon.test_farewell import EXIT, framed, lines, request
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "daemon"]

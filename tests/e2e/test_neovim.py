@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanochat.trace import Trace
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces.trace import Trace
 from tests.daemon.running import DaemonProcess, running_daemon
 
 HERE = Path(__file__).parent

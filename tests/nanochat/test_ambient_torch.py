@@ -11,12 +11,12 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nanochat.capture import CaptureSettings
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import CaptureSettings
 from nanochat.checkpoint_manager import load_model
 from nanochat.engine import Engine
 from nanochat.gpt import GPT
 from nanochat.interpretability_engine import InterpretabilityEngine
-from nanochat.recorder import Recorder
 from nanochat.tokenizer import RustBPETokenizer
 from tests.models import golden_model
 

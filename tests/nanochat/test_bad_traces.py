@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from nanochat.catalogue import FileKey, Row
 from nanochat.errors import NanoscopeError
-from nanochat.trace_rows import read_row
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces.catalogue import FileKey, Row
+from nanochat.traces.rows import read_row
 from tests.nanochat.trace_examples import older_document, small_trace
 
 HUGE = 10**400
@@ -101,6 +101,6 @@ def test_an_error_that_nobody_thought_of_costs_one_file(tmp_path, monkeypatch, e
     storage = TraceStorage(tmp_path / "traces", catalogue=tmp_path / "catalogue")
     good = storage.create_trace(*small_trace())
     (storage.directory / "odd.json").write_text("{}")
-    monkeypatch.setattr("nanochat.trace_listing.read_row", read)
+    monkeypatch.setattr("nanochat.traces.listing.read_row", read)
     again = TraceStorage(storage.directory, catalogue=":memory:")
     assert {entry.trace_id: entry.readable for entry in again.list_entries()} == {good: True, "odd": False}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nanochat.checkpoints import (
+from nanochat.checkpoints.layouts import (
     DEMO_FOLDER,
     choose_checkpoint,
     chosen_source,

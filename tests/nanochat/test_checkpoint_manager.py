@@ -85,7 +85,7 @@ def test_the_built_in_model_is_read_from_safetensors(tmp_path, monkeypatch):
     weights = write_flat(tmp_path)
     save_file(read_state(weights), tmp_path / "model.safetensors")
     shutil.move(weights.with_name("meta_000010.json"), tmp_path / "model.json")
-    monkeypatch.setattr("nanochat.checkpoints.DEMO_FOLDER", tmp_path)
+    monkeypatch.setattr("nanochat.checkpoints.layouts.DEMO_FOLDER", tmp_path)
     model, _, _ = load("demo")
     assert model.provenance["source"] == "demo"
     assert torch.equal(logits_of(model), logits_of(tiny_model()))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from nanochat.errors import StorageError, TraceUnreadableError
-from nanochat.temporary_names import remove_dead_files, temporary_name
-from nanochat.trace import Trace
+from nanochat.system.temporary_names import remove_dead_files, temporary_name
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces.trace import Trace
 from tests.nanochat.trace_examples import small_trace
 
 ROOT = Path(__file__).parents[2]
@@ -142,7 +142,7 @@ def test_where_there_are_no_locks_a_writer_is_given_a_day(tmp_path, monkeypatch)
 WRITE = """
 import os, sys
 from pathlib import Path
-import nanochat.atomic_file as atomic_file
+import nanochat.traces.atomic_file as atomic_file
 from nanochat.trace_storage import TraceStorage
 if sys.argv[2] == "named":
     atomic_file._open_nameless = lambda folder: -1

@@ -4,12 +4,12 @@ import re
 import pytest
 import torch
 
-from nanochat.capture import SITES, CaptureSettings
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import SITES, CaptureSettings
 from nanochat.checkpoint_manager import load_model
-from nanochat.checkpoints import DEMO_FOLDER
+from nanochat.checkpoints.layouts import DEMO_FOLDER
 from nanochat.engine import Engine
 from nanochat.interpretability_engine import InterpretabilityEngine
-from nanochat.recorder import Recorder
 from scripts.demo_evaluation import (
     FORMS,
     best_head,

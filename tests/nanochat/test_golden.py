@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from nanochat.capture import CaptureSettings
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import CaptureSettings
 from nanochat.checkpoint_manager import load_model
 from nanochat.engine import Engine
 from nanochat.gpt import GPT
 from nanochat.kv_cache import KVCache
-from nanochat.recorder import Recorder
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 CASES = sorted(path.parent.relative_to(GOLDEN).as_posix() for path in GOLDEN.glob("*/*/golden.npz"))

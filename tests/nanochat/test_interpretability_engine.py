@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from nanochat.capture.recorder import Recorder
 from nanochat.engine import Engine, Step
 from nanochat.errors import (
     CancelledError,
@@ -26,7 +27,6 @@ from nanochat.errors import (
     TraceNotFoundError,
 )
 from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
-from nanochat.recorder import Recorder
 from nanochat.trace_storage import TraceStorage
 from tests.models import golden_model, write_tokens
 

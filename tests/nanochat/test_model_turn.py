@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from nanochat.capture import CaptureSettings
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import CaptureSettings
 from nanochat.engine import Engine
 from nanochat.errors import CancelledError, ModelBusyError
 from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
 from nanochat.model_turn import turn_of
-from nanochat.recorder import Recorder
 from tests.models import golden_model
 
 PROMPTS = ["The capital of France is", "x", "One two three four five six seven", "é", "In the beginning", "a b c"]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from nanochat.capture import CaptureSettings
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import CaptureSettings
 from nanochat.checkpoint_manager import load_model
 from nanochat.engine import Engine
 from nanochat.gpt import GPT
 from nanochat.interpretability_engine import InterpretabilityEngine
-from nanochat.recorder import Recorder
 from tests.checkpoints import IDS, TOKENIZER, load, logits_of, write_flat
 from tests.models import ERA_NAMES, random_model
 

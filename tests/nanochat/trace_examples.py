@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from nanochat.trace_tensors import DTYPES
+from nanochat.traces.tensors import DTYPES
 
 
 def small_trace(

@@ -3,9 +3,9 @@ import copy
 import pytest
 import torch
 
-from nanochat.capture import SITES, CaptureSettings
+from nanochat.capture.recorder import Recorder
+from nanochat.capture.sites import SITES, CaptureSettings
 from nanochat.checkpoint_manager import load_model
-from nanochat.recorder import Recorder
 from scripts.demo_scale import LARGEST, greatest_activations, make_readable, rescale, sample_texts
 from tests.models import golden_model, random_model
 

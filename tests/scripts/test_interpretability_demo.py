@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from nanochat import demo_command as demo
 from nanochat.checkpoint_manager import model_config_of, save_checkpoint
-from nanochat.checkpoints import DEMO_FOLDER, PREFERRED, SOURCES
+from nanochat.checkpoints.layouts import DEMO_FOLDER, PREFERRED, SOURCES
+from nanochat.demo import command as demo
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.interpretability_engine import TokenEvent
-from nanochat.report import prompt_text
-from nanochat.text import printable
+from nanochat.terminal.report import prompt_text
+from nanochat.terminal.text import printable
 from nanochat.tokenizer import RustBPETokenizer
 from tests.models import GOLDEN, write_tokens
 

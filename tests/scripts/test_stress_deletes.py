@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nanochat.temporary_names import remove_dead_files
+from nanochat.system.temporary_names import remove_dead_files
 from scripts.stress_deletes_names import (
     NAMES,
     everything_in,

@@ -36,7 +36,7 @@ if sys.version_info < (3, 11):
 try:
     import nanoscope
     nanoscope.own_packages_first()
-    import daemon.stdio, protocol.errors
+    import daemon.launch.stdio, protocol.errors
 except ImportError as error:
     print(error)
     sys.exit(4)

@@ -1,0 +1,157 @@
+"""pygls made fit for many clients: plain params, bounded memory, our JSON and our errors, all through an outbox."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Container
+from contextvars import ContextVar
+from typing import Any, cast
+
+import cattrs
+from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.server import LanguageServer
+from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol, default_converter
+
+from daemon.editor.params import check_limits
+from daemon.wire.framing import editor_frame
+from daemon.wire.messages import Id, duplicate, encode_response, failure, framed_notification, id_of, success
+from daemon.wire.outbox import StreamOutbox
+from protocol.errors import BY_CODE, ERRORS, RpcError
+from protocol.methods import METHODS
+
+OURS = METHODS.keys() - {lsp.SHUTDOWN}  # an editor's `shutdown` is LSP's
+# Params that stay plain values: of our own methods, and of those that must work whatever a client puts into them.
+PLAIN = OURS | {
+    lsp.INITIALIZED, lsp.SHUTDOWN, lsp.EXIT, lsp.CANCEL_REQUEST, lsp.WORKSPACE_EXECUTE_COMMAND,
+    lsp.WINDOW_WORK_DONE_PROGRESS_CANCEL,
+}  # fmt: skip
+VALUES_LIMIT = 20_000  # in a message that LSP's types are made of, which takes twenty times as long as reading it
+ARRIVAL: ContextVar[int] = ContextVar("ARRIVAL")  # the number of the message that is being answered
+INITIALIZE_LEAST = {"processId": None, "rootUri": None, "capabilities": {}}
+
+
+@functools.cache
+def shared_converter() -> cattrs.Converter:
+    """pygls's own, once for all connections: it takes 15 ms to make."""
+    return default_converter()
+
+
+class PlainProtocol(LanguageServerProtocol):
+    """What pygls does with a message, without what hurts when there are many clients.
+
+    Args:
+        outbox: takes what goes to this client.
+    """
+
+    def __init__(self, server: LanguageServer, converter: cattrs.Converter, outbox: StreamOutbox):
+        super().__init__(server, converter)
+        self._outbox = outbox
+        self.plain: set[str] = set()  # methods besides those above whose params stay plain
+        self.arrivals = 0  # requests and notifications so far
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """A message as what pygls handles: of its own type where LSP defines one, else with its params as they are.
+
+        From an `initialize` that LSP's types do not fit, what matters here is taken.
+
+        Args:
+            data: {"jsonrpc", "method", "params"}, and "id" where it is a request.
+        """
+        self.arrivals += 1
+        ARRIVAL.set(self.arrivals)
+        if data["method"] != lsp.INITIALIZE:
+            return self._structured(data)
+        params = data["params"] if isinstance(data["params"], dict) else {}
+        try:
+            return self._structured(data | {"params": INITIALIZE_LEAST | params})
+        except RpcError:
+            options = {"initializationOptions": params.get("initializationOptions")}
+            return self._structured(data | {"params": INITIALIZE_LEAST | options})
+
+    def _structured(self, data: dict[str, Any]) -> Any:
+        check_limits(data["method"], data["params"])
+        kind = self.get_message_type(data["method"])
+        if kind is None:
+            return (JsonRPCRequestMessage if "id" in data else JsonRPCNotification)(**data)
+        if not _is_small(data["params"]):
+            message = f"{data['method']}: its params hold more than {VALUES_LIMIT:,} values."
+            raise RpcError("INVALID_PARAMS", message)
+        try:
+            return self._converter.structure(data, kind)
+        except Exception as error:
+            message = f"{data['method']}: its params are not as the Language Server Protocol has them."
+            raise RpcError("INVALID_PARAMS", message) from error
+
+    def get_message_type(self, method: str) -> type[Any] | None:
+        """LSP's type of a message; None where its params stay plain values."""
+        return None if method in PLAIN or method in self.plain else lsp.METHOD_TO_TYPES.get(method, (None,))[0]
+
+    def get_result_type(self, method: str) -> type[Any] | None:
+        """LSP's type of a response. (pygls's own keeps every connection in a cache.)"""
+        return lsp.METHOD_TO_TYPES.get(method, (None, None))[1]
+
+    def check_id(self, identifier: Id, taken: Container[object]) -> None:
+        """Raise RpcError, INVALID_REQUEST, for an id that a request of an editor's cannot have now."""
+        if identifier is None or isinstance(identifier, float):
+            raise RpcError("INVALID_REQUEST", "The id of an editor's request is a string or an integer.")
+        if identifier in taken or identifier in self._request_futures:
+            raise duplicate(identifier)
+
+    def take_response(self, value: dict[str, Any]) -> None:
+        """What the editor answers to a request of ours; what we have not asked is ignored."""
+        asked = cast("int | str", id_of(value))
+        if asked in self._result_types:
+            with contextlib.suppress(JsonRpcException):
+                self.handle_message(cast("Any", super().structure_message(value)))
+            self._result_types.pop(asked, None)
+
+    def _execute_handler(
+        self,
+        msg_id: int | str,
+        handler: Callable[..., Any],
+        callback: Callable[[Any], None],
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """As pygls does it, but forgetting a notification's future when it is done."""
+
+        def done(future: Any) -> None:
+            self._request_futures.pop(msg_id, None)
+            callback(future)
+
+        super()._execute_handler(msg_id, handler, done, args, kwargs)
+
+    def respond(self, response: dict[str, Any]) -> None:
+        """Send a response."""
+        self._outbox.send(editor_frame(encode_response(response)))
+
+    def tell(self, notification: dict[str, Any]) -> None:
+        """Send a notification, or a request of ours; threads may call it."""
+        self._outbox.send(framed_notification(editor_frame, notification))
+
+    def _send_response(self, msg_id: int | str, result: Any = None, error: lsp.ResponseError | None = None) -> None:
+        """pygls's way to answer LSP's own methods."""
+        if error is None:
+            self.respond(success(msg_id, self._converter.unstructure(result)))
+            return
+        row = BY_CODE.get(error.code, ERRORS["INTERNAL_ERROR"])
+        message = error.message if row.name != "INTERNAL_ERROR" else row.meaning  # pygls puts exceptions into it
+        self.respond(failure(msg_id, RpcError(row.name, message)))
+
+    def _send_data(self, data: Any) -> None:
+        """pygls's way to send notifications and requests of its own."""
+        self.tell(self._converter.unstructure(data))
+
+
+def _is_small(params: object) -> bool:
+    """Whether params hold few enough values."""
+    left, waiting = VALUES_LIMIT, [params]
+    while waiting and left >= 0:
+        value = waiting.pop()
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left -= len(inside)
+        if left >= 0:
+            waiting.extend(inside)
+    return left >= 0

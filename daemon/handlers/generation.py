@@ -1,0 +1,138 @@
+"""Answers that need the model: generating with a capture, loading another model; and what models there are."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from daemon.handlers.generation_progress import Progress
+from daemon.server.dispatch import Context, finished, handles, in_thread
+from daemon.server.loaded_model import Wish, outdated
+from daemon.server.named_models import is_first, model_for
+from nanochat.checkpoints.layouts import list_models as models_below
+from nanochat.errors import PromptInvalidError
+from nanochat.generation_settings import GenerationSettings
+from nanochat.trace_storage import check_category
+from nanochat.traces.metadata import checked_metadata
+from protocol.errors import RpcError
+from protocol.methods import GENERATE_AND_CAPTURE, LIST_MODELS, LOAD_MODEL
+from protocol.types import (
+    CheckpointInfo,
+    GenerateAndCaptureParams,
+    GenerateAndCaptureResult,
+    ListModelsResult,
+    LoadModelParams,
+    LoadModelResult,
+    ModelInfo,
+    NamedModel,
+    NoParams,
+)
+
+if TYPE_CHECKING:
+    from daemon.folders.trace_folders import TraceFolder
+    from daemon.server.state import Hub
+
+MISMATCH_ATTEMPTS, MISMATCH_SECONDS = 3, 0.2  # a client that has just hung up may still be counted
+
+
+@handles(GENERATE_AND_CAPTURE)
+async def generate_and_capture(context: Context, params: GenerateAndCaptureParams) -> GenerateAndCaptureResult:
+    """Wait for the model and a turn, generate, save; the trace is in the session's folder."""
+    _check(params)
+    if params.metadata:
+        await in_thread(context, checked_metadata, params.metadata)
+    hub, session, progress = context.hub, context.session, Progress(context, params.stream)
+    session.asked_model = True
+    work = partial(_generate, context, params, progress, hub.folder_of(session))
+    for attempt in range(1, MISMATCH_ATTEMPTS + 1):
+        if session.named is None or is_first(session.named, hub.model.first):
+            hub.model.load_soon()
+        job = hub.worker.submit(session, work, context.cancel, progress.position)
+        try:
+            return await finished(context, job)
+        except RpcError as error:
+            if error.name != "MODEL_MISMATCH" or attempt == MISMATCH_ATTEMPTS:
+                raise
+        finally:
+            hub.status_changed()
+        await asyncio.sleep(MISMATCH_SECONDS)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _check(params: GenerateAndCaptureParams) -> None:
+    """Refuse at once what can be told without the model; the engine checks all of it."""
+    if (params.prompt is None) == (params.messages is None):
+        raise PromptInvalidError("Give either a prompt or messages.")
+    GenerationSettings(params.max_tokens, params.temperature, params.top_k, params.seed).check()
+    if params.category is not None:
+        check_category(params.category)
+
+
+def _generate(
+    context: Context,
+    params: GenerateAndCaptureParams,
+    progress: Progress,
+    folder: TraceFolder,
+    cancelled: threading.Event,
+) -> GenerateAndCaptureResult:
+    """On the model thread, where models are switched: the one that was found to be the one named, answers."""
+    held = model_for(context.hub, context.session, cancelled, progress.loading)
+    from nanochat.interpretability_engine import InterpretabilityEngine
+
+    engine = InterpretabilityEngine(held.model, held.tokenizer, folder.storage)
+    arguments: dict[str, Any] = msgspec.to_builtins(params)
+    del arguments["stream"]
+    try:
+        result = engine.generate_and_capture(
+            **arguments,
+            on_token=lambda event: progress.token(event, params.max_tokens),
+            on_notice=progress.notice,
+            cancel=cancelled,
+        )
+    finally:
+        engine.clear_model_captures()
+    return msgspec.structs.replace(msgspec.convert(result, GenerateAndCaptureResult), model=held.info)
+
+
+@handles(LOAD_MODEL)
+async def load_model(context: Context, params: LoadModelParams) -> LoadModelResult:
+    """Wait for a turn and switch models; the one held goes on serving until the other is whole."""
+    hub, session, asked = context.hub, context.session, msgspec.structs.asdict(params)
+    session.asked_model = True
+
+    def work(cancelled: threading.Event) -> ModelInfo:
+        info = hub.model.load(Wish(**asked, base_dir=session.base_dir), cancelled)
+        session.named = NamedModel(**asked, base_dir=info.base_dir)  # what it asked for last is what it means
+        return info
+
+    job = hub.worker.submit(session, work, context.cancel, Progress(context).position)
+    try:
+        return LoadModelResult(model=await finished(context, job))
+    finally:
+        hub.status_changed()
+
+
+@handles(LIST_MODELS)
+async def list_models(context: Context, params: NoParams) -> ListModelsResult:
+    """What nanochat's base folder has, and the built-in model; torch is not needed for it."""
+    base_dir = context.hub.base_dir_of(context.session)
+    models = await in_thread(context, models_below, base_dir)
+    return ListModelsResult(
+        models=[
+            CheckpointInfo(source=model.source, tag=model.tag, steps=list(model.steps), path=str(model.path))
+            for model in models
+        ],
+        base_dir=str(base_dir),
+        current=await in_thread(context, described, context.hub),
+    )
+
+
+def described(hub: Hub) -> ModelInfo:
+    """What is held, and what has changed on the disk since; it looks there."""
+    info, held = hub.model.describe(), hub.model.current()
+    changed = outdated(held) if held is not None and held.info.path == info.path else None
+    return msgspec.structs.replace(info, outdated=changed)

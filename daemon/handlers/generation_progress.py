@@ -1,0 +1,77 @@
+"""How a request for the model goes, as its caller is told: its place in the queue, then token by token."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from daemon.server.dispatch import Context
+from protocol.methods import GENERATION_PROGRESS, REQUEST_PROGRESS
+from protocol.types import Alternative, GenerationProgress, RequestProgress
+
+if TYPE_CHECKING:
+    from nanochat.interpretability_engine import TokenEvent
+
+RATE_SECONDS = 0.2  # between two messages about the speed
+TAIL = 60  # characters of the text so far that such a message ends with
+
+
+class Progress:
+    """Tells one caller, from any thread; with `stream` in notifications, always where its door shows progress."""
+
+    def __init__(self, context: Context, stream: bool = False):
+        self.context, self.stream = context, stream and context.request_id is not None
+        self._started = self._told = 0.0
+        self._tail, self._count = "", 0
+
+    def position(self, ahead: int) -> None:
+        """So many jobs are before this one; 0: it runs."""
+        hub = self.context.hub
+        if ahead == 0:
+            self._started = self._told = time.monotonic()
+            self._state("running", ahead, "Begun.")
+        elif hub.model.describe().source is None:
+            self._state("loading", ahead, "Waiting for the model, which is being loaded.")
+        else:
+            self._state("queued", ahead, f"Waiting for {ahead} other request{'s' * (ahead > 1)}.")
+        hub.status_changed()
+
+    def loading(self, message: str) -> None:
+        """The model that the caller names is loaded first."""
+        self._state("loading", 0, message)
+
+    def _state(self, state: str, ahead: int, message: str, notice: str = "") -> None:
+        self.context.progress(message, None)
+        request = self.context.request_id
+        if self.stream and request is not None:
+            kind: Any = state
+            told = RequestProgress(request=request, state=kind, ahead=ahead, message=message, notice=notice)
+            self.context.session.notify(REQUEST_PROGRESS, told)
+
+    def notice(self, text: str) -> None:
+        """What the caller should know before the work."""
+        self._state("running", 0, text, text)
+
+    def token(self, event: TokenEvent, max_tokens: int) -> None:
+        """One more token."""
+        request, self._count = self.context.request_id, self._count + 1
+        self._tail = (self._tail + event.text)[-TAIL:]
+        if self.stream and request is not None:
+            self.context.session.notify(
+                GENERATION_PROGRESS,
+                GenerationProgress(
+                    request=request,
+                    token=event.token,
+                    text=event.text,
+                    position=event.position,
+                    forced=event.forced,
+                    surprisal=event.surprisal,
+                    top=[Alternative(**row) for row in event.top],
+                ),
+            )
+        now = time.monotonic()
+        if now - self._told >= RATE_SECONDS:
+            self._told = now
+            count, rate = self._count, self._count / (now - self._started)
+            message = f"{count} token{'s' * (count != 1)}, {rate:.1f} a second: {' '.join(self._tail.split())}"
+            self.context.progress(message, 100 * count / max_tokens)

@@ -1,0 +1,257 @@
+"""Answers about traces: listings, summaries, analyses, tokens; and deleting one."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import accumulate, takewhile
+from threading import Event
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from daemon.folders.trace_folders import TraceFolder
+from daemon.server.dispatch import Context, handles, in_thread, in_thread_to_the_end
+from daemon.server.named_models import held_for
+from nanochat.analysis.stored import recompute_analysis, recompute_logits
+from nanochat.errors import CancelledError
+from nanochat.trace_storage import TraceEntry, TraceStorage, of_category
+from nanochat.traces.tensors import data_info, document_positions, document_tokens
+from nanochat.traces.trace import Trace
+from protocol.errors import RpcError
+from protocol.methods import ANALYZE_TRACE, DELETE_TRACE, GET_SUMMARY, GET_TOKENS, LIST_TRACES
+from protocol.types import (
+    Alternative,
+    Analysis,
+    AnalyzeTraceResult,
+    DeleteTraceResult,
+    GetTokensResult,
+    ListTracesParams,
+    ListTracesResult,
+    TokenRow,
+    TraceParams,
+    TraceRow,
+    TraceSummary,
+)
+
+if TYPE_CHECKING:
+    from nanochat.tokenizer import RustBPETokenizer
+
+ROW_FIELDS = TraceRow.__struct_fields__
+PAGE_CHARACTERS = 3 << 20  # of one page, at most 6 bytes each, so that it fits into a message and is soon encoded
+ROW_CHARACTERS = 500  # of a row without its texts
+LOOK_EVERY = 256  # entries searched between two looks at the cancel event
+
+TokenText = Callable[[int], str]
+
+
+@handles(LIST_TRACES)
+async def list_traces(context: Context, params: ListTracesParams) -> ListTracesResult:
+    """A page of the listing, from memory."""
+    folder = context.hub.folder_of(context.session)
+    await asyncio.shield(asyncio.wrap_future(folder.first_scan))
+    return await in_thread(context, page_of, folder, params, context.cancel)
+
+
+def page_of(folder: TraceFolder, params: ListTracesParams, cancel: Event) -> ListTracesResult:
+    """The entries that follow the cursor. Raises CategoryInvalidError, StorageError; RpcError INVALID_PARAMS."""
+    before = None if params.cursor is None else read_cursor(params.cursor)
+    entries = folder.entries()
+    if params.category is not None:
+        entries = of_category(entries, params.category)
+    if params.text:
+        entries = _search(entries, params.text.casefold(), cancel)
+    # newest first: those that follow the cursor are the ones of a lower place
+    start = 0 if before is None else bisect_left(entries, True, key=lambda entry: entry.place < before)
+    page = _fitting(entries[start : start + params.limit])
+    more = start + len(page) < len(entries)
+    return ListTracesResult(
+        traces=[_row(entry) for entry in page], total=len(entries), cursor=make_cursor(page[-1]) if more else None
+    )
+
+
+def _search(entries: Sequence[TraceEntry], text: str, cancel: Event) -> list[TraceEntry]:
+    found = []
+    for number, entry in enumerate(entries):
+        if number % LOOK_EVERY == 0 and cancel.is_set():
+            raise CancelledError("Cancelled: the search was stopped.")
+        if text in entry.prompt.casefold() or text in entry.response.casefold() or text in entry.trace_id.casefold():
+            found.append(entry)
+    return found
+
+
+def _fitting(entries: Sequence[TraceEntry]) -> Sequence[TraceEntry]:
+    """The first entries, at least one, whose texts fit into one message."""
+    sizes = accumulate(ROW_CHARACTERS + len(entry.prompt) + len(entry.response) for entry in entries)
+    count = sum(1 for _ in takewhile(lambda size: size <= PAGE_CHARACTERS, sizes))
+    return entries[: max(1, count)]
+
+
+def _row(entry: TraceEntry) -> TraceRow:
+    values: dict[str, Any] = {field: getattr(entry, field) for field in ROW_FIELDS}
+    return TraceRow(**{**values, "path": os.fsencode(entry.path).decode("utf-8", "replace")})
+
+
+def make_cursor(entry: TraceEntry) -> str:
+    """Where a page ends: the last entry's place, so that traces may come and go between pages."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(entry.place)).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[float, str]:
+    """The place that a cursor stands for. Raises RpcError INVALID_PARAMS."""
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(text, type=tuple[float, str])
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        message = "The cursor is none of `list_traces`; leave it out to begin with the first page."
+        raise RpcError("INVALID_PARAMS", message) from error
+
+
+@handles(GET_SUMMARY)
+async def get_summary(context: Context, params: TraceParams) -> TraceSummary:
+    """A trace's metadata and what it holds."""
+    storage = context.hub.folder_of(context.session).storage
+    return await in_thread(context, summary_of, storage, params.trace_id)
+
+
+def summary_of(storage: TraceStorage, trace_id: str) -> TraceSummary:
+    """A summary in the protocol's terms, whatever another program wrote in its place."""
+    summary = storage.get_trace_summary(trace_id)
+    for key in ("model", "generation"):
+        if not isinstance(summary.get(key), dict):
+            summary[key] = None
+    try:
+        return msgspec.convert(summary, TraceSummary)
+    except msgspec.ValidationError:
+        with storage.open_trace(trace_id) as trace:
+            info = data_info(trace.infos(), document_positions(trace.document), steps=False)
+        return msgspec.convert({**summary, "data_info": info}, TraceSummary)
+
+
+@handles(ANALYZE_TRACE)
+async def analyze_trace(context: Context, params: TraceParams) -> AnalyzeTraceResult:
+    """A trace's analysis, as stored or computed from its tensors."""
+    storage = context.hub.folder_of(context.session).storage
+    return await in_thread(context, analysis_of, storage, params.trace_id, token_text(context), context.cancel)
+
+
+def analysis_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Event) -> AnalyzeTraceResult:
+    """As stored, keys of newer versions included, if it is of the form that the protocol has; else computed."""
+    with storage.open_trace(trace_id) as trace:
+        analysis, metadata = trace.document.get("analysis"), trace.document.get("metadata")
+        if not analysis or not _is_analysis(analysis):
+            analysis = recompute_analysis(trace, text, cancel)
+        metadata = metadata if isinstance(metadata, dict) else {}
+        return AnalyzeTraceResult(trace_id=trace_id, metadata=metadata, analysis=cast(Analysis, analysis))
+
+
+def _is_analysis(value: object) -> bool:
+    try:
+        msgspec.convert(value, Analysis)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+@handles(GET_TOKENS)
+async def get_tokens(context: Context, params: TraceParams) -> GetTokensResult:
+    """A trace's tokens, one row a position."""
+    storage = context.hub.folder_of(context.session).storage
+    return await in_thread(context, tokens_of, storage, params.trace_id, token_text(context), context.cancel)
+
+
+def tokens_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Event) -> GetTokensResult:
+    """Tokens with their texts, and what the logits said of them, from the analysis or else from the logits."""
+    with storage.open_trace(trace_id) as trace:
+        prompt, generated = document_tokens(trace.document)
+        logits = _logits_of(trace, text, cancel)
+        tokens = trace.document.get("tokens")
+    tokens = tokens if isinstance(tokens, dict) else {}
+    texts = _texts(tokens.get("input_text"), prompt, text) + _texts(tokens.get("output_text"), generated, text)
+    forced = _list(tokens.get("forced"))
+    of_prompt = logits.get("prompt")
+    of_prompt = of_prompt if isinstance(of_prompt, dict) else {}
+    surprisal = _fill(of_prompt, "surprisal_per_token", len(prompt)) + _fill(logits, "surprisal_per_token", None)
+    top = _fill(of_prompt, "top_tokens_per_position", len(prompt)) + _fill(logits, "top_tokens_per_position", None)
+    rows = [
+        TokenRow(
+            position=position,
+            id=token,
+            text=texts[position],
+            forced=bool(_at(forced, position)),
+            generated=position >= len(prompt),
+            surprisal=_number(_at(surprisal, position)),
+            top=_alternatives(_at(top, position)),
+        )
+        for position, token in enumerate(prompt + generated)
+    ]
+    return GetTokensResult(trace_id=trace_id, tokens=rows)
+
+
+def _logits_of(trace: Trace, text: TokenText, cancel: Event) -> dict[str, Any]:
+    analysis = trace.document.get("analysis")
+    stored = analysis.get("logits") if isinstance(analysis, dict) else None
+    return stored if isinstance(stored, dict) else recompute_logits(trace, text, cancel)
+
+
+def _texts(stored: object, ids: list[int], text: TokenText) -> list[str]:
+    """The texts that the trace has of its tokens, or else the tokenizer's."""
+    if isinstance(stored, list) and len(stored) == len(ids) and all(isinstance(value, str) for value in stored):
+        return stored
+    return [text(token) for token in ids]
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _fill(statistics: dict[str, Any], key: str, length: int | None) -> list[Any]:
+    """A list of statistics; with a length, exactly so many, None for those that are missing."""
+    values = _list(statistics.get(key))
+    return values if length is None else [*values[:length], *[None] * (length - len(values))]
+
+
+def _at(values: list[Any], position: int) -> Any:
+    return values[position] if position < len(values) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _alternatives(value: object) -> list[Alternative]:
+    try:
+        return msgspec.convert(value or [], list[Alternative])
+    except msgspec.ValidationError:
+        return []
+
+
+def token_text(context: Context) -> TokenText:
+    """The text of a token id, by the tokenizer of the session's model where that is held; else `<id>`."""
+
+    @cache
+    def tokenizer() -> RustBPETokenizer | None:  # when it is needed, by a reader thread: it may look at the disk
+        held = held_for(context.hub, context.session)
+        return held and held.tokenizer
+
+    def text(token: int) -> str:
+        try:
+            known = tokenizer()
+            return known.token_text(token) if known else f"<{token}>"
+        except (KeyError, OverflowError):
+            return f"<{token}>"
+
+    return text
+
+
+@handles(DELETE_TRACE)
+async def delete_trace(context: Context, params: TraceParams) -> DeleteTraceResult:
+    """Delete a trace in all its formats."""
+    storage = context.hub.folder_of(context.session).storage
+    await in_thread_to_the_end(context, storage.delete_trace, params.trace_id)
+    return DeleteTraceResult(deleted=params.trace_id)

@@ -1,0 +1,255 @@
+"""The daemon process, `nanoscope serve`: takes the lifetime lock, listens, says READY, and ends in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from filelock import Timeout
+
+from daemon.launch.connect import answers
+from daemon.launch.stdio import pump
+from daemon.launch.surroundings import UMASK, take_own
+from daemon.log import log_to_file, log_to_stderr
+from daemon.run_folder import RunFolder, private_folder
+from daemon.server.lifetime_lock import LifetimeLock
+from daemon.server.open_files import check_limit
+from daemon.settings import Settings, load_settings, read_flags
+from daemon.wire.introduction import introduction_line
+from nanochat.system.standard_streams import STDERR, notice
+from protocol.errors import RpcError
+
+if TYPE_CHECKING:
+    from daemon.server.address import Address
+    from daemon.server.state import Hub
+
+READY = "READY"
+READY_FLAG = "--ready-fd"
+DEADLINE_SECONDS = 10.0  # for work under way when the daemon is told to end
+REPLACED_SECONDS = 120.0  # the same when another serves already, so that nobody waits for its end
+LAST_SECONDS = 2.0  # after that, for threads that do not end
+LOCK_SECONDS = 15.0  # a predecessor that is ending holds the lifetime lock as long as it may
+SIGNALS = ("SIGTERM", "SIGINT", "SIGBREAK")
+log = logging.getLogger("nanoscope.serving")
+
+
+def main(words: list[str]) -> int:
+    """Run the daemon until it is told to end, or nobody has used it for long.
+
+    Args:
+        words: settings as flags; `--ready-fd N` from a client that starts it: a descriptor for READY or an error.
+
+    Returns:
+        The exit status: 0 when it ended in good order, 1 when it could not start.
+    """
+    ready_fd = int(words.pop(words.index(READY_FLAG) + 1)) if READY_FLAG in words else None
+    report = _reporter(ready_fd)
+    try:
+        settings, origins = load_settings(read_flags([word for word in words if word != READY_FLAG]))
+        os.umask(UMASK)  # before the first file
+        log_to_file(settings.log_file, takes_outputs=ready_fd is not None)
+        take_own()
+        folder = private_folder(settings.runtime_dir)
+        check_limit()
+        with _lifetime_lock(folder) as lock:
+            asyncio.run(_serve(settings, origins, folder, lock, report))
+    except RpcError as error:
+        if ready_fd is not None:  # else it is read where it was started
+            log.error("%s", _words(error))
+        report(_words(error))
+        return 1
+    except Exception as error:
+        log.exception("the daemon cannot go on")
+        report(_words(error))
+        return 1
+    log.info("ended")
+    return 0
+
+
+def _words(error: Exception) -> str:
+    """An error in one line: its name first, where it has one."""
+    text = f"{error.name} {error}" if isinstance(error, RpcError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
+
+
+def _reporter(ready_fd: int | None) -> Callable[[str], None]:
+    """What tells the client that waits for the start how it went, once; later words go nowhere."""
+    waiting = [] if ready_fd is None else [ready_fd]
+    if ready_fd is not None:
+        os.set_inheritable(ready_fd, False)
+
+    def report(words: str) -> None:
+        if not waiting:
+            if ready_fd is None and words != READY:
+                notice(f"nanoscope serve: {words}")
+            return
+        descriptor = waiting.pop()
+        with contextlib.suppress(OSError):  # it may have gone
+            os.write(descriptor, words.encode(errors="replace"))
+        if descriptor > STDERR:
+            os.close(descriptor)
+        else:
+            os.dup2(STDERR, descriptor)
+
+    return report
+
+
+@contextlib.contextmanager
+def _lifetime_lock(folder: RunFolder) -> Iterator[LifetimeLock]:
+    lock = LifetimeLock(folder.lifetime_lock)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            lock.acquire(LOCK_SECONDS / 100)
+            break
+        except Timeout:
+            if answers(folder):
+                raise RpcError("DAEMON_NOT_STARTED", f"A daemon already runs in {folder.path}.") from None
+            if time.monotonic() > deadline:
+                raise RpcError(
+                    "DAEMON_NOT_STARTED",
+                    f"Another process holds {folder.lifetime_lock} and does not answer. Run `nanoscope stop --force`.",
+                ) from None
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+async def _serve(
+    settings: Settings,
+    origins: Mapping[str, str],
+    folder: RunFolder,
+    lock: LifetimeLock,
+    report: Callable[[str], None],
+) -> None:
+    from daemon.server.address import Address
+    from daemon.server.state import Hub
+
+    asyncio.get_running_loop().set_exception_handler(_log_exception)
+    hub = Hub(settings, origins)
+    _end_on_signals(hub.stopping)
+    address, deadline = Address(hub, folder, lock), DEADLINE_SECONDS
+    try:
+        await hub.start()
+        await address.open()
+        log.info("ready in %s, pid %d", folder.path, os.getpid())
+        report(READY)
+        if not await _until_the_end(hub, address):
+            deadline = REPLACED_SECONDS
+    finally:
+        _set_last_limit(deadline)
+        address.close()  # first: new clients start the next daemon, which waits for our lock
+        await hub.stop(deadline)
+
+
+def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    log.error("%s", context.get("message"), exc_info=context.get("exception"))
+
+
+def _end_on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
+        try:
+            loop.add_signal_handler(number, stopping.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
+
+
+async def _until_the_end(hub: Hub, address: Address) -> bool:
+    """Until somebody says so, nobody has used the daemon for the idle timeout, or another has its place: False."""
+    limit = hub.settings.idle_timeout
+    told, replaced = asyncio.ensure_future(hub.stopping.wait()), asyncio.ensure_future(address.keep())
+    try:
+        while True:
+            rest = limit - hub.idle_seconds() if limit else None
+            if rest is not None and rest <= 0:
+                log.info("nobody has used the daemon for %g s", limit)
+                return True
+            await asyncio.wait((told, replaced), timeout=rest, return_when=asyncio.FIRST_COMPLETED)
+            if told.done():
+                log.info("told to end")
+                return True
+            if replaced.done():
+                replaced.result()
+                log.info("another daemon has its place")
+                return False
+    finally:
+        told.cancel()
+        replaced.cancel()
+        await asyncio.wait((told, replaced))
+
+
+def _set_last_limit(deadline: float) -> None:
+    """However stuck a thread is, the process ends; the work of its clients was cancelled before."""
+
+    def end() -> None:
+        log.warning("threads did not end in time")
+        logging.shutdown()
+        os._exit(0)
+
+    timer = threading.Timer(deadline + LAST_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+
+
+def serve_private(settings: Settings, origins: Mapping[str, str], source: int, target: int) -> int:
+    """Serve one client on two descriptors from this process, with no daemon, no socket file and no lock.
+
+    Returns:
+        The exit status.
+    """
+    log_to_stderr(logging.WARNING)
+    take_own()
+    ours, theirs = socket.socketpair()
+    ours.sendall(introduction_line(settings))
+    status: list[int] = []
+    told: list[bool] = []  # by a signal, to end
+
+    def copy() -> None:
+        status.append(pump(ours, source, target, hung_up=lambda: 0 if told else 1))
+
+    copying = threading.Thread(target=copy, name="stdout", daemon=True)
+    with ours:
+        copying.start()
+        try:
+            with theirs:
+                asyncio.run(_serve_one(settings, origins, theirs, told))
+        except (RpcError, OSError) as error:
+            notice(f"nanoscope stdio --private: {_words(error)}")
+            status.append(1)
+        copying.join()
+    return status[0]
+
+
+async def _serve_one(
+    settings: Settings, origins: Mapping[str, str], connection: socket.socket, told: list[bool]
+) -> None:
+    from daemon.server.listener import serve_streams
+    from daemon.server.state import Hub
+
+    asyncio.get_running_loop().set_exception_handler(_log_exception)
+    hub = Hub(settings, origins)
+    _end_on_signals(hub.stopping)
+    reader, writer = await asyncio.open_connection(sock=connection)
+    try:
+        await hub.start()
+        serving = asyncio.ensure_future(serve_streams(hub, reader, writer))
+        stopping = asyncio.ensure_future(hub.stopping.wait())
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if hub.stopping.is_set():
+            told.append(True)
+        stopping.cancel()
+    finally:
+        _set_last_limit(DEADLINE_SECONDS)
+        await hub.stop(DEADLINE_SECONDS)
+        writer.close()
+    await serving

@@ -1,0 +1,233 @@
+"""What the terminal shows of a trace: pure functions from its document to rich renderables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len, set_cell_size
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from nanochat.terminal.color_map import color_of
+from nanochat.terminal.text import (
+    below_each_other,
+    one_line,
+    printable,
+    share,
+    short_number,
+    short_probability,
+    three_digits,
+)
+
+# What a role is called, and from what score on it is worth naming: an even spread over a short text is half a sink.
+ROLES = {
+    "induction": ("induction", 0.3),
+    "previous_token": ("previous", 0.3),
+    "duplicate_token": ("duplicate", 0.3),
+    "sink": ("sink", 0.5),
+}
+TELLING = ("induction", "previous_token")  # the roles that a head is drawn for, in this order
+SITES = ("pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp")
+SURPRISAL_SPAN = 10.0  # bits at which the background is strongest
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def surprisal_style(bits: float | None) -> Style:
+    """The background of a token by its surprisal: none when expected, brighter the less it was."""
+    if bits is None or bits < 0.5:
+        return Style.null()
+    strength = min(bits / SURPRISAL_SPAN, 1.0)
+    return Style(bgcolor=color_of(0.15 + 0.75 * strength), color="#ffffff" if strength < 0.5 else "#000000")
+
+
+def token_text(text: str, surprisal: float | None, forced: bool = False) -> Text:
+    """One token as it comes; a token that the calculator chose is dim."""
+    return Text(printable(text), style=Style(dim=True) if forced else surprisal_style(surprisal))
+
+
+def surprisal_legend() -> Text:
+    """What the backgrounds of the tokens mean."""
+    steps = [(f" {bits} ", surprisal_style(bits)) for bits in (0, 1, 2, 4, 6, 8, 10)]
+    return Text.assemble(("surprisal ", "dim"), *steps, (" bits", "dim"))
+
+
+def _table(title: str, caption: str) -> Table:
+    return Table(
+        title=title,
+        caption=caption,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+        caption_style="dim",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _layers(statistics: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    return sorted((int(layer), stats) for layer, stats in statistics["layer_stats"].items())
+
+
+def _add_layer_column(table: Table) -> None:
+    """Which layer a row is of: whole in the narrowest terminal."""
+    table.add_column("layer", justify="right", no_wrap=True, min_width=len("layer"))
+
+
+def head_roles(attention: Mapping[str, Any]) -> Iterator[tuple[float, str, int, int]]:
+    """The (score, role, layer, head) of every head with a role worth naming: its highest.
+
+    Where a text repeats itself closely, one and the same weight counts for several roles.
+    """
+    for layer, stats in _layers(attention):
+        for head, scores in enumerate(stats["heads"]):
+            found = [
+                (scores.get(role) or 0.0, role)
+                for role, (_, least) in ROLES.items()
+                if (scores.get(role) or 0.0) >= least
+            ]
+            if found:
+                yield *max(found), layer, head
+
+
+def notable_roles(attention: Mapping[str, Any], layer: int, most: int = 3) -> str:
+    """The head roles worth naming in one layer, strongest first; sinks, the usual case, are counted."""
+    found = sorted((entry for entry in head_roles(attention) if entry[2] == layer), reverse=True)
+    named = [f"H{head} {ROLES[role][0]} {score:.2f}" for score, role, _, head in found if role != "sink"][:most]
+    sinks = sum(role == "sink" for _, role, _, _ in found)
+    if sinks:
+        named.append(f"{sinks} sink{'s' if sinks > 1 else ''}")
+    return ", ".join(named)
+
+
+def notable_head(attention: Mapping[str, Any]) -> tuple[int, int, str] | None:
+    """The (layer, head) most worth a look, and why: its role, else the lowest entropy off the sink.
+
+    None where no attention was captured.
+    """
+    found = [entry for entry in head_roles(attention) if entry[1] in TELLING]
+    if found:
+        score, role, layer, head = min(found, key=lambda entry: (TELLING.index(entry[1]), -entry[0]))
+        return layer, head, f"{ROLES[role][0]} {score:.2f}"
+    heads = [(layer, head, scores) for layer, stats in _layers(attention) for head, scores in enumerate(stats["heads"])]
+    if not heads:
+        return None
+    off_sink = [entry for entry in heads if (entry[2].get("sink") or 0.0) < 0.5]
+    layer, head, scores = min(off_sink or heads, key=lambda entry: _or_infinity(entry[2].get("attention_entropy")))
+    return layer, head, f"entropy {short_number(scores.get('attention_entropy'))}"
+
+
+def _or_infinity(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def head_bars(heads: Sequence[Mapping[str, Any]]) -> str:
+    """The normalised entropy of each head as a row of bars: low is focused, full is spread evenly."""
+    values = (head.get("attention_entropy_normalised") for head in heads)
+    return "".join(" " if value is None else BARS[min(int(value * len(BARS)), len(BARS) - 1)] for value in values)
+
+
+def attention_table(attention: Mapping[str, Any]) -> Table:
+    """One row a layer: entropy, focus by head, sparsity, and what its heads do.
+
+    The largest weight is left out: position 0 sees only itself, so it is always 1.
+    """
+    table = _table(
+        "Attention",
+        "entropy in nats; norm: of an even spread, also by head; sparse: weights under 0.01",
+    )
+    _add_layer_column(table)
+    for name in ("entropy", "norm", "by head", "sparse"):
+        table.add_column(name, justify="left" if name == "by head" else "right", no_wrap=True)
+    table.add_column("notable heads")
+    for layer, stats in _layers(attention):
+        table.add_row(
+            str(layer),
+            short_number(stats.get("attention_entropy")),
+            share(stats.get("attention_entropy_normalised")),
+            head_bars(stats["heads"]),
+            share(stats.get("head_sparsity")),
+            _yielding(Text(notable_roles(attention, layer))),
+        )
+    return table
+
+
+def activations_table(activations: Mapping[str, Any]) -> Table:
+    """One row a layer, one column a site: mean, standard deviation, share of zeros."""
+    layers = _layers(activations)
+    sites = [site for site in SITES if any(site in stats for _, stats in layers)]
+    table = _table("Activations", "mean ±std, and the share of zeros where there are any")
+    _add_layer_column(table)
+    for site in sites:
+        table.add_column(_yielding(Text(site)))
+    columns = [_site_column([stats.get(site) for _, stats in layers]) for site in sites]
+    for (layer, _), *cells in zip(layers, *columns, strict=True):
+        table.add_row(str(layer), *(_yielding(Text(cell)) for cell in cells))
+    return table
+
+
+def _site_column(column: Sequence[Mapping[str, Any] | None]) -> list[str]:
+    """A site's cells, one a layer; a dash where a layer lacks it."""
+    there = [stats for stats in column if stats is not None]
+    means = below_each_other([three_digits(stats.get("mean")) for stats in there])
+    deviations = below_each_other([f"±{three_digits(stats['std'])}" for stats in there])
+    zeros = [share(stats.get("sparsity")) if (stats.get("sparsity") or 0.0) >= 0.005 else "" for stats in there]
+    cells = iter(f"{mean} {std} {zero:>3}".rstrip() for mean, std, zero in zip(means, deviations, zeros, strict=True))
+    return ["–" if stats is None else next(cells) for stats in column]
+
+
+def logits_table(logits: Mapping[str, Any], output_text: Sequence[str], forced: Sequence[bool], rows: int) -> Table:
+    """One row a generated token: its probability, surprisal, the entropy it was drawn from, and the top five.
+
+    Args:
+        logits: analysis.logits.
+        output_text: the generated tokens, one string each.
+        forced: true where the calculator chose the token.
+        rows: at most so many, the most surprising ones; 0 for all.
+    """
+    surprisal = logits["surprisal_per_token"]
+    order = sorted(range(len(output_text)), key=lambda index: -(surprisal[index] or 0.0))
+    shown = sorted(order[: rows or None])
+    caption = "p and bits (surprisal) at temperature 1; entropy in nats; underlined: the drawn"
+    if len(shown) < len(output_text):
+        caption += f"\nthe {len(shown)} most surprising of {len(output_text)} tokens (--rows 0 shows all)"
+    table = _table("Logits", caption)
+    for name in ("#", "token", "p", "bits", "entropy"):
+        table.add_column(name, justify="left" if name == "token" else "right", no_wrap=True)
+    table.add_column("top five")
+    for index in shown:
+        probability = logits["sampled_probability"][index]
+        table.add_row(
+            str(index + 1),
+            Text(
+                clipped(one_line(output_text[index]), 16), style="dim" if index < len(forced) and forced[index] else ""
+            ),
+            "–" if probability is None else f"{probability:.3f}",
+            Text(f"{short_number(surprisal[index]):>5}", style=surprisal_style(surprisal[index])),
+            short_number(logits["entropy_per_position"][index]),
+            _top_tokens(logits["top_tokens_per_position"][index], output_text[index]),
+        )
+    return table
+
+
+def _top_tokens(top: Sequence[Mapping[str, Any]], drawn: str) -> Text:
+    cells = []
+    for entry in top:
+        label = Text(clipped(one_line(entry["text"]), 12), style="underline" if entry["text"] == drawn else "")
+        cells.append(label + Text(f" {short_probability(entry['probability'])}", style="dim not underline"))
+    return _yielding(Text("  ").join(cells))
+
+
+def _yielding(text: Text) -> Text:
+    """The text as a cell that gives way when the terminal is narrow: cut, never wrapped."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def clipped(text: str, width: int) -> str:
+    """The text, cut to a number of columns."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"

@@ -1,0 +1,284 @@
+"""The editor door: LSP's life cycle, our methods as requests and commands, and cancelling."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from daemon.editor import connection
+from nanochat.errors import StorageError
+from protocol.methods import METHODS, TRACES_CHANGED
+from protocol.types import TracesChanged
+from tests.daemon.doors import SECONDS, TRACE, Editor, Gate, daemon, echo, error_of, run, session_of
+
+
+def test_initialize_tells_every_method_as_a_command_and_takes_the_editors_name() -> None:
+    async def test() -> None:
+        async with daemon({}) as running:
+            client = await running.connect(Editor)
+            answer = await client.initialize(clientInfo={"name": "vim", "version": "9"})
+            capabilities = answer["result"]["capabilities"]
+            commands = {f"nanoscope.{method}" for method in METHODS}
+            assert set(capabilities["executeCommandProvider"]["commands"]) >= commands
+            assert answer["result"]["serverInfo"] == {"name": "nanoscope", "version": "0.1.0"}
+            assert (session_of(running).name, session_of(running).door) == ("vim 9", "editor")
+
+    run(test)
+
+
+def test_an_editor_uses_the_daemon_from_the_first() -> None:
+    async def test() -> None:
+        async with daemon({}) as running:
+            client = await running.connect(Editor)
+            await client.call(1, "get_status")  # refused
+            assert not session_of(running).used
+            await client.initialize()
+            await client.call(2, "no_such_method")
+            assert session_of(running).used
+
+    run(test)
+
+
+def test_initialize_with_nothing_but_a_name() -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            client = await running.connect(Editor)
+            await client.call(1, "initialize", {"clientInfo": {"name": "vim"}})
+            await client.call(2, "get_summary", TRACE)
+            assert session_of(running).name == "vim"
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        None,
+        {},
+        {"capabilities": {"new": {"x": [1]}, "window": {"y": 1}}, "newest": 1, "processId": 1, "rootUri": None},
+        {"capabilities": {"general": {"positionEncodings": 7}}, "clientInfo": 3, "workspaceFolders": "x"},
+        {"capabilities": None, "rootUri": 5, "trace": "never heard of"},
+    ],
+)
+def test_initialize_works_whatever_a_newer_editor_puts_into_it(params: object) -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            client = await running.connect(Editor)
+            assert "capabilities" in (await client.call(1, "initialize", params))["result"]
+            client.notify("initialized")
+            client.notify("$/setTrace", {"value": "loud", "x": 1})
+            client.notify("textDocument/didOpen", {"x": 1})
+            client.notify("$/cancelRequest", {"id": {}})
+            client.notify("$/cancelRequest")
+            client.notify("window/workDoneProgress/cancel", {"token": []})
+            assert (await client.call(2, "get_summary", TRACE))["result"] == TRACE
+
+    run(test)
+
+
+def test_before_initialize_requests_are_refused_and_notifications_ignored() -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            client = await running.connect(Editor)
+            for number, method in enumerate(("get_summary", "nothing", "shutdown", "textDocument/hover")):
+                assert error_of(await client.call(number, method, TRACE)) == (number, -32002, "SERVER_NOT_INITIALIZED")
+            client.notify("initialized", {})
+            client.notify("get_summary", TRACE)
+            await client.call("i", "initialize", {"capabilities": {}})
+            assert not session_of(running).notified
+
+    run(test)
+
+
+def test_initialize_twice_is_refused() -> None:
+    async def test() -> None:
+        async with daemon({}) as running:
+            client = await running.editor()
+            assert error_of(await client.call(1, "initialize", {"capabilities": {}})) == (1, -32600, "INVALID_REQUEST")
+
+    run(test)
+
+
+def test_notifications_are_pushed_from_initialized_on() -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            client = await running.connect(Editor)
+            await client.call("i", "initialize", {"capabilities": {}})
+            session = session_of(running)
+            assert not session.notified
+            client.notify("initialized", {})
+            await client.call(1, "get_summary", TRACE)
+            assert session.notified
+            await asyncio.to_thread(session.notify, TRACES_CHANGED, TracesChanged(traces_dir="/é", added=["b"]))
+            told = {"traces_dir": "/é", "added": ["b"], "changed": [], "removed": []}
+            assert await client.receive() == {"jsonrpc": "2.0", "method": "traces_changed", "params": told}
+
+    run(test)
+
+
+def test_shutdown_ends_the_session_and_exit_the_connection_and_nobody_elses() -> None:
+    async def test() -> None:
+        gate = Gate()
+        async with daemon({"get_tokens": gate, "get_summary": echo, "shutdown": echo}) as running:
+            client, other = await running.editor(), await running.editor()
+            client.request(1, "get_tokens", TRACE)
+            await gate.until(running=1)
+            client.request(2, "shutdown")
+            answers = {answer["id"]: answer for answer in [await client.receive() for _ in range(2)]}
+            assert answers[2] == {"jsonrpc": "2.0", "id": 2, "result": None}
+            assert error_of(answers[1]) == (1, -32800, "CANCELLED")
+            for number, method in enumerate(("get_summary", "initialize", "shutdown")):
+                assert error_of(await client.call(number, method, TRACE)) == (number, -32600, "INVALID_REQUEST")
+            client.notify("get_tokens", TRACE)
+            client.notify("exit")
+            assert await client.is_closed()
+            await running.sessions(1)
+            assert gate.running == 0
+            assert (await other.call(1, "get_summary", TRACE))["result"] == TRACE
+
+    run(test)
+
+
+def test_exit_alone_ends_the_connection_too() -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+            before, after = await running.connect(Editor), await running.editor()
+            for client in (before, after):
+                client.notify("exit")
+                assert await client.is_closed()
+            assert (await (await running.editor()).call(1, "get_summary", TRACE))["result"] == TRACE
+
+    run(test)
+
+
+# The traces folder
+
+
+def test_the_sessions_own_folder_is_open_before_the_first_request_is_served() -> None:
+    async def test() -> None:
+        may_open, opened = threading.Event(), list[object]()
+        async with daemon({"get_summary": lambda context, params: asyncio.sleep(0, opened)}) as running:
+
+            async def use_folder(session: object, path: object) -> None:
+                assert await asyncio.to_thread(may_open.wait, SECONDS)
+                opened.append(path)
+
+            running.hub.use_folder = use_folder  # pyright: ignore[reportAttributeAccessIssue]
+            client = await running.editor(initializationOptions={"traces_dir": "/a/traces", "more": {"layer-0": 1}})
+            client.request(1, "get_summary", TRACE)
+            await running.quiet()
+            may_open.set()
+            assert (await client.receive())["result"] == ["/a/traces"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("traces_dir", ["/not/a/folder", 5])
+def test_a_folder_that_cannot_be_used_is_shown_and_the_session_goes_on(traces_dir: object) -> None:
+    async def test() -> None:
+        async with daemon({"get_summary": echo}) as running:
+
+            async def refuse(session: object, path: object) -> None:
+                raise StorageError(f"no folder at {path}")
+
+            running.hub.use_folder = refuse  # pyright: ignore[reportAttributeAccessIssue]
+            client = await running.editor(initializationOptions={"traces_dir": traces_dir})
+            shown = await client.receive()
+            assert (shown["method"], shown["params"]["type"]) == ("window/showMessage", 1)
+            assert ("/not/a/folder" if isinstance(traces_dir, str) else "$.traces_dir") in shown["params"]["message"]
+            assert (await client.call(1, "get_summary", TRACE))["result"] == TRACE
+
+    run(test)
+
+
+def test_a_method_as_a_command() -> None:
+    async def test() -> None:
+        async def daemons_own(context: Any, params: Any) -> str:
+            return "the daemon ends"
+
+        async with daemon({"get_summary": echo, "shutdown": daemons_own}) as running:
+            client = await running.editor()
+
+            async def execute(command: object, *arguments: object) -> Any:
+                return await client.call(1, "workspace/executeCommand", {"command": command, "arguments": arguments})
+
+            assert (await execute("nanoscope.get_summary", TRACE))["result"] == TRACE
+            assert (await execute("nanoscope.shutdown"))["result"] == "the daemon ends"
+            assert error_of(await execute("nanoscope.get_summary")) == (1, -32602, "INVALID_PARAMS")
+            assert error_of(await execute("nanoscope.get_summary", TRACE, 2)) == (1, -32602, "INVALID_PARAMS")
+            for command in ("get_summary", "nanoscope.nothing", "nanoscope.", None, 5, []):
+                assert error_of(await execute(command, TRACE)) == (1, -32602, "INVALID_PARAMS")
+            assert error_of(await client.call(1, "workspace/executeCommand")) == (1, -32602, "INVALID_PARAMS")
+
+    run(test)
+
+
+def test_cancel_ends_a_request_and_others_go_on() -> None:
+    async def test() -> None:
+        gate = Gate()
+        async with daemon({"get_tokens": gate}) as running:
+            client = await running.editor()
+            client.request(1, "get_tokens", TRACE)
+            client.request("1", "get_tokens", TRACE)
+            await gate.until(running=2)
+            client.notify("$/cancelRequest", {"id": 1})
+            assert error_of(await client.receive()) == (1, -32800, "CANCELLED")
+            client.notify("$/cancelRequest", {"id": 1})
+            gate.opened.set()
+            assert (await client.receive())["id"] == "1"
+            assert gate.cancelled == 1
+
+    run(test)
+
+
+def test_a_cancel_in_the_same_breath_as_its_request() -> None:
+    async def test() -> None:
+        async with daemon({"get_tokens": Gate()}) as running:
+            client = await running.editor()
+            request = b'{"jsonrpc":"2.0","id":1,"method":"get_tokens","params":{"trace_id":"a"}}'
+            cancel = b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":1}}'
+            client.write(client.frame(request) + client.frame(cancel))
+            assert error_of(await client.receive()) == (1, -32800, "CANCELLED")
+            assert session_of(running).calls == {}
+
+    run(test)
+
+
+def test_an_id_in_flight_is_not_taken_twice() -> None:
+    async def test() -> None:
+        gate = Gate()
+        async with daemon({"get_tokens": gate}) as running:
+            client = await running.editor()
+            client.request(1, "get_tokens", TRACE)
+            client.request(1, "nothing")
+            assert error_of(await client.receive()) == (1, -32600, "INVALID_REQUEST")
+            gate.opened.set()
+            assert (await client.receive())["result"] == TRACE
+            assert (await client.call(1, "get_tokens", TRACE))["result"] == TRACE
+
+    run(test)
+
+
+def test_an_editor_with_too_much_in_flight_is_not_read_and_others_are_served() -> None:
+    async def test() -> None:
+        gate = Gate()
+        async with daemon({"get_tokens": gate, "get_summary": echo}) as running:
+            client, other = await running.editor(), await running.editor()
+            count = connection.IN_FLIGHT_LIMIT * 3
+            for number in range(count):
+                client.request(number, "get_tokens", {"trace_id": "x" * 200})
+            await gate.until(running=connection.IN_FLIGHT_LIMIT)
+            assert (await other.call(1, "get_summary", TRACE))["result"] == TRACE
+            gate.opened.set()
+            assert {(await client.receive())["id"] for _ in range(count)} == set(range(count))
+            gate.opened.clear()
+            for number in range(count):
+                client.request(number, "get_tokens", TRACE)
+            await gate.until(running=connection.IN_FLIGHT_LIMIT)
+            await client.close()
+            await running.sessions(1)
+            await gate.until(running=0)
+            assert gate.most == connection.IN_FLIGHT_LIMIT
+
+    run(test)

@@ -1,0 +1,293 @@
+"""The analysis of a trace: against slow loops written from the definitions, and on cases with known answers."""
+
+import json
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nanochat.analysis import analysis
+
+LOGITS_OF_NOTHING = analysis.join_statistics([])
+
+
+def random_attention(random, heads, size, window=None, masked=0.0):
+    """(heads, size, size) float32 rows that sum to 1 over the visible keys; `masked` everywhere else."""
+    queries, keys = np.indices((size, size))
+    visible = (queries >= keys) & (queries - keys <= (size if window is None else window))
+    weights = np.where(visible, np.exp(3 * random.normal(size=(heads, size, size))), 0.0)
+    weights /= weights.sum(axis=2, keepdims=True)
+    return np.where(visible, weights, masked).astype(np.float32)
+
+
+def head_by_loops(rows, tokens, window, threshold=0.01):
+    """Every metric of one head (S, S), from the definitions and nothing else; NaN where undefined."""
+    size = len(rows)
+    sees = [[k for k in range(size) if k <= q and q - k <= window] for q in range(size)]
+    cells = [float(rows[q][k]) for q in range(size) for k in sees[q]]
+    entropies = [sum(-float(rows[q][k]) * math.log(rows[q][k]) for k in sees[q] if rows[q][k] > 0) for q in range(size)]
+    normalised = [entropies[q] / math.log(len(sees[q])) for q in range(size) if len(sees[q]) > 1]
+
+    def mass(q, keys):
+        return sum(float(rows[q][k]) for k in keys if k in sees[q])
+
+    repeats = {q: [j for j in range(q) if tokens[j] == tokens[q]] for q in range(size) if tokens[q] in tokens[:q]}
+
+    def mean(values):
+        values = list(values)
+        return sum(values) / len(values) if values else math.nan
+
+    return {
+        "mean_attention": mean(cells),
+        "max_attention": max(cells),
+        "attention_entropy": mean(entropies),
+        "attention_entropy_normalised": mean(normalised),
+        "head_sparsity": mean(cell < threshold for cell in cells),
+        "previous_token": mean(mass(q, [q - 1]) for q in range(1, size)),
+        "duplicate_token": mean(mass(q, earlier) for q, earlier in repeats.items()),
+        "induction": mean(mass(q, [j + 1 for j in earlier]) for q, earlier in repeats.items()),
+        "sink": mean(mass(q, [0]) for q in range(size) if 0 in sees[q]),
+    }
+
+
+def analyze(tensors, tokens, prompt_length=None, **settings):
+    """analyze() as the engine calls it; its answer is read back from JSON that refuses NaN."""
+    found = analysis.analyze(
+        tensors,
+        tokens=tokens,
+        prompt_length=len(tokens) if prompt_length is None else prompt_length,
+        token_text=lambda token: f"<{token}>",
+        **settings,
+    )
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    return found
+
+
+def close(expected):
+    return None if math.isnan(expected) else pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.integers(1, 12),
+    window=st.none() | st.integers(0, 14),
+    alphabet=st.integers(1, 9),
+    threshold=st.sampled_from([0.01, 0.2]),
+)
+def test_heads_match_the_definitions_and_masked_cells_never_count(seed, size, window, alphabet, threshold):
+    random = np.random.default_rng(seed)
+    tokens = random.integers(0, alphabet, size).tolist()
+    weights = random_attention(random, 3, size, window, masked=7.0)
+    weights *= np.array([0.5, 1, 0.8], np.float32)[:, None, None]  # else row 0 makes every head's largest weight 1
+    found = analyze(
+        {"attention_weights.layer_0": weights[None]}, tokens, windows=[window], sparsity_threshold=threshold
+    )
+    layer = found["attention"]["layer_stats"]["0"]
+    expected = [head_by_loops(head, tokens, size if window is None else window, threshold) for head in weights]
+    assert layer.pop("heads") == [{key: close(value) for key, value in head.items()} for head in expected]
+    assert layer == {
+        "mean_attention": close(np.mean([head["mean_attention"] for head in expected])),
+        "max_attention": close(max(head["max_attention"] for head in expected)),
+        "attention_entropy": close(np.mean([head["attention_entropy"] for head in expected])),
+        "attention_entropy_normalised": close(np.mean([head["attention_entropy_normalised"] for head in expected])),
+        "head_sparsity": close(np.mean([head["head_sparsity"] for head in expected])),
+    }
+
+
+def test_heads_taken_in_pieces_are_all_there_and_in_order(monkeypatch):
+    weights = random_attention(np.random.default_rng(1), 5, 6)
+    together = analyze({"attention_weights.layer_0": weights[None]}, [1, 2, 3, 1, 2, 3])
+    monkeypatch.setattr(analysis, "CELLS_AT_ONCE", 2 * 36)
+    assert analyze({"attention_weights.layer_0": weights[None]}, [1, 2, 3, 1, 2, 3]) == together
+    assert len(together["attention"]["layer_stats"]["0"]["heads"]) == 5
+
+
+def test_uniform_attention_has_the_entropy_of_its_row_lengths():
+    size = 8
+    weights = np.tril(np.ones((1, size, size))) / np.arange(1, size + 1)[:, None]
+    assert analysis.attention_entropy(weights) == pytest.approx(np.log(np.arange(1, size + 1)).mean())
+    assert analysis.attention_entropy_normalised(weights) == pytest.approx(1)
+    assert analysis.mean_attention(weights) == pytest.approx(size / (size * (size + 1) / 2))
+
+
+def test_one_hot_attention_has_no_entropy_and_is_sparse_but_for_one_cell_a_row():
+    weights = np.eye(5)[None]
+    assert analysis.attention_entropy(weights) == 0
+    assert analysis.attention_entropy_normalised(weights) == 0
+    assert analysis.max_attention(weights) == 1
+    assert analysis.head_sparsity(weights) == pytest.approx(10 / 15)
+    assert analysis.head_sparsity(weights, window=1) == pytest.approx(4 / 9)
+    assert analysis.head_sparsity(weights, sparsity_threshold=2.0) == 1
+
+
+def heads_that_look(targets):
+    """(1, S, S) attention whose query q puts everything on key targets[q]."""
+    return np.eye(len(targets))[targets][None]
+
+
+def test_a_perfect_previous_token_head_scores_one():
+    previous = heads_that_look([0, 0, 1, 2, 3])
+    assert analysis.previous_token(previous) == 1
+    assert analysis.previous_token(heads_that_look([0, 1, 2, 3, 4])) == 0
+    assert analysis.previous_token(previous, window=0) == 0
+
+
+def test_a_perfect_induction_head_scores_one_and_is_no_duplicate_token_head():
+    tokens = [9, 1, 2, 3, 1, 2, 3]
+    induction = heads_that_look([0, 0, 0, 0, 2, 3, 4])
+    assert analysis.induction(induction, tokens) == 1
+    assert analysis.duplicate_token(induction, tokens) == 0
+    duplicate = heads_that_look([0, 0, 0, 0, 1, 2, 3])
+    assert analysis.duplicate_token(duplicate, tokens) == 1
+    assert analysis.induction(duplicate, tokens) == 0
+
+
+def test_repeats_outside_the_window_count_as_queries_without_mass():
+    tokens = [1, 1, 2, 3, 1]  # position 1 repeats within the window, position 4 only outside it
+    weights = heads_that_look([0, 0, 2, 3, 0])
+    assert analysis.duplicate_token(weights, tokens) == 1
+    assert analysis.duplicate_token(weights, tokens, window=2) == 0.5
+
+
+def test_a_token_after_its_equal_counts_the_mass_on_itself_as_induction():
+    assert analysis.induction(heads_that_look([0, 1]), [4, 4]) == 1
+
+
+def test_roles_of_a_text_without_repeats_are_nan_without_a_warning():
+    weights = heads_that_look([0, 0, 1])
+    assert np.isnan(analysis.duplicate_token(weights, [1, 2, 3])).all()
+    assert np.isnan(analysis.induction(weights, [1, 2, 3])).all()
+
+
+def test_sink_is_read_only_where_position_0_is_visible():
+    weights = heads_that_look([0, 0, 0, 3, 3])
+    assert analysis.sink(weights) == pytest.approx(3 / 5)
+    assert analysis.sink(weights, window=2) == 1
+
+
+def test_a_layer_with_nan_has_none_where_the_nan_enters_and_numbers_elsewhere():
+    weights = random_attention(np.random.default_rng(2), 2, 6)
+    weights[1, 4, :5] = np.nan
+    layer = analyze({"attention_weights.layer_0": weights[None]}, [1, 2, 3, 1, 2, 9])["attention"]["layer_stats"]["0"]
+    sound, broken = layer.pop("heads")
+    assert set(layer.values()) == set(broken.values()) == {None}
+    assert None not in sound.values()
+
+
+def test_a_single_position_has_no_previous_token_and_no_normalised_entropy():
+    found = analyze({"attention_weights.layer_0": np.ones((1, 1, 1, 1), np.float32)}, [7])
+    layer = found["attention"]["layer_stats"]["0"]
+    assert layer["attention_entropy"] == 0
+    assert layer["attention_entropy_normalised"] is None
+    roles = ("previous_token", "duplicate_token", "induction", "sink")
+    assert [layer["heads"][0][role] for role in roles] == [None, None, None, 1]
+
+
+def test_narrowed_layers_keep_their_own_numbers_and_windows():
+    weights = random_attention(np.random.default_rng(3), 2, 5, window=1, masked=7.0)[None]
+    tensors = {f"attention_weights.layer_{layer}": weights for layer in (10, 2)}
+    tensors |= {f"layer_activations.layer_{layer}.post_mlp": np.ones((1, 5, 3), np.float32) for layer in (10, 2)}
+    found = analyze(tensors, [1, 2, 3, 4, 5], windows=[None] * 2 + [1] * 9)
+    assert found["attention"]["num_layers"] == 2
+    assert list(found["attention"]["layer_stats"]) == ["2", "10"]
+    assert found["attention"]["layer_stats"]["2"]["max_attention"] <= 1
+    sites = [(layer, list(sites)) for layer, sites in found["activations"]["layer_stats"].items()]
+    assert sites == [("2", ["post_mlp"]), ("10", ["post_mlp"])]
+
+
+def test_nothing_captured_gives_the_keys_with_nothing_in_them():
+    empty = {"attention": {"num_layers": 0, "layer_stats": {}}, "activations": {"layer_stats": {}}}
+    assert analyze({}, [1, 2]) == empty | {"logits": LOGITS_OF_NOTHING}
+
+
+def test_the_tokens_of_the_roles_are_those_the_model_read():
+    tokens = [1, 2, 3, 1, 5]  # the last one was drawn and never read
+    weights = heads_that_look([0, 0, 0, 1])[None]
+    found = analyze({"attention_weights.layer_0": weights}, tokens, prompt_length=3)
+    assert found["attention"]["layer_stats"]["0"]["heads"][0]["induction"] == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+def test_every_stored_type_gives_the_statistics_of_the_values_it_holds(dtype):
+    random = np.random.default_rng(4)
+    weights = random_attention(random, 2, 6).astype(dtype)
+    values = (3 + random.normal(size=(1, 6, 4))).astype(dtype)
+    names = ("attention_weights.layer_0", "layer_activations.layer_0.post_attn")
+    found = analyze(dict(zip(names, (weights[None], values), strict=True)), [1, 2, 1, 2, 1, 2])
+    wide = [weights.astype(np.float64)[None], values.astype(np.float64)]
+    assert found == analyze(dict(zip(names, wide, strict=True)), [1, 2, 1, 2, 1, 2])
+
+
+def test_activations_match_numpy_however_they_are_cut():
+    values = np.random.default_rng(5).normal(100, 0.5, size=(1, 700, 400)).astype(np.float32)  # more than one block
+    values[0, 3, :7] = (0, 1e-7, -1e-7, 0, 0, 2e-6, -500)
+    wide = values.astype(np.float64)
+    assert analysis.activation_statistics(values) == {
+        "mean": pytest.approx(wide.mean()),
+        "std": pytest.approx(wide.std()),
+        "max": wide.max(),
+        "min": -500,
+        "sparsity": 5 / values.size,
+    }
+    assert analysis.activation_statistics(np.full((1, 2, 3), 0.1, np.float32))["std"] == 0
+
+
+def test_activations_with_nan_are_none():
+    values = np.zeros((1, 2, 3), np.float32)
+    values[0, 1, 1] = np.nan
+    assert set(analysis.activation_statistics(values).values()) == {None}
+
+
+def model_attention(repeat_length, calls):
+    """Two layers of two heads: induction and previous token, uniform and to position 0."""
+
+    def attention_for(ids):
+        calls.append(ids)
+        size = len(ids)
+        diagonal = [np.eye(size, k=-offset)[None] for offset in (repeat_length - 1, 1)]
+        uniform = np.tril(np.ones((1, size, size))) / np.arange(1, size + 1)[:, None]
+        yield np.concatenate(diagonal).astype(np.float32)
+        yield np.concatenate([uniform, heads_that_look([0] * size)])[None]
+
+    return attention_for
+
+
+def test_model_scores_are_read_off_the_diagonals_of_bos_and_a_random_repeat():
+    calls = []
+    scores = analysis.model_head_scores(model_attention(25, calls), 99, range(30), draws=3, seed=1)
+    size = 51
+    uniform = [np.mean([1 / (q + 1) for q in range(start, size)]) for start in (24, 1)]
+    assert scores["induction"] == pytest.approx(np.array([[1, 0], [uniform[0], 1 / 27]]))
+    assert scores["previous_token"] == pytest.approx(np.array([[0, 1], [uniform[1], 1 / 50]]))
+    for ids in calls:
+        assert ids[0] == 99
+        assert ids[1:26] == ids[26:]
+        assert len(set(ids[1:26])) == 25
+        assert set(ids[1:]) <= set(range(30))
+    assert len({tuple(ids) for ids in calls}) == 3
+
+
+def test_model_scores_repeat_with_the_seed_and_average_the_draws():
+    def attention_for(ids):
+        return [np.full((1, len(ids), len(ids)), ids[1], np.float32)]
+
+    def scores(seed, draws=4):
+        return analysis.model_head_scores(attention_for, 0, range(1, 1000), 3, draws, seed)["induction"].item()
+
+    assert scores(1) == scores(1) != scores(2)
+    assert scores(1, draws=1) != scores(1)
+    few = analysis.model_head_scores(attention_for, 0, [5], repeat_length=3, draws=2)
+    assert few["induction"].tolist() == few["previous_token"].tolist() == [[5]]
+
+
+def test_a_new_head_metric_is_one_decorated_function(monkeypatch):
+    monkeypatch.setattr(analysis, "HEAD_METRICS", dict(analysis.HEAD_METRICS))
+    analysis.head_metric("smallest", over_heads=np.min)(lambda rows: rows.cells.min(axis=1))
+    layer = analyze({"attention_weights.layer_0": heads_that_look([0, 0])[None]}, [1, 2])["attention"]["layer_stats"][
+        "0"
+    ]
+    assert layer["smallest"] == layer["heads"][0]["smallest"] == 0
