@@ -209,7 +209,8 @@ def doctor(
     as_json: Json = False,
 ) -> int:
     """Look for what is wrong, and say what to do about it. Exit status 1 if anything is."""
-    from daemon.doctor.report import examine, print_findings
+    from daemon.cli.findings import print_findings
+    from daemon.doctor.report import examine
 
     findings = examine(daemon.flags, deep=deep)
     if as_json:

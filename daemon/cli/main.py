@@ -15,27 +15,27 @@ from daemon.cli.output import error, output_problem, prepare_streams
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
 
 FILES = {  # command to file, in the order of the help
-    "demo": "command_demo",
-    "capture": "command_capture",
-    "list": "command_traces",
-    "show": "command_show",
-    "analyze": "command_traces",
-    "summary": "command_traces",
-    "tokens": "command_traces",
-    "tensor": "command_tensor",
-    "watch": "command_files",
-    "export": "command_files",
-    "delete": "command_files",
-    "models": "command_models",
-    "load": "command_models",
-    "start": "command_daemon",
-    "stop": "command_daemon",
-    "status": "command_daemon",
-    "sessions": "command_daemon",
-    "logs": "command_daemon",
-    "doctor": "command_daemon",
-    "serve": "command_daemon",
-    "stdio": "command_daemon",
+    "demo": "demo",
+    "capture": "capture",
+    "list": "traces",
+    "show": "show",
+    "analyze": "traces",
+    "summary": "traces",
+    "tokens": "traces",
+    "tensor": "tensor",
+    "watch": "files",
+    "export": "files",
+    "delete": "files",
+    "models": "models",
+    "load": "models",
+    "start": "daemon",
+    "stop": "daemon",
+    "status": "daemon",
+    "sessions": "daemon",
+    "logs": "daemon",
+    "doctor": "daemon",
+    "serve": "daemon",
+    "stdio": "daemon",
 }
 VERSION = f"nanoscope {PACKAGE_VERSION}, protocol {PROTOCOL_VERSION}, Python {sys.version.split()[0]}"
 HELP = (
@@ -54,7 +54,7 @@ class Commands(typer.core.TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in FILES:
             return None
-        import_module(f"daemon.{FILES[cmd_name]}")
+        import_module(f"daemon.cli.{FILES[cmd_name]}")
         return typer.main.get_command(REGISTERED[cmd_name])
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from daemon.doctor.report import Check, Finding, Ground
+from daemon.doctor.finding import Check, DoctorContext, Finding
 from daemon.launch.connect import ask, connect
 from daemon.launch.stop import holders
 from daemon.log_lines import last_lines
@@ -39,7 +39,7 @@ FOREIGN = (
 STOP = "Run `nanoscope stop --force`; the next command starts another."
 
 
-def check_python(ground: Ground) -> Iterator[Finding]:
+def check_python(context: DoctorContext) -> Iterator[Finding]:
     """The interpreter and the packages that nanoscope asks for."""
     found = f"{sys.version.split()[0]} at {sys.executable}"
     if sys.version_info < OLDEST_PYTHON:
@@ -76,7 +76,7 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", text.split("+")[0])]
 
 
-def check_names(ground: Ground) -> Iterator[Finding]:
+def check_names(context: DoctorContext) -> Iterator[Finding]:
     """Whether programs that are started here get nanoscope's packages: other projects have some of the same names."""
     command = [sys.executable, "-c", PLACES, *NAMES]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ANSWER_SECONDS)
@@ -89,9 +89,9 @@ def check_names(ground: Ground) -> Iterator[Finding]:
         yield Finding("names", "ok", f"No other project has {', '.join(NAMES)} here.")
 
 
-def check_run_folder(ground: Ground) -> Iterator[Finding]:
+def check_run_folder(context: DoctorContext) -> Iterator[Finding]:
     """The folder of the socket, which must be this user's alone."""
-    path = ground.settings.runtime_dir
+    path = context.settings.runtime_dir
     remedy = "Set runtime_dir to a folder of your own (NANOSCOPE_RUNTIME_DIR, --runtime-dir, config.toml)."
     if os.path.lexists(path):
         try:
@@ -126,9 +126,9 @@ def _existing(path: Path) -> Path:
     return next(folder for folder in path.parents if folder.exists())
 
 
-def check_daemon(ground: Ground) -> Iterator[Finding]:
+def check_daemon(context: DoctorContext) -> Iterator[Finding]:
     """Whether one runs, answers, is of this version, and holds its model."""
-    folder = RunFolder(ground.settings.runtime_dir)
+    folder = RunFolder(context.settings.runtime_dir)
     try:
         with connect(folder) as connection:
             response = ask(connection, "get_status", {"settings": True, "checkpoint": True}, ANSWER_SECONDS)
@@ -144,7 +144,7 @@ def check_daemon(ground: Ground) -> Iterator[Finding]:
     except OSError as error:
         yield Finding("daemon", "fault", f"{folder.socket} cannot be reached ({error}).", "Check whose it is.")
     else:
-        yield from _answering(ground, response)
+        yield from _answering(context, response)
 
 
 def _unreachable(folder: RunFolder, found: str, state: Any, remedy: str = "") -> Finding:
@@ -154,7 +154,7 @@ def _unreachable(folder: RunFolder, found: str, state: Any, remedy: str = "") ->
     return Finding("daemon", state, found, remedy)
 
 
-def _answering(ground: Ground, response: dict[str, Any]) -> Iterator[Finding]:
+def _answering(context: DoctorContext, response: dict[str, Any]) -> Iterator[Finding]:
     status = response.get("result")
     if not isinstance(status, dict):
         yield Finding("daemon", "fault", f"The daemon answers {response.get('error')}.", STOP)
@@ -173,30 +173,30 @@ def _answering(ground: Ground, response: dict[str, Any]) -> Iterator[Finding]:
         found = f"The daemon holds {named} step {model['step']}, era {model['era']} ({model['path']})."
         changed = model.get("outdated")
         yield Finding("model", "warning" if changed else "ok", f"{found} {changed or ''}".strip())
-    yield from _base_folders(ground, status)
+    yield from _base_folders(context, status)
     for watcher in status["watchers"]:
         if not watcher["healthy"]:
             remedy = "Put that right; until then the folder is looked at once a minute."
             yield Finding("watching", "warning", f"{watcher['traces_dir']}: {watcher['note']}", remedy)
 
 
-def _base_folders(ground: Ground, status: dict[str, Any]) -> Iterator[Finding]:
+def _base_folders(context: DoctorContext, status: dict[str, Any]) -> Iterator[Finding]:
     """Where this client's models come from, where the daemon was started for another folder."""
     settings = {row["name"]: row["value"] for row in status.get("settings") or []}
-    ours, theirs = ground.settings.base_folder(), settings.get("base_dir")
+    ours, theirs = context.settings.base_folder(), settings.get("base_dir")
     if not theirs or os.path.realpath(theirs) == os.path.realpath(ours):
         return
-    found = f"The daemon was started for nanochat's folder {theirs}; here it is {ours} ({ground.origins['base_dir']})"
-    if ground.settings.base_dir is None:
+    found = f"The daemon was started for nanochat's folder {theirs}; here it is {ours} ({context.origins['base_dir']})"
+    if context.settings.base_dir is None:
         remedy = f"Set NANOCHAT_BASE_DIR here too where {theirs} is meant."
         yield Finding("base folder", "warning", f"{found}, and whichever model is held answers.", remedy)
     else:
         yield Finding("base folder", "ok", f"{found}, and a model of this one answers.")
 
 
-def check_log(ground: Ground) -> Iterator[Finding]:
+def check_log(context: DoctorContext) -> Iterator[Finding]:
     """Whether the log can be written, and what it complains of."""
-    path = ground.settings.log_file
+    path = context.settings.log_file
     remedy = "Set log_file to a place that you may write to."
     if not path.exists():
         parent = _existing(path)

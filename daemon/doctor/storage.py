@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from daemon.doctor.report import Check, Finding, Ground
+from daemon.doctor.finding import Check, DoctorContext, Finding
 from nanochat.checkpoints.file_kind import AGAIN, ARCHIVE, JSON, SAFETENSORS, what_it_is
 from nanochat.checkpoints.layouts import DEMO_WEIGHTS, Checkpoint, choose_checkpoint, chosen_source
 from nanochat.errors import NanoscopeError
@@ -25,11 +25,11 @@ COPY_AGAIN = (
 )
 
 
-def check_traces(ground: Ground) -> Iterator[Finding]:
+def check_traces(context: DoctorContext) -> Iterator[Finding]:
     """Whether the traces folder can be used, and which traces cannot be read."""
     from nanochat.trace_storage import TraceStorage
 
-    path = ground.settings.traces_dir
+    path = context.settings.traces_dir
     if not os.path.lexists(path):
         parent = _existing(path)
         if os.access(parent, os.W_OK | os.X_OK):
@@ -65,10 +65,10 @@ def _existing(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def check_room(ground: Ground) -> Iterator[Finding]:
+def check_room(context: DoctorContext) -> Iterator[Finding]:
     """Room for traces, and for the log and the catalogue."""
     remedy = "Make room there: `nanoscope list` shows the size of each trace, `nanoscope delete` removes some."
-    places = {"traces": ground.settings.traces_dir, "log": ground.settings.log_file.parent}
+    places = {"traces": context.settings.traces_dir, "log": context.settings.log_file.parent}
     seen: set[int] = set()
     for name, path in places.items():
         folder = _existing(path)
@@ -76,7 +76,7 @@ def check_room(ground: Ground) -> Iterator[Finding]:
         if device in seen:
             continue
         seen.add(device)
-        free = ground.free_bytes(folder)
+        free = context.free_bytes(folder)
         found = f"{human_size(free)} free for the {name} in {folder}"
         if free < LEAST_ROOM:
             yield Finding("disk", "fault", f"{found}: full, or nearly.", remedy)
@@ -86,7 +86,7 @@ def check_room(ground: Ground) -> Iterator[Finding]:
             yield Finding("disk", "ok", f"{found}.")
 
 
-def check_catalogue(ground: Ground) -> Iterator[Finding]:
+def check_catalogue(context: DoctorContext) -> Iterator[Finding]:
     """The catalogue of traces, which only makes listings fast."""
     from nanochat.traces.catalogue import default_path
 
@@ -105,13 +105,13 @@ def check_catalogue(ground: Ground) -> Iterator[Finding]:
         yield Finding("catalogue", "warning", f"{path} is damaged ({verdict}).", "Delete it: it is made anew.")
 
 
-def check_watching(ground: Ground) -> Iterator[Finding]:
+def check_watching(context: DoctorContext) -> Iterator[Finding]:
     """Whether changes in the traces folder are told by the system."""
     from daemon.folders.file_events import file_system_of, is_network
     from daemon.folders.inotify_events import open_events
 
-    path = ground.settings.traces_dir
-    if ground.settings.polling:
+    path = context.settings.traces_dir
+    if context.settings.polling:
         yield Finding("watching", "ok", "The folder is polled, as the settings ask for.")
         return
     kind = file_system_of(path)
@@ -143,9 +143,9 @@ def _limits() -> str:
     return f"; at most {int(texts[0])} watches and {int(texts[1])} watchers a user"
 
 
-def check_checkpoint(ground: Ground) -> Iterator[Finding]:
+def check_checkpoint(context: DoctorContext) -> Iterator[Finding]:
     """The checkpoint that would be loaded: found, whole as far as its files tell, with a tokenizer."""
-    settings, base_dir = ground.settings, ground.settings.base_folder()
+    settings, base_dir = context.settings, context.settings.base_folder()
     try:
         source, _ = chosen_source(settings.source, base_dir, settings.model_tag, settings.step)
         checkpoint = choose_checkpoint(source, base_dir, settings.model_tag, settings.step)
@@ -153,13 +153,13 @@ def check_checkpoint(ground: Ground) -> Iterator[Finding]:
         yield Finding("checkpoint", "fault", str(error), "Run `nanoscope models` to see what there is.")
         return
     problem = _problem_of(checkpoint, base_dir)
-    if problem is None and ground.deep:
-        problem = _problem_of_loading(ground, source)
+    if problem is None and context.deep:
+        problem = _problem_of_loading(context, source)
     if problem is not None:
         yield Finding("checkpoint", "fault", problem, COPY_AGAIN)
         return
     size = human_size(checkpoint.weights.stat().st_size)
-    depth = "loads and computes" if ground.deep else "its files are whole (--deep loads it)"
+    depth = "loads and computes" if context.deep else "its files are whole (--deep loads it)"
     yield Finding("checkpoint", "ok", f"{checkpoint.weights}, {size}: {depth}.")
 
 
@@ -218,10 +218,10 @@ def _whole_safetensors(path: Path) -> str | None:
     return None if 8 + length + max(ends, default=0) == size else "it is cut short"
 
 
-def _problem_of_loading(ground: Ground, source: str) -> str | None:
+def _problem_of_loading(context: DoctorContext, source: str) -> str | None:
     from nanochat.checkpoint_manager import load_model
 
-    settings = ground.settings
+    settings = context.settings
     try:
         load_model(
             source,

@@ -153,7 +153,7 @@ async def _show_in(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.Strea
         writer.write(line_frame(encode_response(failure(None, error))))
         return
     if first:
-        door = await _door("line_door" if first[:1] in (b"{", b"[") else "editor_door")
+        door = await _door(SCRIPTS if first[:1] in (b"{", b"[") else EDITORS)
         await door(hub, reader, writer, first, introduction)
 
 
@@ -181,6 +181,7 @@ async def _whole_line(reader: asyncio.StreamReader, begun: bytes) -> tuple[bytes
     return line[:LIMIT], rest
 
 
+SCRIPTS, EDITORS = "daemon.server.script_connection", "daemon.editor.connection"
 _doors: dict[str, Door] = {}
 _loading = threading.Lock()
 
@@ -195,7 +196,7 @@ def _load(module: str) -> Door:
         if module not in _doors:
             gc.disable()  # no garbage comes of importing, and looking for it takes a quarter of the time
             try:
-                _doors[module] = importlib.import_module(f"daemon.{module}").load()
+                _doors[module] = importlib.import_module(module).load()
             finally:
                 gc.enable()
                 gc.freeze()  # what is there now, stays: collections need not look at it ever again

@@ -499,7 +499,8 @@ def test_no_command_and_one_that_is_not() -> None:
 
 
 def test_a_command_imports_no_other() -> None:
+    needed = ("main", "models", "options", "output", "trace_names")
     code = "import sys\nfrom daemon.cli.main import main\nsys.argv = ['nanoscope', 'models', '-h']\nmain()\n"
-    code += "sys.exit(','.join(name for name in sys.modules if name.startswith('daemon.command_')))"
+    code += "sys.exit(','.join(name for name in sys.modules if name.startswith('daemon.cli.')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert set(done.stderr.strip().split(",")) == {f"daemon.command_{name}" for name in ("line", "options", "models")}
+    assert set(done.stderr.strip().split(",")) == {f"daemon.cli.{name}" for name in needed}

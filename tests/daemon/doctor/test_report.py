@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.doctor.report import Finding, examine
+from daemon.doctor.finding import Finding
+from daemon.doctor.report import examine
 from daemon.settings import Settings
 from daemon.version import PACKAGE_VERSION
 from nanochat.checkpoints.layouts import DEMO_FOLDER

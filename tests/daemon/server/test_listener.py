@@ -217,7 +217,7 @@ def test_a_door_that_breaks_ends_its_own_connection_alone(
 
     async def test() -> None:
         async with daemon({"get_summary": echo}) as running:
-            monkeypatch.setitem(listener._doors, "editor_door", broken)
+            monkeypatch.setitem(listener._doors, listener.EDITORS, broken)
             client = await running.connect(Editor)
             client.write(b"x")
             assert await client.is_closed()
