@@ -15,6 +15,7 @@ def main() -> int:
     """Run the command line in `sys.argv`; the exit status."""
     if sys.path[:1] != [ROOT]:
         sys.path.insert(0, ROOT)  # `python -m` puts the current folder first: a clone of nanochat, for one
+    from daemon import processes
     from nanochat.system import standard_streams
 
     closed = standard_streams.prepare()
@@ -26,18 +27,9 @@ def main() -> int:
     if any(word in HELP for word in words):
         words = []
     if words[:1] == ["stdio"]:
-        output = take_stdout()  # before any import that might print
-        from daemon.launch import stdio
-
-        if STDOUT in closed:
-            return stdio.fail("stdout is closed, so that nothing can be answered: open it.", 1)
-
-        return stdio.main(words[1:], output)
+        return processes.pump(words[1:], answers=STDOUT not in closed)
     if words[:1] == ["serve"]:
-        from daemon.server import serving
-
-        sys.stdout = sys.stderr  # a daemon has no output of its own
-        return serving.main(words[1:])
+        return processes.serve(words[1:])
     from daemon.cli import main as command_line
 
     return command_line.main() or 0
@@ -52,14 +44,6 @@ def _words_as_text(words: list[str]) -> list[str]:
 
         return words_as_text(words)
     return words
-
-
-def take_stdout() -> int:
-    """Move the protocol's output out of everybody's reach: what is printed from now on goes to stderr."""
-    output = os.dup(STDOUT)
-    os.dup2(STDERR, STDOUT)
-    sys.stdout = sys.stderr
-    return output
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 from daemon import own_log
 from nanochat.system.standard_streams import STDERR, STDOUT, notices
-from nanochat.terminal.text import shortened
+from nanochat.system.text import shortened
 
 LARGEST_BYTES = 2_000_000
 OLD_FILES = 2  # beside the one being written

@@ -9,19 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nanochat.autocast import without_autocast
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.sites import CaptureSettings
 from nanochat.checkpoints.files import read_meta, read_state, save_checkpoint
 from nanochat.checkpoints.keys import explained, without_neutral
 from nanochat.checkpoints.layouts import Checkpoint, choose_checkpoint
-from nanochat.common import get_base_dir, parse_compute_dtype, parse_device, parse_dtype
+from nanochat.common import get_base_dir, parse_compute_dtype, parse_device, parse_dtype, without_autocast
 from nanochat.eras import EMBEDDING_KEY, ERAS, VOCAB_MULTIPLE, Era, identify_era, named_era
 from nanochat.errors import CheckpointInvalidError, SettingInvalidError, TokenizerInvalidError
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.gpt_config import SIZES, is_window_pattern
-from nanochat.memory import copy_to_huge_pages
-from nanochat.out_of_memory import memory_explained
+from nanochat.memory import copy_to_huge_pages, memory_explained
 from nanochat.system.standard_streams import notice, open_closed
 from nanochat.tokenizer import RustBPETokenizer
 

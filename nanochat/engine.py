@@ -14,7 +14,7 @@ from nanochat.cancelling import check_cancel
 from nanochat.cuda_graph import decoder, is_repeated, whole_blocks
 from nanochat.errors import PromptInvalidError, non_finite_error, too_long_error
 from nanochat.kv_cache import KVCache
-from nanochat.out_of_memory import memory_explained
+from nanochat.memory import memory_explained
 from nanochat.sampling import sample_next_token
 
 __all__ = ["Engine", "KVCache", "RowState", "Step", "sample_next_token", "use_calculator"]

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nanochat.attention import Span, attend, attention_weights, mix
-from nanochat.autocast import in_own_precision
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.tap import Edit, SiteLayer, Tap, captured, edits, tap, wants
+from nanochat.common import in_own_precision
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
 from nanochat.errors import ModelBusyError
 from nanochat.gpt_config import GPTConfig

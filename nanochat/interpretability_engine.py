@@ -27,11 +27,11 @@ from nanochat.errors import NonFiniteError, non_finite_error
 from nanochat.generation_run import Run, timed
 from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
+from nanochat.memory import memory_explained
 from nanochat.model_turn import turn_of
-from nanochat.out_of_memory import memory_explained
 from nanochat.prompts import prompt_tokens
 from nanochat.system.standard_streams import notice
-from nanochat.terminal.text import note_of
+from nanochat.system.text import note_of
 from nanochat.text_stream import TextStream
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace_storage import TraceStorage, check_category

@@ -1,12 +1,15 @@
-"""Where large CPU tensors lie: buffers that take memory only as they are written, weights in huge pages."""
+"""Where large CPU tensors lie, and what is said when memory runs out."""
 
 import contextlib
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 
 import torch
 from torch import Tensor
+
+from nanochat.errors import SettingInvalidError
 
 SMALLEST = 2 << 20  # bytes: one huge page
 
@@ -45,3 +48,25 @@ def _mapped(shape: Sequence[int], dtype: torch.dtype, *, huge: bool) -> Tensor:
     with contextlib.suppress(OSError):  # a kernel built without huge pages
         memory.madvise(mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE)
     return torch.frombuffer(memory, dtype=dtype, count=prod(shape)).view(*shape)
+
+
+CPU = "DefaultCPUAllocator"  # torch has no error of its own for it, and other words on every system
+
+
+@contextmanager
+def memory_explained(device: torch.device, purpose: str, advice: str) -> Iterator[None]:
+    """Name the error where memory runs out inside the block, on a device or beside it on the CPU.
+
+    Raises:
+        SettingInvalidError: there is not enough memory for `purpose`; `advice` says what to do.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        on_cpu = isinstance(error, MemoryError) or CPU in str(error)
+        if not on_cpu and not isinstance(error, torch.OutOfMemoryError) and "out of memory" not in str(error):
+            raise
+        where = "cpu" if on_cpu else device
+        raise SettingInvalidError(
+            f"There is not enough memory on {where} for {purpose}: {advice}. ({error})"
+        ) from error

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nanochat.errors import NanoscopeError
-from nanochat.terminal.text import short_number
+from nanochat.system.text import short_number
 from scripts.measuring import Row
 
 BUSY_LOAD = 0.5  # waiting tasks a core: more, and the machine has other work

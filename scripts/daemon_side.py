@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.launch.connect import connect, connect_or_start
+from daemon.launch.connect import connect_or_start
+from daemon.launch.dial import connect
 from daemon.run_folder import private_folder
 from daemon.settings import Settings, environment_of
 from scripts.line_client import LineClient

@@ -53,12 +53,16 @@ DIGITS: list[Text] = [("", "1", ""), ("", "1", "x"), ("", "1.", "x"), ("", ".", 
 # By place: how it is used where it is compiled first, and the texts.
 ROWS: dict[str, tuple[str, list[Text]]] = {
     "daemon.doctor.installation._numbers#1": ("", DIGITS),
-    "daemon.doctor.installation._problem_of#1": ("", [("a", " ", "x"), ("a>=", "1.", "x"), ("", "a", "!"), ("a", " >", "")]),
+    "daemon.doctor.installation._problem_of#1": ("", [
+        ("a", " ", "x"), ("a>=", "1.", "x"), ("", "a", "!"), ("a", " >", ""),
+    ]),
     "daemon.editor.hover.fenced#1": ("", [("", "`", ""), ("", "`x", ""), ("", "``\n", "")]),
     "daemon.editor.pieces.LINE_END": ("search", [("", "x", ""), ("", "🙂", "\n")]),
     "daemon.editor.text._TWO_HALVES": ("search", [("", "\ud83d", ""), ("", "\ude42", ""), ("", "x\ud83d", "")]),
     "daemon.editor.text._TWO_UNITS": ("sub", [("", "🙂", ""), ("", "x", "🙂"), ("", "\ud83d", "")]),
-    "daemon.editor.token_spans.ESCAPED": ("split", [("", "\\", ""), ("", "\\x8", ""), ("", "\\x", ""), ("", "\\x80", "")]),
+    "daemon.editor.token_spans.ESCAPED": ("split", [
+        ("", "\\", ""), ("", "\\x8", ""), ("", "\\x", ""), ("", "\\x80", ""),
+    ]),
     "daemon.editor.token_spans.LAYER": ("fullmatch", [("attention_weights.layer_", "1", ""), ("", "attention_", "")]),
     "daemon.editor.params._ABOUT_DOCUMENT": ("search", [
         ("", '"method"', ""), ('"method"', " ", "x"), ("", '"method": ', ""), ("", '"method":"textDocument', ""),
@@ -110,7 +114,9 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
     "nanochat.analysis.analysis.ACTIVATION_NAME": ("fullmatch", [
         ("layer_activations.layer_", "1", ""), ("layer_activations.layer_1.", "a", "!"), ("", "layer_activations.", ""),
     ]),
-    "nanochat.analysis.analysis.ATTENTION_NAME": ("fullmatch", [("attention_weights.layer_", "1", "x"), ("", "attention_", "")]),
+    "nanochat.analysis.analysis.ATTENTION_NAME": ("fullmatch", [
+        ("attention_weights.layer_", "1", "x"), ("", "attention_", ""),
+    ]),
     "nanochat.checkpoints.keys.ROTARY": ("search", [
         ("", ".cos", ""), ("", "_cached", ""), ("", "_sin_cached", "x"), ("", "_", ""),
     ]),

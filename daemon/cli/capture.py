@@ -57,7 +57,7 @@ class LiveText:
             return
         self.begun = True
         self._waiting.end()
-        from nanochat.terminal.text import printable
+        from nanochat.system.text import printable
 
         output().print(printable(self._prompt), style="dim", end="\n" if self._chat else "", soft_wrap=True)
 
@@ -172,7 +172,7 @@ def _tell(result: GenerateAndCaptureResult, shape: str) -> int:
     if shape == "json":
         print_json(result)
         return 0
-    from nanochat.terminal.text import model_words, place_of, printable
+    from nanochat.system.text import model_words, place_of, printable
 
     if shape == "quiet":
         output().print(printable(result.response), soft_wrap=True)

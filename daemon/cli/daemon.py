@@ -10,7 +10,7 @@ import typer
 
 from daemon.cli.options import ALL_FLAGS, DAEMON, FAILED, Daemon, Json, command
 from daemon.cli.output import Column, Waiting, duration, notice, output, print_facts, print_json, print_rows
-from nanochat.terminal.text import human_size
+from nanochat.system.text import human_size
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ NONE_RUNS = "No daemon runs; the next command that needs one starts it."
 def start(daemon: Daemon, *, as_json: Json = False) -> int:
     """Start the daemon if none runs; every command that needs one does so itself."""
     from daemon.cli.models import describe
-    from daemon.launch.connect import answers
+    from daemon.launch.dial import answers
     from daemon.run_folder import private_folder
 
     running = answers(private_folder(daemon.settings.runtime_dir))
@@ -82,7 +82,7 @@ def _status(daemon: Daemon, settings: bool = False) -> GetStatusResult | None:
     """Asked without starting a daemon, and whatever its version; this command's own session is left out."""
     import msgspec
 
-    from daemon.launch.connect import ask, connect
+    from daemon.launch.dial import ask, connect
     from daemon.run_folder import private_folder
     from protocol.types import GetStatusResult
 
@@ -223,9 +223,9 @@ def doctor(
 @command("serve", panel=DAEMON, flags=ALL_FLAGS)
 def serve(daemon: Daemon) -> int:
     """Be the daemon, in this terminal, with the log on stderr; Ctrl-C ends it."""
-    from daemon.server import serving
+    from daemon import processes
 
-    return serving.main(sys.argv[2:])
+    return processes.serve(sys.argv[2:])
 
 
 @command("stdio", panel=DAEMON, flags=ALL_FLAGS)
@@ -237,7 +237,6 @@ def stdio(
     ] = False,
 ) -> int:
     """Talk to the daemon on stdin and stdout: a JSON value a line, or as editors do; see docs/scripting.md."""
-    from daemon.__main__ import take_stdout
-    from daemon.launch import stdio as pump
+    from daemon import processes
 
-    return pump.main(sys.argv[2:], take_stdout())
+    return processes.pump(sys.argv[2:])

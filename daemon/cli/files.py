@@ -15,7 +15,7 @@ from daemon.cli import trace_names
 from daemon.cli.options import FAILED, TRACE, TRACES, Daemon, Trace, command, misused
 from daemon.cli.output import error, notice, output, say, say_json
 from nanochat.system.places import check_place, own_path, wrong_ending
-from nanochat.terminal.text import human_size, on_one_line
+from nanochat.system.text import human_size, on_one_line
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _print_change(client: Client, change: Notice, as_json: bool) -> None:
 
 def _await_daemon(daemon: Daemon, client: Client) -> None:
     """Until somebody else has started one: a daemon that was ended on purpose stays so."""
-    from daemon.launch.connect import answers
+    from daemon.launch.dial import answers
     from daemon.run_folder import RunFolder
 
     while True:

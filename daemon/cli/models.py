@@ -12,7 +12,7 @@ import typer
 from daemon.cli.options import MODELS, PLACE_FLAGS, Daemon, Json, command
 from daemon.cli.output import Column, Waiting, output, print_facts, print_json, print_rows
 from daemon.settings import SOURCES
-from nanochat.terminal.text import place_of
+from nanochat.system.text import place_of
 
 PARAMS = {
     "model_tag": "tag",

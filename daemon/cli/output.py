@@ -159,14 +159,14 @@ def notice(message: str, style: str = "") -> None:
     if not sys.stderr.isatty():
         sys.stderr.write(f"{message}\n")
         return
-    from nanochat.terminal.text import printable
+    from nanochat.system.text import printable
 
     notices().print(styled(printable(message), style), soft_wrap=True)
 
 
 def error(message: str) -> None:
     """What went wrong, as a line on stderr."""
-    from nanochat.terminal.text import printable
+    from nanochat.system.text import printable
 
     message = printable(message)
     if not sys.stderr.isatty():

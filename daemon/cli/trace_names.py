@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from nanochat.system.places import trace_path
-from nanochat.terminal.text import some_of
+from nanochat.system.text import some_of
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _not_found(message: str) -> RpcError:
 
 def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """For the shell: ids, and what they are, from the daemon if one runs; none is started for this."""
-    from daemon.launch.connect import ask, connect
+    from daemon.launch.dial import ask, connect
     from daemon.run_folder import RunFolder
     from daemon.settings import load_settings
 

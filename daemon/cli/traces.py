@@ -11,7 +11,7 @@ import typer
 from daemon.cli import trace_names
 from daemon.cli.options import TRACES, Daemon, Json, Trace, command
 from daemon.cli.output import Column, notice, output, print_facts, print_json, print_rows, styled
-from nanochat.terminal.text import human_size, on_one_line, one_line, share, short_number
+from nanochat.system.text import human_size, on_one_line, one_line, share, short_number
 
 if TYPE_CHECKING:
     from daemon.client.sync import Client
@@ -242,7 +242,7 @@ def tokens(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) ->
 
 
 def _token(row: Any) -> list[Any]:
-    from nanochat.terminal.text import short_probability
+    from nanochat.system.text import short_probability
 
     flags = "g" * row.generated + "f" * row.forced
     likely = "  ".join(f"{one_line(entry.text)} {short_probability(entry.probability or 0.0)}" for entry in row.top)

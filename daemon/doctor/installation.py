@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.doctor.finding import Check, DoctorContext, Finding
-from daemon.launch.connect import ask, connect
+from daemon.launch.dial import ask, connect
 from daemon.launch.stop import holders
 from daemon.log_lines import last_lines
 from daemon.own_log import is_log

@@ -15,7 +15,7 @@ from daemon.doctor.finding import Check, DoctorContext, Finding
 from nanochat.checkpoints.file_kind import AGAIN, ARCHIVE, JSON, SAFETENSORS, what_it_is
 from nanochat.checkpoints.layouts import DEMO_WEIGHTS, Checkpoint, choose_checkpoint, chosen_source
 from nanochat.errors import NanoscopeError
-from nanochat.terminal.text import human_size
+from nanochat.system.text import human_size
 
 LEAST_ROOM, LITTLE_ROOM = 200_000_000, 2_000_000_000  # bytes; a trace of a large model has 100 MB
 SHOWN = 3

@@ -37,7 +37,7 @@ from daemon.wire.decoding import decode, exact
 from daemon.wire.framing import EditorFrames, FramingError, editor_frame
 from daemon.wire.outbox import StreamOutbox
 from daemon.wire.read_messages import hung_up, incoming
-from nanochat.terminal.text import on_one_line, shortened
+from nanochat.system.text import on_one_line, shortened
 from protocol.errors import RpcError
 from protocol.methods import HELLO, METHODS
 

@@ -26,7 +26,7 @@ from daemon.editor.questions import Questions
 from daemon.server.dispatch import Context, in_thread
 from daemon.server.named_models import held_for
 from nanochat.errors import StorageError
-from nanochat.terminal.text import shortened
+from nanochat.system.text import shortened
 from protocol.methods import MODEL_CHANGED, TRACES_CHANGED, Notification
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from daemon.editor.lru_cache import Remembered
 from daemon.editor.token_spans import Look, align, strongest_look
 from daemon.folders.trace_folders import TraceFolder
 from daemon.handlers.traces import TokenText, tokens_of
-from nanochat.terminal.text import on_one_line
+from nanochat.system.text import on_one_line
 from protocol.types import TokenRow
 
 KNOWN = 16  # traces whose tokens are kept

@@ -10,7 +10,7 @@ from daemon.editor.captures import Capture
 from daemon.editor.front_matter import Problem
 from daemon.editor.prompt_parser import Parsed, Prompt
 from daemon.editor.text import Place, range_of
-from nanochat.terminal.text import on_one_line
+from nanochat.system.text import on_one_line
 from protocol.types import TokenRow
 
 CAPTURE_PROMPT, SHOW_TRACE = "nanoscope.capturePrompt", "nanoscope.showTrace"

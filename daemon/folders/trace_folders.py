@@ -15,7 +15,7 @@ from daemon.folders.unsettled import HalfWritten
 from daemon.folders.watch import Watch
 from daemon.folders.watch_threads import WatchThreads
 from nanochat.errors import NanoscopeError, StorageError
-from nanochat.terminal.text import shortened
+from nanochat.system.text import shortened
 from nanochat.trace_storage import TraceEntry, TraceStorage
 from nanochat.traces.catalogue import Catalogue
 from protocol.types import TracesChanged, WatchInfo

@@ -1,5 +1,12 @@
-"""Importing this registers every handler; a new file of handlers is one more name."""
+"""The handlers of all methods: importing this registers them; a new file of handlers is one more name here."""
 
 from daemon.handlers import generation, status, tensors, traces
+from daemon.server.dispatch import HANDLERS
+from protocol.methods import METHODS
 
-__all__ = ["generation", "status", "tensors", "traces"]
+__all__ = ["check", "generation", "status", "tensors", "traces"]
+
+
+def check() -> None:
+    """Raise AssertionError where handlers and methods do not have the same names."""
+    assert HANDLERS.keys() == METHODS.keys(), HANDLERS.keys() ^ METHODS.keys()

@@ -11,7 +11,7 @@ from daemon.handlers.generation import described
 from daemon.server.dispatch import Context, handles, in_thread
 from daemon.server.named_models import Introduction, introduce, words_of
 from daemon.server.session import Session
-from nanochat.terminal.text import on_one_line, shortened
+from nanochat.system.text import on_one_line, shortened
 from protocol.errors import RpcError
 from protocol.methods import CANCEL, DISCOVER, GET_STATUS, HELLO, PROTOCOL_VERSION, SHUTDOWN
 from protocol.openrpc import openrpc

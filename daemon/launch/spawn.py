@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from daemon.launch.connect import answers
+from daemon.launch.dial import answers
 from daemon.launch.surroundings import environment_for_a_daemon
 from daemon.log import open_log
 from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder, private_folder

@@ -19,27 +19,21 @@ from nanochat.system.standard_streams import STDIN, notice
 from protocol.errors import RpcError
 
 CHUNK = 256 * 1024
-PRIVATE = "--private"
 PIPE_CLOSED = 141
 EXITING = 0x4  # Linux: a process that is ending
 
 
 def main(words: list[str], output: int) -> int:
-    """Serve one client on stdin and on the descriptor `output`, by the daemon or, with --private, by this process.
+    """Serve one client on stdin and on the descriptor `output`, by the daemon.
 
     Returns:
         The exit status: 0 when the conversation ended in good order, 1 when there was none or it was cut off, 2 for a
         wrong flag, 141 where nobody reads the answers.
     """
-    private = PRIVATE in words
     try:
-        settings, origins = load_settings(read_flags([word for word in words if word != PRIVATE]))
+        settings, _ = load_settings(read_flags(words))
     except RpcError as error:
         return fail(error, 2)
-    if private:
-        from daemon.server.serving import serve_private
-
-        return serve_private(settings, origins, STDIN, output)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from daemon.launch.connect import ask, connect
+from daemon.launch.dial import ask, connect
 from daemon.run_folder import RunFolder, private_folder
 from protocol.errors import RpcError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanochat.checkpoints.layouts import SOURCES, WEIGHTS_PATTERN, Checkpoint, chosen_source
-from nanochat.terminal.text import note_of, shortened
+from nanochat.system.text import note_of, shortened
 from protocol.errors import RpcError
 from protocol.types import ModelInfo
 

@@ -22,7 +22,7 @@ from daemon.server.loaded_model import Held, Wish, held_model, source_of
 from daemon.server.model_queue import Job, Worker
 from daemon.server.open_files import check_room
 from nanochat.errors import NanoscopeError
-from nanochat.terminal.text import shortened
+from nanochat.system.text import shortened
 from protocol.errors import RpcError
 from protocol.types import ModelInfo
 

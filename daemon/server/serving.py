@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
-from daemon.launch.connect import answers
-from daemon.launch.stdio import pump
+from daemon.launch.dial import answers
 from daemon.launch.surroundings import UMASK, take_own
-from daemon.log import log_to_file, log_to_stderr
+from daemon.log import log_to_file
 from daemon.run_folder import RunFolder, private_folder
 from daemon.server.lifetime_lock import LifetimeLock
 from daemon.server.open_files import check_limit
 from daemon.settings import Settings, load_settings, read_flags
-from daemon.wire.introduction import introduction_line
 from nanochat.system.standard_streams import STDERR, notice
 from protocol.errors import RpcError
 
@@ -63,18 +60,18 @@ def main(words: list[str]) -> int:
             asyncio.run(_serve(settings, origins, folder, lock, report))
     except RpcError as error:
         if ready_fd is not None:  # else it is read where it was started
-            log.error("%s", _words(error))
-        report(_words(error))
+            log.error("%s", one_line(error))
+        report(one_line(error))
         return 1
     except Exception as error:
         log.exception("the daemon cannot go on")
-        report(_words(error))
+        report(one_line(error))
         return 1
     log.info("ended")
     return 0
 
 
-def _words(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """An error in one line: its name first, where it has one."""
     text = f"{error.name} {error}" if isinstance(error, RpcError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())
@@ -134,9 +131,9 @@ async def _serve(
     from daemon.server.address import Address
     from daemon.server.state import Hub
 
-    asyncio.get_running_loop().set_exception_handler(_log_exception)
+    asyncio.get_running_loop().set_exception_handler(log_exception)
     hub = Hub(settings, origins)
-    _end_on_signals(hub.stopping)
+    end_on_signals(hub.stopping)
     address, deadline = Address(hub, folder, lock), DEADLINE_SECONDS
     try:
         await hub.start()
@@ -146,16 +143,16 @@ async def _serve(
         if not await _until_the_end(hub, address):
             deadline = REPLACED_SECONDS
     finally:
-        _set_last_limit(deadline)
+        set_last_limit(deadline)
         address.close()  # first: new clients start the next daemon, which waits for our lock
         await hub.stop(deadline)
 
 
-def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     log.error("%s", context.get("message"), exc_info=context.get("exception"))
 
 
-def _end_on_signals(stopping: asyncio.Event) -> None:
+def end_on_signals(stopping: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
         try:
@@ -188,7 +185,7 @@ async def _until_the_end(hub: Hub, address: Address) -> bool:
         await asyncio.wait((told, replaced))
 
 
-def _set_last_limit(deadline: float) -> None:
+def set_last_limit(deadline: float) -> None:
     """However stuck a thread is, the process ends; the work of its clients was cancelled before."""
 
     def end() -> None:
@@ -199,57 +196,3 @@ def _set_last_limit(deadline: float) -> None:
     timer = threading.Timer(deadline + LAST_SECONDS, end)
     timer.daemon = True
     timer.start()
-
-
-def serve_private(settings: Settings, origins: Mapping[str, str], source: int, target: int) -> int:
-    """Serve one client on two descriptors from this process, with no daemon, no socket file and no lock.
-
-    Returns:
-        The exit status.
-    """
-    log_to_stderr(logging.WARNING)
-    take_own()
-    ours, theirs = socket.socketpair()
-    ours.sendall(introduction_line(settings))
-    status: list[int] = []
-    told: list[bool] = []  # by a signal, to end
-
-    def copy() -> None:
-        status.append(pump(ours, source, target, hung_up=lambda: 0 if told else 1))
-
-    copying = threading.Thread(target=copy, name="stdout", daemon=True)
-    with ours:
-        copying.start()
-        try:
-            with theirs:
-                asyncio.run(_serve_one(settings, origins, theirs, told))
-        except (RpcError, OSError) as error:
-            notice(f"nanoscope stdio --private: {_words(error)}")
-            status.append(1)
-        copying.join()
-    return status[0]
-
-
-async def _serve_one(
-    settings: Settings, origins: Mapping[str, str], connection: socket.socket, told: list[bool]
-) -> None:
-    from daemon.server.listener import serve_streams
-    from daemon.server.state import Hub
-
-    asyncio.get_running_loop().set_exception_handler(_log_exception)
-    hub = Hub(settings, origins)
-    _end_on_signals(hub.stopping)
-    reader, writer = await asyncio.open_connection(sock=connection)
-    try:
-        await hub.start()
-        serving = asyncio.ensure_future(serve_streams(hub, reader, writer))
-        stopping = asyncio.ensure_future(hub.stopping.wait())
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if hub.stopping.is_set():
-            told.append(True)
-        stopping.cancel()
-    finally:
-        _set_last_limit(DEADLINE_SECONDS)
-        await hub.stop(DEADLINE_SECONDS)
-        writer.close()
-    await serving

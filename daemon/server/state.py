@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from daemon import handlers  # noqa: F401  registers them
 from daemon.folders.trace_folders import TraceFolder, TraceFolders
 from daemon.server.loop_lag import LoopLag
 from daemon.server.model_holder import ModelHolder

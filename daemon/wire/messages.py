@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from daemon.wire.decoding import is_whole_text
 from daemon.wire.framing import MIB, FramingError, encode
-from nanochat.terminal.text import shortened
+from nanochat.system.text import shortened
 from protocol.errors import RpcError
 
 ANSWER_LIMIT = 24 * MIB  # bytes of one outgoing message

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from nanochat.attention import DeviceSpan, Span, attention_weights, leaves_weights
-from nanochat.autocast import without_autocast
 from nanochat.cancelling import check_cancel
 from nanochat.capture.sites import FINAL, SITES, WEIGHTS, CaptureSettings
+from nanochat.common import without_autocast
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt_config import GPTConfig
 from nanochat.memory import lazy_zeros

@@ -24,10 +24,10 @@ from nanochat.system.current_folder import explained
 from nanochat.system.from_outside import json_for, words_as_text
 from nanochat.system.places import check_place
 from nanochat.system.standard_streams import discard_output, notice, prepare
+from nanochat.system.text import printable
 from nanochat.terminal.picture import save_picture
 from nanochat.terminal.report import check_head, prompt_text, report, summary, trace_line, written
 from nanochat.terminal.tables import token_text
-from nanochat.terminal.text import printable
 from nanochat.trace_storage import TraceStorage
 from nanochat.traces.document import check_complete
 

@@ -6,7 +6,7 @@ import re
 
 from nanochat.errors import TraceNotFoundError
 from nanochat.system.places import trace_path
-from nanochat.terminal.text import some_of
+from nanochat.system.text import some_of
 from nanochat.trace_storage import TraceStorage
 
 

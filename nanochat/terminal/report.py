@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanochat.errors import SettingInvalidError
+from nanochat.system.text import human_size, model_words, one_line, place_of, printable
 from nanochat.terminal.heat_map import heat_map
 from nanochat.terminal.tables import (
     activations_table,
@@ -21,7 +22,6 @@ from nanochat.terminal.tables import (
     surprisal_legend,
     token_text,
 )
-from nanochat.terminal.text import human_size, model_words, one_line, place_of, printable
 from nanochat.text_stream import whole_characters
 from nanochat.traces.trace import Trace
 

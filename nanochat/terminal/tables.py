@@ -12,8 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from nanochat.terminal.color_map import color_of
-from nanochat.terminal.text import (
+from nanochat.system.text import (
     below_each_other,
     one_line,
     printable,
@@ -22,6 +21,7 @@ from nanochat.terminal.text import (
     short_probability,
     three_digits,
 )
+from nanochat.terminal.color_map import color_of
 
 # What a role is called, and from what score on it is worth naming: an even spread over a short text is half a sink.
 ROLES = {

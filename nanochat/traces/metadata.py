@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from nanochat.errors import SettingInvalidError
-from nanochat.terminal.text import shortened
+from nanochat.system.text import shortened
 
 DIGITS = 1000  # of a whole number; Python itself reads and writes no more than 4,300
 LARGEST_WHOLE = 10**DIGITS

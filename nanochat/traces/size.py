@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 
 from nanochat.errors import StorageFullError
-from nanochat.terminal.text import human_size
+from nanochat.system.text import human_size
 from nanochat.traces.tensors import DTYPES, FLOATS, Positions, TensorInfo, step_index
 
 LARGE = 200_000_000  # bytes: what is larger is said before

@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 
+from daemon import handlers
 from daemon.server.dispatch import Context, dispatch
 from daemon.server.session import Call, Session
 from daemon.server.state import Hub
 from daemon.settings import Settings
 from protocol.errors import RpcError
 
+handlers.check()
 SECONDS = 20.0  # no test waits longer for anything
 
 

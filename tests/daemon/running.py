@@ -13,7 +13,8 @@ from typing import Any
 
 import psutil
 
-from daemon.launch.connect import ask, connect, connect_or_start
+from daemon.launch.connect import connect_or_start
+from daemon.launch.dial import ask, connect
 from daemon.run_folder import RunFolder
 from daemon.settings import Settings, environment_of, load_settings
 from protocol.errors import RpcError

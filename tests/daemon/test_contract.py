@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daemon.launch.connect import connect_tcp, connect_unix
+from daemon.launch.dial import connect_tcp, connect_unix
 from protocol.methods import METHODS, NOTIFICATIONS
 from scripts.golden_exchanges import CLIENT_NAME, PUSHED, differences, make_scene, play
 from scripts.stress_daemon_client import DOORS, WireClient

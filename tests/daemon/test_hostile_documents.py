@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from daemon.editor.open_document import LARGEST
-from daemon.launch.connect import ask
+from daemon.launch.dial import ask
 from daemon.wire.framing import editor_frame
 from tests.daemon.running import DaemonProcess, running_daemon
 

@@ -28,12 +28,15 @@ def test_all_other_words_are_the_command_lines(command_line, monkeypatch, words)
 
 def test_stdio_and_serve_are_not(command_line, monkeypatch):
     called = []
-    monkeypatch.setattr(entry, "take_stdout", lambda: 9)
+    monkeypatch.setattr("daemon.processes.take_stdout", lambda: 9)
     monkeypatch.setattr("daemon.launch.stdio.main", lambda words, output: called.append((words, output)) or 3)
+    monkeypatch.setattr("daemon.server.private.main", lambda words, output: called.append((words, output)) or 5)
     monkeypatch.setattr("daemon.server.serving.main", lambda words: called.append(words) or 4)
-    monkeypatch.setattr(sys, "argv", ["nanoscope", "stdio", "--private"])
+    monkeypatch.setattr(sys, "argv", ["nanoscope", "stdio", "--tcp"])
     assert entry.main() == 3
+    monkeypatch.setattr(sys, "argv", ["nanoscope", "stdio", "--private", "--tcp"])
+    assert entry.main() == 5
     monkeypatch.setattr(sys, "argv", ["nanoscope", "serve", "--tcp"])
     assert entry.main() == 4
-    assert called == [(["--private"], 9), ["--tcp"]]
+    assert called == [(["--tcp"], 9), (["--tcp"], 9), ["--tcp"]]
     assert command_line == []

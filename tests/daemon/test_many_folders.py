@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from daemon.launch.connect import ask
+from daemon.launch.dial import ask
 from nanochat.trace_storage import TraceStorage
 from tests.daemon.running import running_daemon
 from tests.daemon.waiting import until

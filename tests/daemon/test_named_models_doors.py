@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from daemon.client.aio import AsyncClient
-from daemon.launch.connect import ask, connect
+from daemon.launch.dial import ask, connect
 from daemon.run_folder import RunFolder
 from tests.daemon.commands import ROOT
 from tests.daemon.named_ground import (

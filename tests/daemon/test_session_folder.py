@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.launch.connect import ask
+from daemon.launch.dial import ask
 from tests.daemon.running import DaemonProcess, running_daemon
 from tests.daemon.waiting import until
 

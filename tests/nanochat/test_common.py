@@ -110,7 +110,7 @@ def test_other_dtypes(dtype):
 
 
 def test_importing_does_nothing(tmp_path):
-    names = "common eras checkpoints.layouts checkpoints.files checkpoint_manager tokenizer tokenizer_files calculator errors"
+    names = "common eras checkpoints.layouts checkpoints.files checkpoint_manager tokenizer tokenizer_files calculator"
     code = f"import {', '.join(f'nanochat.{name}' for name in names.split())}"
     environment = {"HOME": str(tmp_path), "NANOCHAT_BASE_DIR": str(tmp_path / "base"), "PATH": os.environ["PATH"]}
     ran = subprocess.run(

@@ -17,8 +17,8 @@ from nanochat.checkpoints.layouts import DEMO_FOLDER, PREFERRED, SOURCES
 from nanochat.demo import command as demo
 from nanochat.gpt import GPT, GPTConfig
 from nanochat.interpretability_engine import TokenEvent
+from nanochat.system.text import printable
 from nanochat.terminal.report import prompt_text
-from nanochat.terminal.text import printable
 from nanochat.tokenizer import RustBPETokenizer
 from tests.models import GOLDEN, write_tokens
 

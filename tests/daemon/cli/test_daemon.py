@@ -12,7 +12,7 @@ import pytest
 
 from daemon.client.sync import Client
 from daemon.launch import stop as stopping
-from daemon.launch.connect import answers
+from daemon.launch.dial import answers
 from daemon.launch.stop import stop_daemon
 from protocol.errors import RpcError
 from protocol.types import GetStatusResult, HelloResult, SessionInfo

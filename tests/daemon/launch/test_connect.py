@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from daemon.launch import connect as connecting
-from daemon.launch.connect import answers, ask, connect, connect_or_start, connect_tcp, connect_unix
+from daemon.launch.connect import connect_or_start
+from daemon.launch.dial import answers, ask, connect, connect_tcp, connect_unix
 from daemon.run_folder import private_folder, write_token
 from protocol.errors import RpcError
 from tests.daemon.running import environment_set_to, private_settings, running_daemon

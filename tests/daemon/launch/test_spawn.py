@@ -12,7 +12,8 @@ import pytest
 from filelock import FileLock
 
 from daemon.launch import spawn
-from daemon.launch.connect import answers, connect_or_start
+from daemon.launch.connect import connect_or_start
+from daemon.launch.dial import answers
 from daemon.run_folder import private_folder
 from daemon.settings import load_settings
 from protocol.errors import RpcError

@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.launch.connect import ask, connect, connect_or_start, connect_tcp, connect_unix
+from daemon.launch.connect import connect_or_start
+from daemon.launch.dial import ask, connect, connect_tcp, connect_unix
 from daemon.run_folder import RunFolder
 from tests.daemon.running import DaemonProcess, daemons_in, environment_set_to, running_daemon
 from tests.daemon.waiting import until

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from daemon.client.sync import Client
-from daemon.launch.connect import ask, connect
+from daemon.launch.dial import ask, connect
 from daemon.run_folder import RunFolder
 from daemon.wire.introduction import named_model
 from protocol.errors import RpcError

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.launch.connect import ask, connect, connect_or_start
+from daemon.launch.connect import connect_or_start
+from daemon.launch.dial import ask, connect
 from daemon.run_folder import RunFolder
 from protocol.errors import RpcError
 from tests.daemon.running import daemons_in, environment_set_to, private_settings

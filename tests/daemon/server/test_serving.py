@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from daemon.launch.connect import answers, ask, connect
+from daemon.launch.dial import answers, ask, connect
 from daemon.run_folder import RunFolder, private_folder
 from daemon.server import serving
 from tests.daemon.running import private_settings, running_daemon

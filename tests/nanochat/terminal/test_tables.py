@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console, Group, RenderableType
 
 from nanochat.analysis.analysis import analyze
+from nanochat.system.text import short_probability, three_digits
 from nanochat.terminal import tables as terminal
-from nanochat.terminal.text import short_probability, three_digits
 
 LAYERS, HEADS, WIDTH, VOCABULARY = 3, 4, 8, 50
 TOKENS = [0, 5, 6, 7, 5, 6, 8, 9]  # 5 and 6 come twice

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nanochat.errors import SettingInvalidError
-from nanochat.out_of_memory import memory_explained
+from nanochat.memory import memory_explained
 
 
 @pytest.mark.parametrize(

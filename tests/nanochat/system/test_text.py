@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanochat.terminal.text import (
+from nanochat.system.text import (
     below_each_other,
     human_size,
     on_one_line,
