@@ -29,18 +29,18 @@ class Progress:
         hub = self.context.hub
         if ahead == 0:
             self._started = self._told = time.monotonic()
-            self._state("running", ahead, "Begun.")
+            self._notify("running", ahead, "Begun.")
         elif hub.model.describe().source is None:
-            self._state("loading", ahead, "Waiting for the model, which is being loaded.")
+            self._notify("loading", ahead, "Waiting for the model, which is being loaded.")
         else:
-            self._state("queued", ahead, f"Waiting for {ahead} other request{'s' * (ahead > 1)}.")
+            self._notify("queued", ahead, f"Waiting for {ahead} other request{'s' * (ahead > 1)}.")
         hub.status_changed()
 
     def loading(self, message: str) -> None:
         """The model that the caller names is loaded first."""
-        self._state("loading", 0, message)
+        self._notify("loading", 0, message)
 
-    def _state(self, state: str, ahead: int, message: str, notice: str = "") -> None:
+    def _notify(self, state: str, ahead: int, message: str, notice: str = "") -> None:
         self.context.progress(message, None)
         request = self.context.request_id
         if self.stream and request is not None:
@@ -50,7 +50,7 @@ class Progress:
 
     def notice(self, text: str) -> None:
         """What the caller should know before the work."""
-        self._state("running", 0, text, text)
+        self._notify("running", 0, text, text)
 
     def token(self, event: TokenEvent, max_tokens: int) -> None:
         """One more token."""
