@@ -14,7 +14,7 @@ EXPLICIT = (torch.float32, torch.float64)
 REPEATABLE = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-def leaves_weights(device: torch.device, dtype: torch.dtype) -> bool:
+def returns_weights(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether `attend` computes one token of one row explicitly there, which leaves its weights behind."""
     return device.type == "cpu" and dtype in EXPLICIT
 
@@ -94,7 +94,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, span: Span, window: int) -> tuple[Te
     if span.uniform and span.count == 1:
         first = span.first_key(window)
         k, v = (k[:, first:], v[:, first:]) if first else (k, v)
-        if q.size(0) == 1 and leaves_weights(q.device, q.dtype):
+        if q.size(0) == 1 and returns_weights(q.device, q.dtype):
             return _attend_explicitly(q, k, v)
     elif span.uniform and span.starts[0] == 0 and window >= span.count - 1:
         causal = True

@@ -11,7 +11,7 @@ import msgspec
 
 
 class LineClient:
-    """One connection through the line door; answers are read where they are asked for.
+    """One connection through the script connection; answers are read where they are asked for.
 
     Args:
         connection: to the daemon, connected.

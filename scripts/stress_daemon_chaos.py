@@ -1,4 +1,4 @@
-"""kill -9 of daemon and clients at random under load: clients of both doors, command lines, pumps."""
+"""kill -9 of daemon and clients at random under load: clients of both kinds of connection, command lines, pumps."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _command_line(play: _Play, output: IO[bytes]) -> subprocess.Popen[bytes]:
 
 
 def _pump(play: _Play, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """A pump whose client has written all that it has to say; the line door answers it and hangs up."""
+    """A pump whose client has written all that it has to say; the script connection answers it and hangs up."""
     params = {"prompt": "through a pump", "max_tokens": 3}
     requests = [
         {"jsonrpc": "2.0", "id": number, "method": "generate_and_capture", "params": params} for number in range(5)

@@ -1,4 +1,4 @@
-"""A bare client of either door, which says exactly what it is told to; errors come as RpcError."""
+"""A bare client of either kind of connection, which says exactly what it is told to; errors come as RpcError."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def malformed(found: list[bytes], chance: random.Random) -> Iterator[bytes]:
 
 
 def wrong_framing(body: bytes, chance: random.Random) -> bytes:
-    """A message of the editor door whose framing is wrong, or that is never whole."""
+    """A message of the editor connection whose framing is wrong, or that is never whole."""
     return chance.choice(FRAMINGS)(body, chance)
 
 

@@ -1,4 +1,4 @@
-"""Sends the daemon malformed messages by the million, through both doors, and looks whether it stays as it was."""
+"""Sends the daemon malformed messages by the million on both kinds of connection, and looks that it stays as it was."""
 
 from __future__ import annotations
 

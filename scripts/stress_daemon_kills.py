@@ -1,4 +1,4 @@
-"""kill -9 of the daemon at random moments, while clients of both doors capture in both formats."""
+"""kill -9 of the daemon at random moments, while clients of both kinds of connection capture in both formats."""
 
 from __future__ import annotations
 

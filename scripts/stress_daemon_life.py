@@ -64,7 +64,7 @@ class _Story:
 
 
 def clients(options: argparse.Namespace) -> Report:
-    """Many clients of both doors on one daemon, some with a long generation in flight."""
+    """Many clients of both kinds of connection on one daemon, some with a long generation in flight."""
     report = Report()
     with ground(queue_limit=str(2 * options.clients)) as here:
         with here.client(name="first") as first:

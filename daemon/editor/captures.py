@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from daemon.editor.lru_cache import Remembered
+from daemon.editor.lru_cache import LruCache
 from daemon.editor.prompt_parser import Prompt, digest_of
 from daemon.folders.trace_folders import TraceFolder
 from nanochat.errors import NanoscopeError
@@ -22,7 +22,7 @@ SETTINGS = ("max_tokens", "temperature", "top_k", "seed")  # what decides the re
 MOST_SECONDS = 1e9  # a generation that took longer is another program's mistake
 
 Made = tuple[tuple[str, float], ...]  # some settings, with their values
-log = logging.getLogger("nanoscope.door")
+log = logging.getLogger("nanoscope.connection")
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Captures:
         self._lock = threading.Lock()
         self._entries: Sequence[TraceEntry] = ()
         self._by_prompt: dict[str, list[TraceEntry]] = {}
-        self._known: Remembered[Capture | None] = Remembered(KNOWN)
-        self._chats: Remembered[bool | None] = Remembered(KNOWN)
-        self._surprisals: Remembered[float | None] = Remembered(KNOWN)
+        self._known: LruCache[Capture | None] = LruCache(KNOWN)
+        self._chats: LruCache[bool | None] = LruCache(KNOWN)
+        self._surprisals: LruCache[float | None] = LruCache(KNOWN)
 
     def of(self, folder: TraceFolder, prompts: Sequence[Prompt]) -> list[Capture | None]:
         """Each prompt's capture, None where it has none. Raises StorageError."""

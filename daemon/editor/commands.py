@@ -46,7 +46,7 @@ async def capture_prompt(documents: Documents, call: Call, params: dict[str, Any
         with documents.protocol.context(call, token, f"Capturing “{prompt.name}”", agreed) as context:
             return await dispatch(context, GENERATE_AND_CAPTURE.name, parameters_of(prompt))
     finally:
-        documents.refresh.wish()
+        documents.refresh.trigger()
 
 
 def meant(document: Snapshot, index: int, version: int | None, key: str | None) -> Prompt:
@@ -91,7 +91,7 @@ def _new_token(documents: Documents) -> tuple[Token | None, asyncio.Future[bool]
 async def show_trace(documents: Documents, call: Call, params: dict[str, Any]) -> Any:
     """Open a trace's file in the editor, or say where it is."""
     (trace_id,) = _arguments(params, tuple[str])
-    storage = documents.hub.folder_of(documents.session).storage
+    storage = documents.state.folder_of(documents.session).storage
     path: Path = await documents.in_readers(storage.path_of, trace_id)
     named = lsp.ShowMessageParams(lsp.MessageType.Info, f"The trace is {path}")
     if path.suffix == READABLE and documents.supports("window.show_document.support"):

@@ -1,4 +1,4 @@
-"""Door 1, for editors: the Language Server Protocol by pygls, one language server per connection, all on one hub."""
+"""The connection of an editor: the Language Server Protocol by pygls, one language server each, all on one state."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ from protocol.errors import RpcError
 from protocol.methods import HELLO, METHODS
 
 if TYPE_CHECKING:
-    from daemon.server.listener import Door
-    from daemon.server.state import Hub
+    from daemon.server.listener import ConnectionHandler
+    from daemon.server.state import ServerState
 
 NAME_LIMIT = 100  # characters of an editor's name, and of its version
 SAID_LIMIT = 500  # characters of an error that the editor shows
@@ -53,10 +53,10 @@ FEATURES: tuple[Callable[[EditorServer], None], ...] = (documents.register,)  # 
 
 OwnCommand = Callable[[Call, dict[str, Any]], Awaitable[object]]
 
-log = logging.getLogger("nanoscope.door")
+log = logging.getLogger("nanoscope.connection")
 
 
-def load() -> Door:
+def load() -> ConnectionHandler:
     """What serves a client at this door, with all that it needs: the first `initialize` alone would take 40 ms."""
     message = {"jsonrpc": "2.0", "id": 0, "method": lsp.INITIALIZE, "params": INITIALIZE_LEAST}
     shared_converter().structure(message, lsp.InitializeRequest)
@@ -65,7 +65,7 @@ def load() -> Door:
 
 
 async def serve_editor(
-    hub: Hub,
+    state: ServerState,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     first: bytes,
@@ -79,9 +79,9 @@ async def serve_editor(
     """
     logging.getLogger("pygls").setLevel(logging.WARNING)  # below it, whole messages are logged
     outbox = StreamOutbox(writer, on_closed=reader.feed_eof)
-    protocol = EditorServer(hub, outbox).protocol
+    protocol = EditorServer(state, outbox).protocol
     introduce(protocol.session, introduction)
-    hub.join(protocol.session)
+    state.join(protocol.session)
     try:
         async for frame in incoming(reader, EditorFrames(), first, outbox):
             protocol.take(frame)
@@ -96,7 +96,7 @@ async def serve_editor(
         try:
             await protocol.end()
         finally:
-            hub.leave(protocol.session)
+            state.leave(protocol.session)
             outbox.close()
 
 
@@ -105,13 +105,13 @@ class EditorServer(LanguageServer):
 
     protocol: EditorProtocol
 
-    def __init__(self, hub: Hub, outbox: StreamOutbox):
-        self.hub, self.outbox = hub, outbox
+    def __init__(self, state: ServerState, outbox: StreamOutbox):
+        self.state, self.outbox = state, outbox
         self.own_commands: dict[str, OwnCommand] = {}  # those that stand for no method
         self.at_end: list[Callable[[], None]] = []  # called when the editor is gone
         self.at_loss: list[Callable[[AboutDocument, str], None]] = []  # when a text, or a change of it, is not taken
         self.before_next: list[Callable[[], Awaitable[None]]] = []  # waited for before the next message is read
-        super().__init__("nanoscope", hub.version, protocol_cls=EditorProtocol, converter_factory=shared_converter)
+        super().__init__("nanoscope", state.version, protocol_cls=EditorProtocol, converter_factory=shared_converter)
         for method in METHODS:
             self.command(COMMAND + method)(_announced)
         for register in FEATURES:
@@ -140,9 +140,9 @@ class EditorProtocol(PlainProtocol):
 
     def __init__(self, server: EditorServer, converter: cattrs.Converter):
         super().__init__(server, converter, server.outbox)
-        self._hub, self.before_next = server.hub, server.before_next
+        self._state, self.before_next = server.state, server.before_next
         self.session = Session(
-            self._hub.next_number(),
+            self._state.next_number(),
             "editor",
             self._outbox,
             lambda told: messages.framed_notification(editor_frame, told),
@@ -278,7 +278,7 @@ class EditorProtocol(PlainProtocol):
             self._tokens[token] = call
         try:
             with work_done(self.tell, token, title, agreed) as report:
-                yield Context(self._hub, self.session, call.request_id, call.cancel, report)
+                yield Context(self._state, self.session, call.request_id, call.cancel, report)
         finally:
             if self._tokens.get(token) is call:
                 del self._tokens[token]
@@ -299,7 +299,7 @@ class EditorProtocol(PlainProtocol):
 
     async def _introduce(self, hello: dict[str, Any]) -> None:
         try:
-            await dispatch(Context(self._hub, self.session), HELLO.name, hello)
+            await dispatch(Context(self._state, self.session), HELLO.name, hello)
         except RpcError as error:
             message = f"The editor's options are not used, but the daemon's own traces folder and model: {error}"
             self._server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Error, message))

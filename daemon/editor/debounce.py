@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-log = logging.getLogger("nanoscope.door")
+log = logging.getLogger("nanoscope.connection")
 
 
-class Soon:
+class Debouncer:
     """Does some work soon after it was wished for, however often, and never twice at once. Of the event loop's thread.
 
     Args:
@@ -22,7 +22,7 @@ class Soon:
         self._wished = False
         self._task: asyncio.Task[None] | None = None
 
-    def wish(self) -> None:
+    def trigger(self) -> None:
         """Ask for it."""
         self._wished = True
         if self._task is None:

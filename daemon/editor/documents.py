@@ -14,7 +14,7 @@ from pygls.capabilities import get_capability
 
 from daemon.editor.captures import Capture, Captures
 from daemon.editor.commands import EXECUTES
-from daemon.editor.debounce import Soon
+from daemon.editor.debounce import Debouncer
 from daemon.editor.features import FEATURES
 from daemon.editor.hover import TokenHovers
 from daemon.editor.lsp_values import COMMANDS, Snapshot, diagnostics
@@ -65,13 +65,13 @@ class Documents:
 
     def __init__(self, server: EditorServer):
         self.server, self.protocol = server, server.protocol
-        self.hub, self.session = server.hub, server.protocol.session
+        self.state, self.session = server.state, server.protocol.session
         self.captures, self.hovers = Captures(), TokenHovers()
-        self.refresh = Soon(self._refresh, REFRESH_SECONDS)
+        self.refresh = Debouncer(self._refresh, REFRESH_SECONDS)
         self.questions = Questions(self.protocol.send_request_async)
         self.background: set[asyncio.Task[Any]] = set()
         self._open: dict[str, OpenDocument] = {}
-        self._diagnose: dict[str, Soon] = {}
+        self._diagnose: dict[str, Debouncer] = {}
         self._reading = asyncio.Lock()  # one document at a time, so that one editor leaves threads to the others
         self._loop = asyncio.get_running_loop()
         self.sync: dict[str, Callable[[Any], None]] = {
@@ -99,8 +99,8 @@ class Documents:
             if uri in self._diagnose:  # opened again without a close between
                 self._diagnose[uri].close()
             self._open[uri] = OpenDocument(uri, kind, text, version, self.protocol.arrivals)
-            self._diagnose[uri] = Soon(partial(self._tell_diagnostics, uri), DIAGNOSE_SECONDS)
-            self._diagnose[uri].wish()
+            self._diagnose[uri] = Debouncer(partial(self._tell_diagnostics, uri), DIAGNOSE_SECONDS)
+            self._diagnose[uri].trigger()
 
     def _changed(self, params: object) -> None:
         """Params stay plain: there may be very many changes, and the document is out of step if one is dropped."""
@@ -110,7 +110,7 @@ class Documents:
         if document is not None:
             version = version if isinstance(version, int) else None
             document.take(member(params, "contentChanges"), version, self.protocol.arrivals)
-            self._diagnose[document.uri].wish()
+            self._diagnose[document.uri].trigger()
 
     def _closed(self, params: lsp.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri
@@ -128,7 +128,7 @@ class Documents:
         lost = [document for document in self._open.values() if about.uri in (None, document.uri)]
         for document in lost:
             document.lose(why, self.protocol.arrivals)
-            self._diagnose[document.uri].wish()
+            self._diagnose[document.uri].trigger()
         self._tell_unknown(lost, UNKNOWN.format(why))
 
     def _tell_unknown(self, documents: Sequence[OpenDocument], message: str) -> None:
@@ -148,10 +148,10 @@ class Documents:
 
     def _something_changed(self, model: bool) -> None:
         if self._open:
-            self.refresh.wish()
+            self.refresh.trigger()
         if model:
             for soon in self._diagnose.values():
-                soon.wish()
+                soon.trigger()
 
     def close(self) -> None:
         """The editor is gone."""
@@ -207,14 +207,14 @@ class Documents:
 
     async def scanned(self) -> None:
         """Wait until it is known what is in the traces folder."""
-        first_scan = self.hub.folder_of(self.session).first_scan
+        first_scan = self.state.folder_of(self.session).first_scan
         if not first_scan.done():
             await asyncio.shield(asyncio.wrap_future(first_scan))
 
     def captures_of(self, prompts: Sequence[Prompt]) -> list[Capture | None]:
         """Each prompt's capture; for the reader threads, after `scanned`."""
         try:
-            return self.captures.of(self.hub.folder_of(self.session), prompts)
+            return self.captures.of(self.state.folder_of(self.session), prompts)
         except StorageError:  # `get_status` says why the folder cannot be read
             return [None] * len(prompts)
 
@@ -233,7 +233,7 @@ class Documents:
 
     def context(self) -> Context:
         """What handlers want to know of who asks."""
-        return Context(self.hub, self.session)
+        return Context(self.state, self.session)
 
     # What the editor is told
 
@@ -247,7 +247,7 @@ class Documents:
             self._publish({"uri": uri, "diagnostics": found} | version)
 
     def _diagnostics(self, snapshot: Snapshot) -> msgspec.Raw:
-        held = held_for(self.hub, self.session)
+        held = held_for(self.state, self.session)
         positions = held and held.info.context
         known = held and positions and too_long(snapshot.parsed.prompts, held.tokenizer, positions)
         return msgspec.Raw(msgspec.json.encode(diagnostics(snapshot, known or [])))

@@ -37,7 +37,7 @@ MARKDOWN = lsp.MarkupKind.Markdown.value
 TRIES = 3  # at an answer about a text that goes on changing
 MODIFIED = "The document has changed meanwhile: ask again."
 
-log = logging.getLogger("nanoscope.door")
+log = logging.getLogger("nanoscope.connection")
 
 
 async def _of_any_text(documents: Documents, uri: str, answer: Callable[[Snapshot], Awaitable[Any]]) -> Any:
@@ -85,7 +85,7 @@ async def resolve_code_lens(documents: Documents, params: lsp.CodeLens) -> Any:
 
 
 def _surprisal(documents: Documents, trace_id: str, size: int, cancel: Event) -> float | None:
-    storage, context = documents.hub.folder_of(documents.session).storage, documents.context()
+    storage, context = documents.state.folder_of(documents.session).storage, documents.context()
 
     def read() -> float | None:
         return mean_surprisal(tokens_of(storage, trace_id, token_text(context), cancel).tokens)
@@ -134,7 +134,7 @@ def _hover(
     (capture,) = documents.captures_of([prompt])
     if capture is None:
         return None
-    folder, text = documents.hub.folder_of(documents.session), token_text(documents.context())
+    folder, text = documents.state.folder_of(documents.session), token_text(documents.context())
     try:
         aligned = documents.hovers.aligned(folder, capture, prompt.text, text, cancel)
         said = documents.hovers.text(folder, capture, aligned, offset, cancel)

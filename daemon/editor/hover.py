@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from daemon.editor.captures import Capture
-from daemon.editor.lru_cache import Remembered
+from daemon.editor.lru_cache import LruCache
 from daemon.editor.token_spans import Look, align, strongest_look
 from daemon.folders.trace_folders import TraceFolder
 from daemon.handlers.traces import TokenText, tokens_of
@@ -36,7 +36,7 @@ class TokenHovers:
     """Keeps the tokens of the traces last hovered over. Threads may share it; it reads files."""
 
     def __init__(self) -> None:
-        self._known: Remembered[Aligned] = Remembered(KNOWN)
+        self._known: LruCache[Aligned] = LruCache(KNOWN)
 
     def aligned(self, folder: TraceFolder, capture: Capture, asked: str, text: TokenText, cancel: Event) -> Aligned:
         """The tokens of the capture of a prompt, whose text was `asked`. Raises NanoscopeError."""

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Remembered(Generic[Value]):
+class LruCache(Generic[Value]):
     """The answers last asked for, at most `most` of them. Threads may share it; two may read the same at once."""
 
     def __init__(self, most: int):

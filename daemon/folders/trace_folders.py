@@ -11,7 +11,7 @@ from pathlib import Path
 
 from daemon.folders.file_events import FileEvents
 from daemon.folders.inotify_events import InotifyEvents, open_events
-from daemon.folders.unsettled import HalfWritten
+from daemon.folders.unsettled import UnsettledFiles
 from daemon.folders.watch import Watch
 from daemon.folders.watch_threads import WatchThreads
 from nanochat.errors import NanoscopeError, StorageError
@@ -72,7 +72,7 @@ class TraceFolder:
         self._told: dict[str, TraceEntry] = {}  # what listeners know of
         self._meanwhile: dict[str, TraceEntry | None] = {}  # saved or deleted here (None) while a scan runs
         self._saved_early: set[str] = set()  # saved here before the first scan had ended: news, unlike what it finds
-        self._half_written = HalfWritten()
+        self._half_written = UnsettledFiles()
         self._parts = 0  # scans in a row that left files to the next
 
     @property

@@ -21,7 +21,7 @@ class _Held:
     looks: int = 0
 
 
-class HalfWritten:
+class UnsettledFiles:
     """What is held back, from one look at a folder to the next."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from daemon.handlers.generation_progress import Progress
 from daemon.server.dispatch import Context, finished, handles, in_thread
-from daemon.server.loaded_model import Wish, outdated
+from daemon.server.loaded_model import ModelSpec, outdated
 from daemon.server.named_models import is_first, model_for
 from nanochat.checkpoints.layouts import list_models as models_below
 from nanochat.errors import PromptInvalidError
@@ -34,7 +34,7 @@ from protocol.types import (
 
 if TYPE_CHECKING:
     from daemon.folders.trace_folders import TraceFolder
-    from daemon.server.state import Hub
+    from daemon.server.state import ServerState
 
 MISMATCH_ATTEMPTS, MISMATCH_SECONDS = 3, 0.2  # a client that has just hung up may still be counted
 
@@ -45,20 +45,20 @@ async def generate_and_capture(context: Context, params: GenerateAndCaptureParam
     _check(params)
     if params.metadata:
         await in_thread(context, checked_metadata, params.metadata)
-    hub, session, progress = context.hub, context.session, Progress(context, params.stream)
+    state, session, progress = context.state, context.session, Progress(context, params.stream)
     session.asked_model = True
-    work = partial(_generate, context, params, progress, hub.folder_of(session))
+    work = partial(_generate, context, params, progress, state.folder_of(session))
     for attempt in range(1, MISMATCH_ATTEMPTS + 1):
-        if session.named is None or is_first(session.named, hub.model.first):
-            hub.model.load_soon()
-        job = hub.worker.submit(session, work, context.cancel, progress.position)
+        if session.named is None or is_first(session.named, state.model.first):
+            state.model.load_soon()
+        job = state.worker.submit(session, work, context.cancel, progress.position)
         try:
             return await finished(context, job)
         except RpcError as error:
             if error.name != "MODEL_MISMATCH" or attempt == MISMATCH_ATTEMPTS:
                 raise
         finally:
-            hub.status_changed()
+            state.status_changed()
         await asyncio.sleep(MISMATCH_SECONDS)
     raise AssertionError("the last attempt returns or raises")
 
@@ -80,7 +80,7 @@ def _generate(
     cancelled: threading.Event,
 ) -> GenerateAndCaptureResult:
     """On the model thread, where models are switched: the one that was found to be the one named, answers."""
-    held = model_for(context.hub, context.session, cancelled, progress.loading)
+    held = model_for(context.state, context.session, cancelled, progress.loading)
     from nanochat.interpretability_engine import InterpretabilityEngine
 
     engine = InterpretabilityEngine(held.model, held.tokenizer, folder.storage)
@@ -101,25 +101,25 @@ def _generate(
 @handles(LOAD_MODEL)
 async def load_model(context: Context, params: LoadModelParams) -> LoadModelResult:
     """Wait for a turn and switch models; the one held goes on serving until the other is whole."""
-    hub, session, asked = context.hub, context.session, msgspec.structs.asdict(params)
+    state, session, asked = context.state, context.session, msgspec.structs.asdict(params)
     session.asked_model = True
 
     def work(cancelled: threading.Event) -> ModelInfo:
-        info = hub.model.load(Wish(**asked, base_dir=session.base_dir), cancelled)
+        info = state.model.load(ModelSpec(**asked, base_dir=session.base_dir), cancelled)
         session.named = NamedModel(**asked, base_dir=info.base_dir)  # what it asked for last is what it means
         return info
 
-    job = hub.worker.submit(session, work, context.cancel, Progress(context).position)
+    job = state.worker.submit(session, work, context.cancel, Progress(context).position)
     try:
         return LoadModelResult(model=await finished(context, job))
     finally:
-        hub.status_changed()
+        state.status_changed()
 
 
 @handles(LIST_MODELS)
 async def list_models(context: Context, params: NoParams) -> ListModelsResult:
     """What nanochat's base folder has, and the built-in model; torch is not needed for it."""
-    base_dir = context.hub.base_dir_of(context.session)
+    base_dir = context.state.base_dir_of(context.session)
     models = await in_thread(context, models_below, base_dir)
     return ListModelsResult(
         models=[
@@ -127,12 +127,12 @@ async def list_models(context: Context, params: NoParams) -> ListModelsResult:
             for model in models
         ],
         base_dir=str(base_dir),
-        current=await in_thread(context, described, context.hub),
+        current=await in_thread(context, described, context.state),
     )
 
 
-def described(hub: Hub) -> ModelInfo:
+def described(state: ServerState) -> ModelInfo:
     """What is held, and what has changed on the disk since; it looks there."""
-    info, held = hub.model.describe(), hub.model.current()
+    info, held = state.model.describe(), state.model.current()
     changed = outdated(held) if held is not None and held.info.path == info.path else None
     return msgspec.structs.replace(info, outdated=changed)

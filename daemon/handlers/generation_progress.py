@@ -26,15 +26,15 @@ class Progress:
 
     def position(self, ahead: int) -> None:
         """So many jobs are before this one; 0: it runs."""
-        hub = self.context.hub
+        state = self.context.state
         if ahead == 0:
             self._started = self._told = time.monotonic()
             self._notify("running", ahead, "Begun.")
-        elif hub.model.describe().source is None:
+        elif state.model.describe().source is None:
             self._notify("loading", ahead, "Waiting for the model, which is being loaded.")
         else:
             self._notify("queued", ahead, f"Waiting for {ahead} other request{'s' * (ahead > 1)}.")
-        hub.status_changed()
+        state.status_changed()
 
     def loading(self, message: str) -> None:
         """The model that the caller names is loaded first."""

@@ -35,31 +35,31 @@ SHOWN_MODEL = 200  # of the model that a client names
 @handles(HELLO)
 async def hello(context: Context, params: HelloParams) -> HelloResult:
     """Compare versions, take the client's name, folder and model, begin to push notifications."""
-    hub, session = context.hub, context.session
+    state, session = context.state, context.session
     _check_versions(context, params)
     introduce(session, Introduction(model=params.model, base_dir=params.base_dir).checked())
     if params.traces_dir is not None:
-        await hub.use_folder(session, params.traces_dir)
+        await state.use_folder(session, params.traces_dir)
     name = " ".join(filter(None, (params.client_name, params.client_version)))
     session.name = on_one_line(name)[:SHOWN_NAME] or session.name
     session.notified = session.notified or params.notifications
     return HelloResult(
         protocol_version=PROTOCOL_VERSION,
-        package_version=hub.version,
-        fingerprint=hub.settings.fingerprint(),
+        package_version=state.version,
+        fingerprint=state.settings.fingerprint(),
         session=session.number,
-        pid=hub.pid,
-        traces_dir=str(hub.folder_of(session).path),
-        base_dir=str(hub.base_dir_of(session)),
+        pid=state.pid,
+        traces_dir=str(state.folder_of(session).path),
+        base_dir=str(state.base_dir_of(session)),
     )
 
 
 def _check_versions(context: Context, params: HelloParams) -> None:
-    hub = context.hub
+    state = context.state
     pairs = {
         "protocol version": (params.protocol_version or PROTOCOL_VERSION, PROTOCOL_VERSION),
-        "package version": (params.package_version or hub.version, hub.version),
-        "model settings": (params.fingerprint or hub.settings.fingerprint(), hub.settings.fingerprint()),
+        "package version": (params.package_version or state.version, state.version),
+        "model settings": (params.fingerprint or state.settings.fingerprint(), state.settings.fingerprint()),
     }
     different = [
         f"{name}: {theirs or 'none given'}, expected {ours}" for name, (ours, theirs) in pairs.items() if ours != theirs
@@ -67,12 +67,12 @@ def _check_versions(context: Context, params: HelloParams) -> None:
     if different:
         raise RpcError(
             "VERSION_MISMATCH",
-            f"The daemon (pid {hub.pid}) does not fit; {'; '.join(different)}. Run `nanoscope stop --force`; the next "
-            "command starts one that fits.",
+            f"The daemon (pid {state.pid}) does not fit; {'; '.join(different)}. Run `nanoscope stop --force`; the "
+            "next command starts one that fits.",
             {
-                "sessions": hub.others(context.session),
-                "jobs": hub.worker.queued() + hub.worker.running(),
-                "daemon": {"protocol_version": PROTOCOL_VERSION, "package_version": hub.version, "pid": hub.pid},
+                "sessions": state.others(context.session),
+                "jobs": state.worker.queued() + state.worker.running(),
+                "daemon": {"protocol_version": PROTOCOL_VERSION, "package_version": state.version, "pid": state.pid},
             },
         )
 
@@ -80,21 +80,21 @@ def _check_versions(context: Context, params: HelloParams) -> None:
 @handles(GET_STATUS)
 async def get_status(context: Context, params: GetStatusParams) -> GetStatusResult:
     """How the daemon is; from memory alone, unless the checkpoint is to be looked at."""
-    hub = context.hub
+    state = context.state
     return GetStatusResult(
         protocol_version=PROTOCOL_VERSION,
-        package_version=hub.version,
-        pid=hub.pid,
-        uptime=round(time.monotonic() - hub.started, 3),
-        model=await in_thread(context, described, hub) if params.checkpoint else hub.model.describe(),
-        queue=hub.queue(),
-        sessions=[_describe(context, session) for session in hub.sessions.values()],
-        sessions_ended=hub.sessions_ended,
-        watchers=hub.folders.describe(),
-        loop_lag=hub.lag.milliseconds(),
+        package_version=state.version,
+        pid=state.pid,
+        uptime=round(time.monotonic() - state.started, 3),
+        model=await in_thread(context, described, state) if params.checkpoint else state.model.describe(),
+        queue=state.queue(),
+        sessions=[_describe(context, session) for session in state.sessions.values()],
+        sessions_ended=state.sessions_ended,
+        watchers=state.folders.describe(),
+        loop_lag=state.lag.milliseconds(),
         memory=_process().memory_info().rss,
-        idle_timeout=hub.settings.idle_timeout,
-        log_file=str(hub.settings.log_file),
+        idle_timeout=state.settings.idle_timeout,
+        log_file=str(state.settings.log_file),
         settings=_settings(context) if params.settings else None,
     )
 
@@ -106,14 +106,14 @@ def _describe(context: Context, session: Session) -> SessionInfo:
         door=session.door,
         seconds=round(time.monotonic() - session.opened, 3),
         requests=len(session.calls),
-        traces_dir=shortened(str(context.hub.folder_of(session).path), SHOWN_PATH),
+        traces_dir=shortened(str(context.state.folder_of(session).path), SHOWN_PATH),
         names="" if session.named is None else words_of(session.named)[:SHOWN_MODEL],
     )
 
 
 def _settings(context: Context) -> list[Setting]:
-    values = vars(context.hub.settings) | {"base_dir": context.hub.base_dir}
-    origins = context.hub.origins
+    values = vars(context.state.settings) | {"base_dir": context.state.base_dir}
+    origins = context.state.origins
     return [
         Setting(name=name, value=None if value is None else str(value), origin=origins.get(name, "default"))
         for name, value in values.items()
@@ -139,8 +139,8 @@ async def cancel(context: Context, params: CancelParams) -> CancelResult:
 @handles(SHUTDOWN)
 async def shutdown(context: Context, params: ShutdownParams) -> None:
     """Begin to end; the answer goes out first."""
-    hub = context.hub
-    others = hub.others(context.session)
+    state = context.state
+    others = state.others(context.session)
     if others and not params.force:
         raise RpcError(
             "IN_USE",
@@ -148,7 +148,7 @@ async def shutdown(context: Context, params: ShutdownParams) -> None:
             "same with force (`nanoscope stop --force`).",
             {"sessions": others},
         )
-    hub.stopping.set()
+    state.stopping.set()
 
 
 @handles(DISCOVER)

@@ -34,7 +34,7 @@ class Source(Protocol):
 @handles(GET_TENSOR)
 async def get_tensor(context: Context, params: GetTensorParams) -> GetTensorResult:
     """A tensor, or a part of it."""
-    storage = context.hub.folder_of(context.session).storage
+    storage = context.state.folder_of(context.session).storage
     return await in_thread(context, read_part, storage, params, context.cancel)
 
 

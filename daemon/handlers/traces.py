@@ -53,7 +53,7 @@ TokenText = Callable[[int], str]
 @handles(LIST_TRACES)
 async def list_traces(context: Context, params: ListTracesParams) -> ListTracesResult:
     """A page of the listing, from memory."""
-    folder = context.hub.folder_of(context.session)
+    folder = context.state.folder_of(context.session)
     await asyncio.shield(asyncio.wrap_future(folder.first_scan))
     return await in_thread(context, page_of, folder, params, context.cancel)
 
@@ -115,7 +115,7 @@ def read_cursor(cursor: str) -> tuple[float, str]:
 @handles(GET_SUMMARY)
 async def get_summary(context: Context, params: TraceParams) -> TraceSummary:
     """A trace's metadata and what it holds."""
-    storage = context.hub.folder_of(context.session).storage
+    storage = context.state.folder_of(context.session).storage
     return await in_thread(context, summary_of, storage, params.trace_id)
 
 
@@ -136,7 +136,7 @@ def summary_of(storage: TraceStorage, trace_id: str) -> TraceSummary:
 @handles(ANALYZE_TRACE)
 async def analyze_trace(context: Context, params: TraceParams) -> AnalyzeTraceResult:
     """A trace's analysis, as stored or computed from its tensors."""
-    storage = context.hub.folder_of(context.session).storage
+    storage = context.state.folder_of(context.session).storage
     return await in_thread(context, analysis_of, storage, params.trace_id, token_text(context), context.cancel)
 
 
@@ -161,7 +161,7 @@ def _is_analysis(value: object) -> bool:
 @handles(GET_TOKENS)
 async def get_tokens(context: Context, params: TraceParams) -> GetTokensResult:
     """A trace's tokens, one row a position."""
-    storage = context.hub.folder_of(context.session).storage
+    storage = context.state.folder_of(context.session).storage
     return await in_thread(context, tokens_of, storage, params.trace_id, token_text(context), context.cancel)
 
 
@@ -236,7 +236,7 @@ def token_text(context: Context) -> TokenText:
 
     @cache
     def tokenizer() -> RustBPETokenizer | None:  # when it is needed, by a reader thread: it may look at the disk
-        held = held_for(context.hub, context.session)
+        held = held_for(context.state, context.session)
         return held and held.tokenizer
 
     def text(token: int) -> str:
@@ -252,6 +252,6 @@ def token_text(context: Context) -> TokenText:
 @handles(DELETE_TRACE)
 async def delete_trace(context: Context, params: TraceParams) -> DeleteTraceResult:
     """Delete a trace in all its formats."""
-    storage = context.hub.folder_of(context.session).storage
+    storage = context.state.folder_of(context.session).storage
     await in_thread_to_the_end(context, storage.delete_trace, params.trace_id)
     return DeleteTraceResult(deleted=params.trace_id)

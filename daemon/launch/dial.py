@@ -92,7 +92,7 @@ def answers(folder: RunFolder) -> bool:
 def ask(
     connection: socket.socket, method: str, params: dict[str, Any], seconds: float = ANSWER_SECONDS
 ) -> dict[str, Any]:
-    """The response to one request by the line door, on a connection with no other request under way.
+    """The response to one request by the script connection, on a connection with no other request under way.
 
     Raises:
         ConnectionError: the daemon hung up before it answered, or what it said is no response.

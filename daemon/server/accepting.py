@@ -14,7 +14,7 @@ from daemon.server.open_files import EXHAUSTED, is_in_reserve, too_many
 PAUSE_SECONDS = 1.0  # where not even one connection can be accepted to be refused
 MOMENT_SECONDS = 0.01
 SAID_LIMIT = 1 << 16  # bytes of what one said before it is refused; unread they could cost it the answer
-log = logging.getLogger("nanoscope.door")
+log = logging.getLogger("nanoscope.connection")
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -19,7 +19,7 @@ from protocol.errors import RpcError
 
 if TYPE_CHECKING:
     from daemon.server.accepting import Accepting
-    from daemon.server.state import Hub
+    from daemon.server.state import ServerState
 
 LOOK_SECONDS = 1.0  # between looks at the folder
 log = logging.getLogger("nanoscope.serving")
@@ -29,13 +29,13 @@ class Address:
     """The daemon's sockets and the files that lead to them.
 
     Args:
-        hub: serves who comes.
+        state: serves who comes.
         folder: where the files lie.
         lock: held.
     """
 
-    def __init__(self, hub: Hub, folder: RunFolder, lock: LifetimeLock):
-        self._hub, self._folder, self._lock = hub, folder, lock
+    def __init__(self, state: ServerState, folder: RunFolder, lock: LifetimeLock):
+        self._state, self._folder, self._lock = state, folder, lock
         self._accepting: dict[str, Accepting] = {}
         self._files: dict[Path, tuple[int, int] | None] = {}  # which are ours
         self._token, self._port, self._token_time = secrets.token_urlsafe(32), 0, 0
@@ -45,8 +45,8 @@ class Address:
         """Listen. Whatever lies at our paths is nobody's any more: the lock says so. Raises OSError."""
         for path in (self._folder.socket, self._folder.token):
             path.unlink(missing_ok=True)
-        if self._hub.settings.tcp or not HAS_UNIX_SOCKETS:
-            self._accepting["tcp"], self._port = await listen_tcp(self._hub, self._token)
+        if self._state.settings.tcp or not HAS_UNIX_SOCKETS:
+            self._accepting["tcp"], self._port = await listen_tcp(self._state, self._token)
             self._write_token()
         if HAS_UNIX_SOCKETS:
             self._listen(self._bind())
@@ -112,6 +112,6 @@ class Address:
 
     def _listen(self, bound: socket.socket) -> None:
         before = self._accepting.pop("unix", None)
-        self._accepting["unix"] = accept_on(self._hub, bound, is_same_user)
+        self._accepting["unix"] = accept_on(self._state, bound, is_same_user)
         if before is not None:
             before.close()

@@ -19,7 +19,7 @@ from protocol.types import RequestId, decode_params
 
 if TYPE_CHECKING:
     from daemon.server.session import Session
-    from daemon.server.state import Hub
+    from daemon.server.state import ServerState
 
 Result = TypeVar("Result")
 
@@ -35,7 +35,7 @@ class Context:
     `progress(message, percent)` reports on long work where the client shows such a thing; threads may call it.
     """
 
-    hub: Hub
+    state: ServerState
     session: Session
     request_id: RequestId | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -93,7 +93,7 @@ async def guarded(context: Context, method: str, work: Awaitable[Any]) -> Any:
     except Exception as error:
         raise broken(method, error) from error
     finally:
-        context.hub.answered()
+        context.state.answered()
 
 
 def _checked(row: Method, params: object) -> Any:
@@ -110,12 +110,12 @@ def _checked(row: Method, params: object) -> Any:
 async def in_thread(context: Context, function: Callable[..., Result], *arguments: Any) -> Result:
     """Run a read on the reader pool. A cancelled one is let go of; what it still reads, it reads for nobody."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(context.hub.readers, lambda: function(*arguments))
+    return await loop.run_in_executor(context.state.readers, lambda: function(*arguments))
 
 
 async def in_thread_to_the_end(context: Context, function: Callable[..., Result], *arguments: Any) -> Result:
     """Run what changes something on the reader pool: once it has begun, its outcome is told, cancelled or not."""
-    return await finished(context, context.hub.readers.submit(function, *arguments))
+    return await finished(context, context.state.readers.submit(function, *arguments))
 
 
 async def finished(context: Context, future: concurrent.futures.Future[Result]) -> Result:
@@ -132,6 +132,6 @@ async def finished(context: Context, future: concurrent.futures.Future[Result]) 
         except asyncio.CancelledError:
             context.cancel.set()
             future.cancel()  # a job that waits ends at once
-            if context.hub.worker.stuck:
+            if context.state.worker.stuck:
                 raise
     return wrapped.result()

@@ -27,7 +27,7 @@ from daemon.wire.read_messages import read
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
-    from daemon.server.state import Hub
+    from daemon.server.state import ServerState
 
 CLIENTS_LIMIT = 256  # connections at once
 WAITING_LIMIT = 256  # connections that the system keeps until they are accepted
@@ -36,15 +36,17 @@ TOKEN_LIMIT = 128  # bytes of the line with the token
 FOREIGN_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16 and UTF-32
 WHITE = b" \t\r\n"  # JSON's white space: of door 2, where it means nothing
 LOCALHOST = "127.0.0.1"
-log = logging.getLogger("nanoscope.door")
+log = logging.getLogger("nanoscope.connection")
 
-Door = Callable[["Hub", asyncio.StreamReader, asyncio.StreamWriter, bytes, Introduction | None], Awaitable[None]]
+ConnectionHandler = Callable[
+    ["ServerState", asyncio.StreamReader, asyncio.StreamWriter, bytes, Introduction | None], Awaitable[None]
+]
 Check = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 
 
-async def listen_unix(hub: Hub, path: Path) -> Accepting:
+async def listen_unix(state: ServerState, path: Path) -> Accepting:
     """Listen on a Unix socket that only this user can open; nothing may lie at `path`. Raises OSError."""
-    return accept_on(hub, bound_unix(path), is_same_user)
+    return accept_on(state, bound_unix(path), is_same_user)
 
 
 def bound_unix(path: Path) -> socket.socket:
@@ -58,21 +60,21 @@ def bound_unix(path: Path) -> socket.socket:
     return listening
 
 
-def accept_on(hub: Hub, listening: socket.socket, check: Check) -> Accepting:
+def accept_on(state: ServerState, listening: socket.socket, check: Check) -> Accepting:
     """Serve whoever connects to a socket that listens, and passes the check."""
 
     def why_not() -> str | None:
-        crowded = hub.connections >= CLIENTS_LIMIT
+        crowded = state.connections >= CLIENTS_LIMIT
         return f"{CLIENTS_LIMIT} clients are connected already: close some, then connect again." if crowded else None
 
     def refusal(reason: str) -> bytes:
         return line_frame(encode_response(failure(None, RpcError("QUEUE_FULL", reason))))
 
     listening.setblocking(False)
-    return Accepting(listening, functools.partial(_accept, hub, check), why_not, refusal)
+    return Accepting(listening, functools.partial(_accept, state, check), why_not, refusal)
 
 
-async def listen_tcp(hub: Hub, token: str, port: int = 0) -> tuple[Accepting, int]:
+async def listen_tcp(state: ServerState, token: str, port: int = 0) -> tuple[Accepting, int]:
     """Listen on this machine's loopback address; a client's first line must be the token.
 
     Args:
@@ -82,29 +84,29 @@ async def listen_tcp(hub: Hub, token: str, port: int = 0) -> tuple[Accepting, in
         What accepts, and its port.
     """
     listening = socket.create_server((LOCALHOST, port), backlog=WAITING_LIMIT)
-    return accept_on(hub, listening, functools.partial(_knows_token, token.encode())), listening.getsockname()[1]
+    return accept_on(state, listening, functools.partial(_knows_token, token.encode())), listening.getsockname()[1]
 
 
-async def serve_streams(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def serve_streams(state: ServerState, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Serve one client on streams that are open already, until it is done."""
     try:
-        await _show_in(hub, reader, writer)
+        await _show_in(state, reader, writer)
     finally:
         writer.close()
 
 
-async def _accept(hub: Hub, check: Check, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _accept(state: ServerState, check: Check, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Serve one connection; its error is nobody else's."""
-    hub.connections += 1
+    state.connections += 1
     try:
         if await check(reader, writer):
-            await _show_in(hub, reader, writer)
+            await _show_in(state, reader, writer)
     except asyncio.CancelledError:  # the daemon ends; asyncio would report it as a fault
         pass
     except Exception:
         log.exception("A connection ended by a fault of the daemon's own")
     finally:
-        hub.connections -= 1
+        state.connections -= 1
         writer.close()
 
 
@@ -142,7 +144,7 @@ async def _read_line(reader: asyncio.StreamReader, limit: int) -> bytes:
     return b""
 
 
-async def _show_in(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _show_in(state: ServerState, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         first, introduction = await _first(reader), None
         if first[:1] == MARK:
@@ -154,7 +156,7 @@ async def _show_in(hub: Hub, reader: asyncio.StreamReader, writer: asyncio.Strea
         return
     if first:
         door = await _door(SCRIPTS if first[:1] in (b"{", b"[") else EDITORS)
-        await door(hub, reader, writer, first, introduction)
+        await door(state, reader, writer, first, introduction)
 
 
 async def _first(reader: asyncio.StreamReader, begun: bytes = b"") -> bytes:
@@ -182,22 +184,22 @@ async def _whole_line(reader: asyncio.StreamReader, begun: bytes) -> tuple[bytes
 
 
 SCRIPTS, EDITORS = "daemon.server.script_connection", "daemon.editor.connection"
-_doors: dict[str, Door] = {}
+_handlers: dict[str, ConnectionHandler] = {}
 _loading = threading.Lock()
 
 
-async def _door(module: str) -> Door:
+async def _door(module: str) -> ConnectionHandler:
     """What serves a client; loaded at the first one, in a thread: pygls alone takes a third of a second."""
-    return _doors.get(module) or await asyncio.to_thread(_load, module)
+    return _handlers.get(module) or await asyncio.to_thread(_load, module)
 
 
-def _load(module: str) -> Door:
+def _load(module: str) -> ConnectionHandler:
     with _loading:  # clients that come together wait for the first one's: lsprotocol's converter cannot be made twice
-        if module not in _doors:
+        if module not in _handlers:
             gc.disable()  # no garbage comes of importing, and looking for it takes a quarter of the time
             try:
-                _doors[module] = importlib.import_module(module).load()
+                _handlers[module] = importlib.import_module(module).load()
             finally:
                 gc.enable()
                 gc.freeze()  # what is there now, stays: collections need not look at it ever again
-        return _doors[module]
+        return _handlers[module]

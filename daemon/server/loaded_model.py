@@ -1,4 +1,4 @@
-"""A model that is held: what it is, which wish it met, which files it was read of, and whether those have changed."""
+"""A model that is held: what it is, which spec it met, which files it was read of, and whether those have changed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FileState = tuple[int, int, int]  # inode, size, time of the last change
 
 
 @dataclass(frozen=True)
-class Held:
+class LoadedModel:
     """A model that is whole and ready, with its tokenizer."""
 
     model: GPT
     tokenizer: RustBPETokenizer
     info: ModelInfo
-    wish: Wish  # that it was loaded by, its source and its base folder filled in
+    spec: ModelSpec  # that it was loaded by, its source and its base folder filled in
     files: Files
 
 
@@ -43,7 +43,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Wish:
+class ModelSpec:
     """Which checkpoint, and how it is to compute; None: chosen on loading."""
 
     source: str | None = None
@@ -78,17 +78,19 @@ def source_of(
     return chosen_source(source, base_dir, tag, step)
 
 
-def held_model(model: GPT, tokenizer: RustBPETokenizer, wish: Wish, base_dir: Path, note: str | None) -> Held:
+def held_model(
+    model: GPT, tokenizer: RustBPETokenizer, spec: ModelSpec, base_dir: Path, note: str | None
+) -> LoadedModel:
     """What was just loaded.
 
     Args:
-        wish: its source filled in.
+        spec: its source filled in.
         base_dir: nanochat's base folder.
         note: of how it was chosen.
     """
     info = _info_of(model, base_dir, note)
     model.provenance["note"] = info.note  # for the traces
-    return Held(model, tokenizer, info, wish, _files_of(info, base_dir))
+    return LoadedModel(model, tokenizer, info, spec, _files_of(info, base_dir))
 
 
 def _info_of(model: GPT, base_dir: Path, note: str | None) -> ModelInfo:
@@ -134,7 +136,7 @@ def state_of(path: Path) -> FileState | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def outdated(held: Held) -> str | None:
+def outdated(held: LoadedModel) -> str | None:
     """What has changed on the disk since it was loaded; None: nothing."""
     assert held.info.path is not None
     path, state = held.files.weights, state_of(held.files.weights)
@@ -145,7 +147,7 @@ def outdated(held: Held) -> str | None:
     if state != held.files.state:
         return f"{path} has changed since it was loaded: `nanoscope load` reads it anew."
     newest = max(_steps_beside(path), default=None)
-    if held.wish.step is None and held.files.step is not None and newest is not None and newest > held.files.step:
+    if held.spec.step is None and held.files.step is not None and newest is not None and newest > held.files.step:
         return f"Step {newest} has come since step {held.files.step} was loaded: `nanoscope load` takes it."
     return None
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from daemon.server.loaded_model import Held, Wish, held_model, source_of
+from daemon.server.loaded_model import LoadedModel, ModelSpec, held_model, source_of
 from daemon.server.model_queue import Job, Worker
 from daemon.server.open_files import check_room
 from nanochat.errors import NanoscopeError
@@ -51,10 +51,10 @@ class ModelHolder:
 
     def __init__(self, settings: Settings, worker: Worker, changed: Callable[[ModelInfo], None]):
         chosen = (settings.source, settings.model_tag, settings.step, settings.era, settings.device, settings.dtype)
-        self.first = Wish(*chosen, base_dir=settings.base_folder(), window_pattern=settings.window_pattern)
+        self.first = ModelSpec(*chosen, base_dir=settings.base_folder(), window_pattern=settings.window_pattern)
         self._worker, self._changed = worker, changed
         self._info = ModelInfo(state="unloaded")
-        self._held: Held | None = None
+        self._held: LoadedModel | None = None
         self._error: RpcError | None = None
         self._starting = threading.Lock()
         self._loading: Job[None] | None = None
@@ -64,7 +64,7 @@ class ModelHolder:
         """What is held, or why nothing is."""
         return self._info
 
-    def current(self) -> Held | None:
+    def current(self) -> LoadedModel | None:
         """What is held, for any thread to look at; another may be held the moment after."""
         return self._held
 
@@ -75,7 +75,7 @@ class ModelHolder:
             if self._held is None and not waiting:
                 self._loading = self._worker.submit(self, self._load_first, threading.Event(), urgent=True)
 
-    def held(self) -> Held:
+    def held(self) -> LoadedModel:
         """The model to work with; loads it if need be.
 
         Raises:
@@ -88,21 +88,21 @@ class ModelHolder:
             raise RpcError(self._error.name, self._error.message)
         return self._held
 
-    def load(self, wish: Wish, cancelled: threading.Event) -> ModelInfo:
+    def load(self, spec: ModelSpec, cancelled: threading.Event) -> ModelInfo:
         """Switch to another model: the one held stays until the new one is whole, and for good if that fails.
 
         Raises:
             RpcError: MODEL_NOT_LOADED, CHECKPOINT_INVALID, SETTING_INVALID; CANCELLED: the new one was not taken.
         """
         before = self._info
-        self._tell(msgspec.structs.replace(before, state="loading", note=f"Loading {wish}.", error=None))
+        self._tell(msgspec.structs.replace(before, state="loading", note=f"Loading {spec}.", error=None))
         try:
-            held = self._read(wish)
+            held = self._read(spec)
             if cancelled.is_set():
-                raise RpcError("CANCELLED", f"Cancelled: {wish} was not taken.")
+                raise RpcError("CANCELLED", f"Cancelled: {spec} was not taken.")
         except BaseException as error:
             known = isinstance(error, RpcError)
-            self._failed(before, error if known else RpcError("INTERNAL_ERROR", f"Loading {wish} ended: {error!r}."))
+            self._failed(before, error if known else RpcError("INTERNAL_ERROR", f"Loading {spec} ended: {error!r}."))
             raise
         switched = self._held is not None
         self._held, self._error = held, None
@@ -121,14 +121,14 @@ class ModelHolder:
             self._error, before = error, ModelInfo(state="failed", error=f"{error.name}: {error.message}")
         self._tell(before)
 
-    def _read(self, wish: Wish) -> Held:
+    def _read(self, spec: ModelSpec) -> LoadedModel:
         """Load a checkpoint, whatever goes wrong as an RpcError."""
         try:
-            base_dir = wish.base_dir or self.first.base_dir
+            base_dir = spec.base_dir or self.first.base_dir
             assert base_dir is not None
-            source, note = source_of(wish.source, base_dir, wish.tag, wish.step)
+            source, note = source_of(spec.source, base_dir, spec.tag, spec.step)
             self._prepare_torch()
-            return self._load_checkpoint(replace(wish, source=source, base_dir=base_dir), base_dir, note)
+            return self._load_checkpoint(replace(spec, source=source, base_dir=base_dir), base_dir, note)
         except NanoscopeError as error:
             raise RpcError(error.code, str(error)) from error
         except RpcError:
@@ -138,23 +138,23 @@ class ModelHolder:
                 "MODEL_NOT_LOADED", f"torch cannot be imported ({error}): install it, then try again."
             ) from error
         except Exception as error:
-            log.exception("Loading %s failed", wish)
+            log.exception("Loading %s failed", spec)
             raise RpcError(
-                "INTERNAL_ERROR", f"Loading {wish} failed for a reason of the daemon's own; `nanoscope logs` has it."
+                "INTERNAL_ERROR", f"Loading {spec} failed for a reason of the daemon's own; `nanoscope logs` has it."
             ) from error
 
-    def _load_checkpoint(self, wish: Wish, base_dir: Path, note: str | None) -> Held:
+    def _load_checkpoint(self, spec: ModelSpec, base_dir: Path, note: str | None) -> LoadedModel:
         import torch
 
         from nanochat.checkpoint_manager import load_model
 
-        assert wish.source is not None
-        more = {"model_tag": wish.tag, "step": wish.step, "era": wish.era, "dtype": wish.dtype, "base_dir": base_dir}
-        more["window_pattern"] = wish.window_pattern
-        model, tokenizer, _ = load_model(wish.source, wish.device, "eval", **more)
+        assert spec.source is not None
+        more = {"model_tag": spec.tag, "step": spec.step, "era": spec.era, "dtype": spec.dtype, "base_dir": base_dir}
+        more["window_pattern"] = spec.window_pattern
+        model, tokenizer, _ = load_model(spec.source, spec.device, "eval", **more)
         small = model.config.n_embd <= SMALL_WIDTH
         torch.set_num_threads(1 if small else self._threads or torch.get_num_threads())
-        return held_model(model, tokenizer, wish, base_dir, note)
+        return held_model(model, tokenizer, spec, base_dir, note)
 
     def _prepare_torch(self) -> None:
         """Import torch, which takes one to two seconds, without holding up the event loop."""

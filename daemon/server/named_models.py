@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from daemon.server.loaded_model import Held, Wish, real, source_of
+from daemon.server.loaded_model import LoadedModel, ModelSpec, real, source_of
 from daemon.wire.introduction import MARK
 from nanochat.checkpoints.layouts import DEMO_FOLDER, SOURCES, choose_checkpoint
 from nanochat.errors import NanoscopeError
@@ -22,7 +22,7 @@ from protocol.types import ModelInfo, Name, NamedModel, Params
 if TYPE_CHECKING:
     from daemon.server.model_holder import ModelHolder
     from daemon.server.session import Session
-    from daemon.server.state import Hub
+    from daemon.server.state import ServerState
 
 OF_A_CHECKPOINT, COMPUTING = ("tag", "step"), ("era", "device", "dtype", "window_pattern")
 FLAGS = {name: "--" + {"tag": "model-tag"}.get(name, name.replace("_", "-")) for name in (*OF_A_CHECKPOINT, *COMPUTING)}
@@ -65,7 +65,9 @@ def introduce(session: Session, introduction: Introduction | None) -> None:
         session.base_dir = Path(os.path.expanduser(introduction.base_dir))
 
 
-def model_for(hub: Hub, session: Session, cancelled: threading.Event, loading: Callable[[str], None]) -> Held:
+def model_for(
+    state: ServerState, session: Session, cancelled: threading.Event, loading: Callable[[str], None]
+) -> LoadedModel:
     """The model that answers a session's request: the one that it names. On the model thread.
 
     Another than the one held is loaded where nobody else uses that.
@@ -76,29 +78,31 @@ def model_for(hub: Hub, session: Session, cancelled: threading.Event, loading: C
     Raises:
         RpcError: MODEL_MISMATCH; what keeps a model from being loaded; CANCELLED.
     """
-    named, holder = session.named, hub.model
+    named, holder = session.named, state.model
     held = holder.current()
     if named is None or (held is None and is_first(named, holder.first)):
         return holder.held()
     if held is not None:
         if fits(named, held):
             return held
-        others = [other for other in list(hub.sessions.values()) if other is not session and minds(other, held, named)]
+        others = [
+            other for other in list(state.sessions.values()) if other is not session and minds(other, held, named)
+        ]
         if others:
             raise mismatch(named, held, others)
-    wish = wish_of(named, held, holder, hub.base_dir_of(session))
-    loading(f"Loading {wish}.")
-    holder.load(wish, cancelled)
+    spec = spec_of(named, held, holder, state.base_dir_of(session))
+    loading(f"Loading {spec}.")
+    holder.load(spec, cancelled)
     return holder.held()
 
 
-def held_for(hub: Hub, session: Session) -> Held | None:
+def held_for(state: ServerState, session: Session) -> LoadedModel | None:
     """The model held if it is the one that a session means, for a reader thread; None where it is not."""
-    held = hub.model.current()
+    held = state.model.current()
     return held if held is not None and (session.named is None or fits(session.named, held)) else None
 
 
-def minds(session: Session, held: Held, named: NamedModel) -> bool:
+def minds(session: Session, held: LoadedModel, named: NamedModel) -> bool:
     """Whether another model, the one that is named, would be taken for the one that a session uses, or means to use.
 
     A session that has asked for nothing yet means what it names; one to which that is not held loses nothing.
@@ -115,12 +119,12 @@ def _agrees(one: NamedModel, other: NamedModel) -> bool:
     return all(theirs is None or ours is None or theirs == ours for theirs, ours in pairs)
 
 
-def fits(named: NamedModel, held: Held) -> bool:
+def fits(named: NamedModel, held: LoadedModel) -> bool:
     """Whether the model held is the one that is named. It may look at the disk: not for the event loop."""
     return _computes_so(named, held) and (_is_of(named, held) or _would_be_chosen(named, held))
 
 
-def _computes_so(named: NamedModel, held: Held) -> bool:
+def _computes_so(named: NamedModel, held: LoadedModel) -> bool:
     info, windows = held.info, held.model.config.window_pattern
     return (
         named.era in (None, info.era)
@@ -130,7 +134,7 @@ def _computes_so(named: NamedModel, held: Held) -> bool:
     )
 
 
-def _is_of(named: NamedModel, held: Held) -> bool:
+def _is_of(named: NamedModel, held: LoadedModel) -> bool:
     """Whether it is called so; what is not named is not compared."""
     info, files = held.info, held.files
     if named.tag is not None and named.tag not in (info.tag, (info.tag or "").split("/")[-1]):
@@ -142,11 +146,11 @@ def _is_of(named: NamedModel, held: Held) -> bool:
     if named.base_dir is not None and real(named.base_dir) != files.base_dir:
         return False
     if named.source is None or named.source in SOURCES:
-        return named.source in (None, held.wish.source)
-    return held.wish.source not in (*SOURCES, "demo") and real(named.source) == real(held.wish.source or "")
+        return named.source in (None, held.spec.source)
+    return held.spec.source not in (*SOURCES, "demo") and real(named.source) == real(held.spec.source or "")
 
 
-def _would_be_chosen(named: NamedModel, held: Held) -> bool:
+def _would_be_chosen(named: NamedModel, held: LoadedModel) -> bool:
     """Whether loading what is named would read the same files: one folder has several names."""
     base_dir = Path(os.path.expanduser(named.base_dir)) if named.base_dir else held.files.base_dir
     try:
@@ -158,7 +162,7 @@ def _would_be_chosen(named: NamedModel, held: Held) -> bool:
     return real(chosen.weights) == held.files.weights and (tokenizer and real(tokenizer)) == held.files.tokenizer
 
 
-def is_first(named: NamedModel, first: Wish) -> bool:
+def is_first(named: NamedModel, first: ModelSpec) -> bool:
     """Whether the model that the daemon loads first is the one that is named, before it can be seen what that is."""
     return all(
         wanted is None or wanted == getattr(first, name)
@@ -169,14 +173,14 @@ def is_first(named: NamedModel, first: Wish) -> bool:
     )
 
 
-def wish_of(named: NamedModel, held: Held | None, holder: ModelHolder, base_dir: Path) -> Wish:
+def spec_of(named: NamedModel, held: LoadedModel | None, holder: ModelHolder, base_dir: Path) -> ModelSpec:
     """What to load. Who names no checkpoint, but how it is to compute, means the one that is held."""
     where = (named.source, named.tag, named.step, named.base_dir)
     if where == (None,) * len(where):
-        kept = replace(held.wish, tag=held.info.tag, step=held.files.step) if held is not None else holder.first
+        kept = replace(held.spec, tag=held.info.tag, step=held.files.step) if held is not None else holder.first
     else:
         base_dir = Path(os.path.expanduser(named.base_dir)) if named.base_dir else base_dir
-        kept = Wish(named.source, named.tag, named.step, device=holder.first.device, base_dir=base_dir)
+        kept = ModelSpec(named.source, named.tag, named.step, device=holder.first.device, base_dir=base_dir)
     return replace(
         kept,
         era=named.era or kept.era,
@@ -186,7 +190,7 @@ def wish_of(named: NamedModel, held: Held | None, holder: ModelHolder, base_dir:
     )
 
 
-def mismatch(named: NamedModel, held: Held, others: list[Session]) -> RpcError:
+def mismatch(named: NamedModel, held: LoadedModel, others: list[Session]) -> RpcError:
     """The error of a request that names another model than others use."""
     who = ", ".join(f"{other.name} (session {other.number})" for other in others[:3])
     more = f" and {len(others) - 3} more" if len(others) > 3 else ""
@@ -227,11 +231,11 @@ def words_of(named: NamedModel) -> str:
     return ", ".join(filter(None, (" ".join(filter(None, parts)), *computing)))
 
 
-def load_command(named: NamedModel, held: Held) -> str:
+def load_command(named: NamedModel, held: LoadedModel) -> str:
     """The command that loads what is named."""
     source = named.source
     if source is None:
-        source = held.wish.source
+        source = held.spec.source
         if named.base_dir:
             source, _ = source_of(None, Path(named.base_dir), named.tag, named.step)
     words = ["nanoscope", "load", source or "demo"]

@@ -60,22 +60,22 @@ async def _serve_one(
     settings: Settings, origins: Mapping[str, str], connection: socket.socket, told: list[bool]
 ) -> None:
     from daemon.server.listener import serve_streams
-    from daemon.server.state import Hub
+    from daemon.server.state import ServerState
 
     asyncio.get_running_loop().set_exception_handler(log_exception)
-    hub = Hub(settings, origins)
-    end_on_signals(hub.stopping)
+    state = ServerState(settings, origins)
+    end_on_signals(state.stopping)
     reader, writer = await asyncio.open_connection(sock=connection)
     try:
-        await hub.start()
-        serving = asyncio.ensure_future(serve_streams(hub, reader, writer))
-        stopping = asyncio.ensure_future(hub.stopping.wait())
+        await state.start()
+        serving = asyncio.ensure_future(serve_streams(state, reader, writer))
+        stopping = asyncio.ensure_future(state.stopping.wait())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if hub.stopping.is_set():
+        if state.stopping.is_set():
             told.append(True)
         stopping.cancel()
     finally:
         set_last_limit(DEADLINE_SECONDS)
-        await hub.stop(DEADLINE_SECONDS)
+        await state.stop(DEADLINE_SECONDS)
         writer.close()
     await serving

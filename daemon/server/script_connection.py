@@ -1,4 +1,4 @@
-"""Door 2, for scripts: JSON-RPC 2.0, one JSON value a line, dispatched by jsonrpcserver."""
+"""The connection of a script: JSON-RPC 2.0, one JSON value a line, dispatched by jsonrpcserver."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from protocol.errors import RpcError
 from protocol.methods import CANCEL
 
 if TYPE_CHECKING:
-    from daemon.server.listener import Door
-    from daemon.server.state import Hub
+    from daemon.server.listener import ConnectionHandler
+    from daemon.server.state import ServerState
 
 RUNNING_LIMIT = 64  # requests of one client that run at once
 ADMITTED_LIMIT = 128  # that run or wait; beyond it the client is not read
@@ -44,13 +44,13 @@ LOOK_SECONDS = 0.2  # between looks whether a client that is not read is still t
 Response = dict[str, Any]
 
 
-def load() -> Door:
+def load() -> ConnectionHandler:
     """What serves a client at this door, with all that it needs."""
     return serve_line
 
 
 async def serve_line(
-    hub: Hub,
+    state: ServerState,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     first: bytes,
@@ -63,9 +63,9 @@ async def serve_line(
         introduction: which model it means.
     """
     outbox = StreamOutbox(writer, on_closed=reader.feed_eof)
-    client = _Client(hub, outbox, writer)
+    client = _Client(state, outbox, writer)
     introduce(client.session, introduction)
-    hub.join(client.session)
+    state.join(client.session)
     try:
         async for frame in incoming(reader, LineFrames(), first, outbox):
             await client.take(frame)
@@ -73,7 +73,7 @@ async def serve_line(
     except _HungUpError:
         pass
     finally:
-        hub.leave(client.session)
+        state.leave(client.session)
         outbox.close()
 
 
@@ -104,9 +104,9 @@ class _EveryMethod(dict[str, Any]):
 class _Client:
     """The requests of one client."""
 
-    def __init__(self, hub: Hub, outbox: StreamOutbox, writer: asyncio.StreamWriter):
-        self._hub, self._outbox, self._writer = hub, outbox, writer
-        self.session = Session(hub.next_number(), "line", outbox, lambda told: framed_notification(line_frame, told))
+    def __init__(self, state: ServerState, outbox: StreamOutbox, writer: asyncio.StreamWriter):
+        self._state, self._outbox, self._writer = state, outbox, writer
+        self.session = Session(state.next_number(), "line", outbox, lambda told: framed_notification(line_frame, told))
         self._running = asyncio.Semaphore(RUNNING_LIMIT)
         self._admitted = asyncio.Semaphore(ADMITTED_LIMIT)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -230,7 +230,7 @@ class _Client:
     async def _call(self, pending: _Pending, /, *positional: object, **named: object) -> Result:
         """What jsonrpcserver calls, whatever the method."""
         call = pending.call
-        context = Context(self._hub, self.session, call.request_id, call.cancel)
+        context = Context(self._state, self.session, call.request_id, call.cancel)
         try:
             result = await dispatch(context, call.method, list(positional) or named)
         except RpcError as error:

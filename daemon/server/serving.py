@@ -26,7 +26,7 @@ from protocol.errors import RpcError
 
 if TYPE_CHECKING:
     from daemon.server.address import Address
-    from daemon.server.state import Hub
+    from daemon.server.state import ServerState
 
 READY = "READY"
 READY_FLAG = "--ready-fd"
@@ -129,23 +129,23 @@ async def _serve(
     report: Callable[[str], None],
 ) -> None:
     from daemon.server.address import Address
-    from daemon.server.state import Hub
+    from daemon.server.state import ServerState
 
     asyncio.get_running_loop().set_exception_handler(log_exception)
-    hub = Hub(settings, origins)
-    end_on_signals(hub.stopping)
-    address, deadline = Address(hub, folder, lock), DEADLINE_SECONDS
+    state = ServerState(settings, origins)
+    end_on_signals(state.stopping)
+    address, deadline = Address(state, folder, lock), DEADLINE_SECONDS
     try:
-        await hub.start()
+        await state.start()
         await address.open()
         log.info("ready in %s, pid %d", folder.path, os.getpid())
         report(READY)
-        if not await _until_the_end(hub, address):
+        if not await _until_the_end(state, address):
             deadline = REPLACED_SECONDS
     finally:
         set_last_limit(deadline)
         address.close()  # first: new clients start the next daemon, which waits for our lock
-        await hub.stop(deadline)
+        await state.stop(deadline)
 
 
 def log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -161,13 +161,13 @@ def end_on_signals(stopping: asyncio.Event) -> None:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
 
 
-async def _until_the_end(hub: Hub, address: Address) -> bool:
+async def _until_the_end(state: ServerState, address: Address) -> bool:
     """Until somebody says so, nobody has used the daemon for the idle timeout, or another has its place: False."""
-    limit = hub.settings.idle_timeout
-    told, replaced = asyncio.ensure_future(hub.stopping.wait()), asyncio.ensure_future(address.keep())
+    limit = state.settings.idle_timeout
+    told, replaced = asyncio.ensure_future(state.stopping.wait()), asyncio.ensure_future(address.keep())
     try:
         while True:
-            rest = limit - hub.idle_seconds() if limit else None
+            rest = limit - state.idle_seconds() if limit else None
             if rest is not None and rest <= 0:
                 log.info("nobody has used the daemon for %g s", limit)
                 return True

@@ -16,8 +16,8 @@ from protocol.types import NamedModel, Params, RequestId
 if TYPE_CHECKING:
     from daemon.folders.trace_folders import TraceFolder
 
-Door = Literal["editor", "line"]
-LOOKING = tuple(row.name for row in (HELLO, GET_STATUS, CANCEL, SHUTDOWN, DISCOVER))  # asked by who only looks
+ConnectionKind = Literal["editor", "line"]
+STATUS_METHODS = tuple(row.name for row in (HELLO, GET_STATUS, CANCEL, SHUTDOWN, DISCOVER))  # asked by who only looks
 
 
 class Outbox(Protocol):
@@ -59,9 +59,9 @@ class Session:
         frame: puts a notification, {"jsonrpc", "method", "params"}, into the door's framing.
     """
 
-    def __init__(self, number: int, door: Door, outbox: Outbox, frame: Callable[[dict[str, Any]], bytes]):
+    def __init__(self, number: int, door: ConnectionKind, outbox: Outbox, frame: Callable[[dict[str, Any]], bytes]):
         self.number, self.name = number, str(door)
-        self.door: Door = door
+        self.door: ConnectionKind = door
         self.outbox, self._frame = outbox, frame
         self.opened = time.monotonic()
         self.notified = False  # nothing is pushed before the client has said who it is
@@ -79,7 +79,7 @@ class Session:
         key = call if call.request_id is None else call.request_id
         assert key not in self.calls
         self.calls[key] = call
-        self.used |= call.method not in LOOKING
+        self.used |= call.method not in STATUS_METHODS
 
     def end(self, call: Call) -> None:
         """The call was answered."""

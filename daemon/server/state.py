@@ -30,10 +30,10 @@ MODEL_SECONDS = 2.0  # from the start to loading the model, if nobody asks for a
 ANSWER_SECONDS = 2.0  # for cancelled requests to be answered at the end
 AFTER_ANSWER_SECONDS = 0.02  # from the first answer to loading it: importing torch would hold the answer up
 SWITCH_SECONDS = 0.001  # between threads: the event loop must not wait for the model's Python
-log = logging.getLogger("nanoscope.hub")
+log = logging.getLogger("nanoscope.state")
 
 
-class Hub:
+class ServerState:
     """The daemon's heart. All but `broadcast` and `status_changed` belong to the event loop's thread.
 
     Args:

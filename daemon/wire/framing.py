@@ -1,4 +1,4 @@
-"""Where one message ends and the next begins, on both doors, and JSON as bytes. No input or output."""
+"""Where one message ends and the next begins, on both kinds of connection, and JSON as bytes. No input or output."""
 
 from __future__ import annotations
 

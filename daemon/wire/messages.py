@@ -20,7 +20,7 @@ MESSAGE_LIMIT = 2000  # characters of an error's message: what a client sent may
 
 Id = int | float | str | None
 Frame = Callable[[bytes], bytes]
-log = logging.getLogger("nanoscope.door")
+log = logging.getLogger("nanoscope.connection")
 
 
 class Request(NamedTuple):

@@ -14,7 +14,7 @@ LIMIT = 32 * MIB  # bytes that may wait
 HIGH_WATER = MIB  # bytes from which answers wait for the client to read
 STALL_SECONDS = 30.0  # without the client taking a byte
 FLUSH_SECONDS = 1.0  # at the end
-log = logging.getLogger("nanoscope.door")
+log = logging.getLogger("nanoscope.connection")
 
 
 def _nothing() -> None:

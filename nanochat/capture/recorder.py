@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nanochat.attention import DeviceSpan, Span, attention_weights, leaves_weights
+from nanochat.attention import DeviceSpan, Span, attention_weights, returns_weights
 from nanochat.cancelling import check_cancel
 from nanochat.capture.sites import FINAL, SITES, WEIGHTS, CaptureSettings
 from nanochat.common import without_autocast
@@ -124,7 +124,7 @@ class Recorder:
         self.edits: dict[tuple[str, int], Edit] = {}  # what the tap changes: weights computed when read are too
         self.sites = {name: settings.layers_of(SITES[name], config) for name in settings.sites}
         self.taken = dict(self.sites)  # what the forwards have to hand over
-        late = None if leaves_weights(device, dtype) else self.taken.pop(WEIGHTS, None)
+        late = None if returns_weights(device, dtype) else self.taken.pop(WEIGHTS, None)
         self.taken |= {"q": late, "k": late} if late else {}
         columns = {name: [(name, layer) for layer in layers] for name, layers in self.taken.items()}
         weights = columns.pop(WEIGHTS, None)
@@ -140,7 +140,7 @@ class Recorder:
         self._buffer_of |= {WEIGHTS: self._weights} if self._weights else {}
         on_cpu = torch.device("cpu")  # room for all layers is there alone
         rooms = _room((len(late), *room, capacity), torch.float32, on_cpu, zeroed=True) if late else ()
-        self._late_weights = dict(zip(late or (), rooms, strict=True))
+        self._weights_from_qk = dict(zip(late or (), rooms, strict=True))
         self._first_logit = prompt_length - 1 if settings.logits == "generated" else 0  # the position of its row 0
         self._logits: Buffer | None = None
         self._top: dict[str, Tensor] = {}
@@ -209,14 +209,14 @@ class Recorder:
         """
         if layer not in self.sites.get(name, ()):
             return None
-        if name == WEIGHTS and layer in self._late_weights:
+        if name == WEIGHTS and layer in self._weights_from_qk:
             shape, device = (self.config.n_head, self.length, self.length), self._read("q", layer).device
             return self._compute_weights(layer, _room(shape, torch.float32, device, zeroed=True))
         return self._read(name, layer)
 
     def _on_cpu(self, name: str, layer: int) -> Tensor:
-        if name == WEIGHTS and layer in self._late_weights:
-            return self._compute_weights(layer, self._late_weights[layer][:, : self.length, : self.length])
+        if name == WEIGHTS and layer in self._weights_from_qk:
+            return self._compute_weights(layer, self._weights_from_qk[layer][:, : self.length, : self.length])
         return self._read(name, layer).cpu()
 
     def _read(self, name: str, layer: int) -> Tensor:

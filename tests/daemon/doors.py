@@ -1,4 +1,4 @@
-"""A hub of ten lines with handlers of the test's own, and clients of both doors that write bytes as they like."""
+"""A state of ten lines with handlers of the test's own, and clients of both kinds that write bytes as they like."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ def error_of(response: Any) -> tuple[object, int, str]:
     return response["id"], response["error"]["code"], response["error"]["data"]["name"]
 
 
-class FakeHub:
+class FakeState:
     """Sessions come and go; nothing else."""
 
     version, pid = "0.1.0", 1
@@ -53,7 +53,7 @@ class FakeHub:
         self.connections = 0
 
     def answered(self) -> None:
-        """The hub would load its model."""
+        """The state would load its model."""
 
     def next_number(self) -> int:
         self.number += 1
@@ -137,8 +137,8 @@ class Editor(Client):
 class Daemon:
     """Where a test's clients connect."""
 
-    def __init__(self, hub: FakeHub, path: Path, clients: list[Client]):
-        self.hub, self.path, self.clients = hub, path, clients
+    def __init__(self, state: FakeState, path: Path, clients: list[Client]):
+        self.state, self.path, self.clients = state, path, clients
 
     async def connect(self, kind: type[Client] = Client) -> Any:
         reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 26)
@@ -162,11 +162,11 @@ class Daemon:
 
     async def sessions(self, count: int) -> None:
         """Wait until so many are there."""
-        await eventually(lambda: len(self.hub.sessions) == count)
+        await eventually(lambda: len(self.state.sessions) == count)
 
     async def gone(self) -> None:
         """Wait until no connection is left."""
-        await eventually(lambda: self.hub.connections == 0)
+        await eventually(lambda: self.state.connections == 0)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -182,11 +182,11 @@ Handlers = dict[str, Callable[..., Coroutine[Any, Any, Any]]]
 @contextlib.asynccontextmanager
 async def daemon(handlers: Handlers) -> AsyncIterator[Daemon]:
     """A listening socket, with these handlers in place of the real ones."""
-    hub, clients = FakeHub(), []
+    state, clients = FakeState(), []
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(HANDLERS, {"hello": hello} | handlers, clear=True):
         path = Path(folder) / "s"
-        server = await listen_unix(hub, path)  # pyright: ignore[reportArgumentType]
-        running = Daemon(hub, path, clients)
+        server = await listen_unix(state, path)  # pyright: ignore[reportArgumentType]
+        running = Daemon(state, path, clients)
         try:
             yield running
         finally:
@@ -196,7 +196,7 @@ async def daemon(handlers: Handlers) -> AsyncIterator[Daemon]:
             server.close()
             await running.sessions(0)
             await running.gone()
-            hub.readers.shutdown()
+            state.readers.shutdown()
 
 
 async def echo(context: Any, params: Any) -> object:
@@ -211,7 +211,7 @@ async def cancel(context: Any, params: Any) -> object:
 
 def session_of(running: Daemon) -> Session:
     """The only one."""
-    (session,) = running.hub.sessions.values()
+    (session,) = running.state.sessions.values()
     return session
 
 

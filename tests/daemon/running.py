@@ -43,7 +43,7 @@ class DaemonProcess:
         return connection
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """The result of one call by the line door on a connection of its own; raises RpcError."""
+        """The result of one call by the script connection on a connection of its own; raises RpcError."""
         with self.connect() as connection:
             response = ask(connection, method, dict(params or {}))
         if "error" in response:

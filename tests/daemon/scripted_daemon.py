@@ -35,7 +35,7 @@ def hang_up(request: dict[str, Any]) -> None:
 
 
 def line(message: dict[str, Any]) -> bytes:
-    """A message as the line door frames it."""
+    """A message as the script connection frames it."""
     return json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n"
 
 

@@ -8,32 +8,32 @@ from typing import Any
 
 import pytest
 
-from daemon.server.state import Hub
+from daemon.server.state import ServerState
 from daemon.wire import outbox
 from nanochat.trace_storage import TraceStorage
 from scripts.stress_daemon_client import DOORS, WireClient, frame
 from tests.daemon.doors import TRACE, cancel, daemon, eventually, run
-from tests.daemon.hub_ground import HubClient, running_hub
 from tests.daemon.running import running_daemon
+from tests.daemon.state_ground import DirectClient, running_hub
 
 GENERATE = "generate_and_capture"
 PROMPT = "The capital of France is"
 
 
-def with_hub(folder: Path, test: Callable[[Hub], Awaitable[None]]) -> list[dict[str, Any]]:
+def with_hub(folder: Path, test: Callable[[ServerState], Awaitable[None]]) -> list[dict[str, Any]]:
     """What escaped into the event loop: exceptions that nobody took, above all."""
     escaped: list[dict[str, Any]] = []
 
     async def inner() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
-        async with running_hub(folder) as hub:
-            await test(hub)
+        async with running_hub(folder) as state:
+            await test(state)
 
     asyncio.run(inner())
     return escaped
 
 
-class Held:
+class LoadedModel:
     """A function that stops after its work, or before it, until it is let go on."""
 
     def __init__(self, function: Callable[..., Any], *, after: bool):
@@ -47,7 +47,7 @@ class Held:
         return result if self.after else self.function(*args, **kwargs)
 
 
-async def cancel_often(client: HubClient, call: Any) -> None:
+async def cancel_often(client: DirectClient, call: Any) -> None:
     for _ in range(5):
         client.session.cancel(call.request_id)
         await asyncio.sleep(0)
@@ -57,9 +57,9 @@ async def cancel_often(client: HubClient, call: Any) -> None:
 def test_a_generation_that_is_cancelled_again_and_again_says_whether_it_was_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
-        held = Held(TraceStorage.create_trace, after=after)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
+        held = LoadedModel(TraceStorage.create_trace, after=after)
         monkeypatch.setattr(TraceStorage, "create_trace", lambda *args, **kwargs: held(*args, **kwargs))
         call = client.begin(GENERATE, prompt=PROMPT, max_tokens=1)
         await held.reached.wait()
@@ -80,10 +80,10 @@ def test_a_generation_that_is_cancelled_again_and_again_says_whether_it_was_save
 def test_a_trace_that_is_being_deleted_is_said_to_be_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
         trace_id = (await client.call(GENERATE, prompt=PROMPT, max_tokens=1))["trace_id"]
-        held = Held(TraceStorage.delete_trace, after=after)
+        held = LoadedModel(TraceStorage.delete_trace, after=after)
         monkeypatch.setattr(TraceStorage, "delete_trace", lambda *args: held(*args))
         call = client.begin("delete_trace", trace_id=trace_id)
         await held.reached.wait()
@@ -97,15 +97,15 @@ def test_a_trace_that_is_being_deleted_is_said_to_be_deleted(
 def test_a_client_that_goes_while_its_trace_is_saved_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def test(hub: Hub) -> None:
-        client, other = HubClient(hub), HubClient(hub)
-        held = Held(TraceStorage.create_trace, after=False)
+    async def test(state: ServerState) -> None:
+        client, other = DirectClient(state), DirectClient(state)
+        held = LoadedModel(TraceStorage.create_trace, after=False)
         with monkeypatch.context() as patch:
             patch.setattr(TraceStorage, "create_trace", lambda *args, **kwargs: held(*args, **kwargs))
             call = client.begin(GENERATE, prompt=PROMPT, max_tokens=1)
             await held.reached.wait()
         client.session.cancel(call.request_id or 0)
-        hub.leave(client.session)
+        state.leave(client.session)
         client.session.cancel_all()
         held.goes_on.set()
         assert (await client.refusal(call)).name == "CANCELLED"

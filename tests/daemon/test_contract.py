@@ -1,4 +1,4 @@
-"""The golden examples through both doors and all three ways in: everywhere the same results and the same errors."""
+"""The golden examples on both kinds of connection and all three ways in: the same results and errors everywhere."""
 
 import contextlib
 import itertools

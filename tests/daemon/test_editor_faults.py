@@ -167,7 +167,7 @@ def test_an_editor_that_never_reads_is_dropped_and_others_are_served() -> None:
     async def test() -> None:
         async with daemon({"get_tokens": lambda c, p: asyncio.sleep(0, "x" * 400_000), "get_summary": echo}) as running:
             client, other = await running.editor(), await running.editor()
-            session = running.hub.sessions[1]
+            session = running.state.sessions[1]
             client.writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
             for number in range(100):
                 client.request(number, "get_tokens", TRACE)

@@ -84,7 +84,7 @@ def test_a_client_with_too_much_in_flight_is_not_read_until_there_is_room() -> N
                 client.request(number, "get_tokens", {"trace_id": "x" * 200})
             await gate.until(running=script_connection.RUNNING_LIMIT)
             assert (await other.call(1, "get_summary", TRACE))["result"] == TRACE
-            mine = min(running.hub.sessions.values(), key=lambda session: session.number)
+            mine = min(running.state.sessions.values(), key=lambda session: session.number)
             assert len(mine.calls) == script_connection.ADMITTED_LIMIT
             gate.opened.set()
             assert {(await client.receive())["id"] for _ in range(count)} == set(range(count))
@@ -238,7 +238,7 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_served() -> None:
             for number in range(100):
                 client.request(number, "get_tokens", TRACE)
             await running.sessions(1)
-            session = running.hub.sessions[1]
+            session = running.state.sessions[1]
             for number in range(200):
                 session.notify(TRACES_CHANGED, TracesChanged(traces_dir="x" * 400_000))
                 if number % 20 == 0:

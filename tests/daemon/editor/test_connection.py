@@ -1,4 +1,4 @@
-"""The editor door: LSP's life cycle, our methods as requests and commands, and cancelling."""
+"""The editor connection: LSP's life cycle, our methods as requests and commands, and cancelling."""
 
 import asyncio
 import threading
@@ -164,7 +164,7 @@ def test_the_sessions_own_folder_is_open_before_the_first_request_is_served() ->
                 assert await asyncio.to_thread(may_open.wait, SECONDS)
                 opened.append(path)
 
-            running.hub.use_folder = use_folder  # pyright: ignore[reportAttributeAccessIssue]
+            running.state.use_folder = use_folder  # pyright: ignore[reportAttributeAccessIssue]
             client = await running.editor(initializationOptions={"traces_dir": "/a/traces", "more": {"layer-0": 1}})
             client.request(1, "get_summary", TRACE)
             await running.quiet()
@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_used_is_shown_and_the_session_goes_on(traces_di
             async def refuse(session: object, path: object) -> None:
                 raise StorageError(f"no folder at {path}")
 
-            running.hub.use_folder = refuse  # pyright: ignore[reportAttributeAccessIssue]
+            running.state.use_folder = refuse  # pyright: ignore[reportAttributeAccessIssue]
             client = await running.editor(initializationOptions={"traces_dir": traces_dir})
             shown = await client.receive()
             assert (shown["method"], shown["params"]["type"]) == ("window/showMessage", 1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.editor.lru_cache import Remembered
+from daemon.editor.lru_cache import LruCache
 
 
 def test_each_answer_is_read_once_until_too_many_came_since():
@@ -15,7 +15,7 @@ def test_each_answer_is_read_once_until_too_many_came_since():
 
         return remembered.get(key, read)
 
-    remembered: Remembered[str] = Remembered(2)
+    remembered: LruCache[str] = LruCache(2)
     assert [get(key) for key in "abab"] == ["A", "B", "A", "B"]
     assert asked == ["a", "b"]
     get("a")
@@ -25,7 +25,7 @@ def test_each_answer_is_read_once_until_too_many_came_since():
 
 
 def test_what_is_raised_is_not_kept():
-    remembered: Remembered[int] = Remembered(2)
+    remembered: LruCache[int] = LruCache(2)
 
     def fail() -> int:
         raise LookupError
@@ -36,6 +36,6 @@ def test_what_is_raised_is_not_kept():
 
 
 def test_nothing_is_an_answer_too():
-    remembered: Remembered[int | None] = Remembered(2)
+    remembered: LruCache[int | None] = LruCache(2)
     assert remembered.get("a", lambda: None) is None
     assert remembered.get("a", lambda: 1) is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.folders.unsettled import HalfWritten
+from daemon.folders.unsettled import UnsettledFiles
 from nanochat.trace_storage import TraceEntry
 from nanochat.traces.catalogue import FileKey
 
@@ -31,18 +31,18 @@ def entry(trace_id="a", *, written=0.0, size=1, readable=True, moment=0.0):
 
 def test_files_that_have_been_still_are_listed_at_once(clock):
     found = [entry("b", written=-0.3), entry("a", written=-7, readable=False)]
-    assert HalfWritten().sort_out(found, {}) == (found, None)
+    assert UnsettledFiles().sort_out(found, {}) == (found, None)
 
 
 def test_at_the_first_look_what_is_readable_counts_at_once(clock):
     new, broken = entry(written=clock[0]), entry("other", written=clock[0], readable=False)
-    shown, again = HalfWritten().sort_out([new, broken], {}, first=True)
+    shown, again = UnsettledFiles().sort_out([new, broken], {}, first=True)
     assert shown == [new]
     assert again is not None
 
 
 def test_a_readable_file_is_listed_when_it_holds_still(clock):
-    half_written = HalfWritten()
+    half_written = UnsettledFiles()
     new = entry(written=-0.05)
     shown, again = half_written.sort_out([new], {})
     assert shown == []
@@ -53,7 +53,7 @@ def test_a_readable_file_is_listed_when_it_holds_still(clock):
 
 
 def test_a_file_that_goes_on_changing_is_held_back_as_long_as_it_does(clock):
-    half_written = HalfWritten()
+    half_written = UnsettledFiles()
     for size in range(200):
         shown, again = half_written.sort_out([entry(written=clock[0], size=size, readable=False)], {})
         assert shown == []
@@ -66,7 +66,7 @@ def test_a_file_that_goes_on_changing_is_held_back_as_long_as_it_does(clock):
 
 
 def test_an_unreadable_file_is_looked_at_ever_more_rarely_and_then_listed(clock):
-    half_written = HalfWritten()
+    half_written = UnsettledFiles()
     broken = entry(readable=False)
     waits = []
     while True:
@@ -81,7 +81,7 @@ def test_an_unreadable_file_is_looked_at_ever_more_rarely_and_then_listed(clock)
 
 @pytest.mark.parametrize("skew", [-3600.0, 3600.0])
 def test_a_file_from_a_host_whose_clock_is_off_is_listed_too(clock, skew):
-    half_written = HalfWritten()
+    half_written = UnsettledFiles()
     new = entry(written=skew)
     _, again = half_written.sort_out([new], {})
     clock[0] += again or 0.0
@@ -89,7 +89,7 @@ def test_a_file_from_a_host_whose_clock_is_off_is_listed_too(clock, skew):
 
 
 def test_what_was_shown_stays_until_the_new_state_is_whole(clock):
-    half_written = HalfWritten()
+    half_written = UnsettledFiles()
     old, other = entry("a", written=-10, size=5, moment=2.0), entry("b", written=-10, moment=3.0)
     shown = {"a": old, "b": other}
     half = entry("a", written=0.0, size=2, readable=False, moment=9.0)
@@ -101,11 +101,11 @@ def test_what_was_shown_stays_until_the_new_state_is_whole(clock):
 
 def test_what_was_shown_is_not_held_back_for_its_age(clock):
     own = entry(written=0.0)
-    assert HalfWritten().sort_out([own], {"a": entry(written=0.0)}) == ([own], None)
+    assert UnsettledFiles().sort_out([own], {"a": entry(written=0.0)}) == ([own], None)
 
 
 def test_a_file_that_is_gone_is_forgotten(clock):
-    half_written = HalfWritten()
+    half_written = UnsettledFiles()
     half_written.sort_out([entry(readable=False)], {})
     assert half_written.sort_out([], {}) == ([], None)
     assert len(half_written) == 0

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.server.state import Hub
+from daemon.server.state import ServerState
 from nanochat.checkpoint_manager import load_model
 from nanochat.interpretability_engine import InterpretabilityEngine
 from nanochat.trace_storage import TraceStorage
 from tests.checkpoints import write_flat
-from tests.daemon.hub_ground import HubClient, running_hub
+from tests.daemon.state_ground import DirectClient, running_hub
 from tests.models import GOLDEN
 
 PROMPT = "The capital of France is"
@@ -29,10 +29,10 @@ def base_dir(tmp_path: Path) -> Path:
     return tmp_path / "nanochat"
 
 
-def with_hub(folder: Path, test: Callable[[Hub], Awaitable[None]], **settings: Any) -> None:
+def with_hub(folder: Path, test: Callable[[ServerState], Awaitable[None]], **settings: Any) -> None:
     async def run() -> None:
-        async with running_hub(folder, **settings) as hub:
-            await test(hub)
+        async with running_hub(folder, **settings) as state:
+            await test(state)
 
     asyncio.run(run())
 
@@ -69,8 +69,8 @@ def test_it_is_what_the_library_gives(tmp_path: Path, params: dict[str, Any]) ->
     engine = InterpretabilityEngine(model, tokenizer, TraceStorage(tmp_path / "library" / "traces"))
     expected = engine.generate_and_capture(**{key: value for key, value in params.items() if key != "stream"})
 
-    async def test(hub: Hub) -> None:
-        result = await HubClient(hub).call(GENERATE, **params)
+    async def test(state: ServerState) -> None:
+        result = await DirectClient(state).call(GENERATE, **params)
         for key in ("prompt", "response", "prompt_tokens", "response_tokens", "metadata"):
             assert result[key] == expected[key]
         assert result["path"] == str(storage(tmp_path).path_of(result["trace_id"]))
@@ -84,8 +84,8 @@ def test_it_is_what_the_library_gives(tmp_path: Path, params: dict[str, Any]) ->
 
 
 def test_every_token_is_told_to_the_caller_that_streams_and_to_nobody_else(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        client, quiet = HubClient(hub), HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client, quiet = DirectClient(state), DirectClient(state)
         await quiet.call(GENERATE, prompt="Hello", max_tokens=3)
         call = client.begin(GENERATE, prompt=PROMPT, max_tokens=12, stream=True)
         result = await client.answer(call)
@@ -108,8 +108,8 @@ def test_every_token_is_told_to_the_caller_that_streams_and_to_nobody_else(tmp_p
 
 
 def test_streamed_text_is_the_response_where_tokens_are_bytes(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        client, halves = HubClient(hub), 0
+    async def test(state: ServerState) -> None:
+        client, halves = DirectClient(state), 0
         for seed in range(4):
             client.told.clear()
             result = await client.call(
@@ -124,8 +124,8 @@ def test_streamed_text_is_the_response_where_tokens_are_bytes(tmp_path: Path) ->
 
 
 def test_a_large_trace_is_told_before_its_first_token_and_in_the_result(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        client, quiet = HubClient(hub), HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client, quiet = DirectClient(state), DirectClient(state)
         result = await client.call(GENERATE, prompt=PROMPT, max_tokens=2000, temperature=0, stream=True)
         (said,) = result["notices"]
         assert said.startswith("The trace takes up to ") and "as safetensors" in said
@@ -138,8 +138,8 @@ def test_a_large_trace_is_told_before_its_first_token_and_in_the_result(tmp_path
 
 
 def test_the_caller_is_told_where_its_request_stands(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        client, other = HubClient(hub), HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client, other = DirectClient(state), DirectClient(state)
         first = client.begin(GENERATE, prompt=PROMPT, max_tokens=200, stream=True)
         await client.until(lambda: client.notifications("generation_progress"))
         second = other.begin(GENERATE, prompt=PROMPT, max_tokens=1, stream=True)
@@ -160,8 +160,8 @@ def test_the_caller_is_told_where_its_request_stands(tmp_path: Path) -> None:
 def test_progress_has_a_rate_and_a_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.handlers.generation_progress.RATE_SECONDS", 0.0)
 
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
         result = await client.call(GENERATE, prompt=PROMPT, max_tokens=4, temperature=0)
         messages = [report for report in client.reports if report[1] is not None]
         assert len(messages) == result["response_tokens"]
@@ -173,8 +173,8 @@ def test_progress_has_a_rate_and_a_share(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_running_generation_is_cancelled_and_leaves_nothing(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        client, other = HubClient(hub), HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client, other = DirectClient(state), DirectClient(state)
         call = client.begin(GENERATE, prompt=PROMPT, max_tokens=2000, temperature=3, stream=True)
         await client.until(lambda: len(client.notifications("generation_progress")) > 2)
         assert await other.call("cancel", id=call.request_id) == {"cancelled": False}  # not its own
@@ -184,21 +184,21 @@ def test_a_running_generation_is_cancelled_and_leaves_nothing(tmp_path: Path) ->
         count = len(client.told)
         assert (await other.call(GENERATE, prompt=PROMPT, max_tokens=1))["response_tokens"] == 1
         assert len(client.notifications("generation_progress")) <= count
-        await assert_free(hub)
+        await assert_free(state)
 
     with_hub(tmp_path, test)
 
 
 def test_a_waiting_generation_is_cancelled_at_once(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
-        gate = await busy(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
+        gate = await busy(state)
         call = client.begin(GENERATE, prompt=PROMPT)
         await asyncio.sleep(0)
-        assert hub.worker.queued() == 2  # and the load
+        assert state.worker.queued() == 2  # and the load
         client.session.cancel(call.request_id or 0)
         assert (await client.refusal(call)).name == "CANCELLED"  # while the other still runs
-        assert hub.worker.queued() == 1
+        assert state.worker.queued() == 1
         gate.set()
 
     with_hub(tmp_path, test)
@@ -207,8 +207,8 @@ def test_a_waiting_generation_is_cancelled_at_once(tmp_path: Path) -> None:
 def test_a_cancel_that_comes_when_the_trace_is_saved_is_too_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
         loop, saved, goes_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
         save = TraceStorage.create_trace
 
@@ -229,54 +229,54 @@ def test_a_cancel_that_comes_when_the_trace_is_saved_is_too_late(
 
 
 def test_a_vanished_clients_work_ends_and_the_others_is_done(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        gone, here = HubClient(hub), HubClient(hub)
+    async def test(state: ServerState) -> None:
+        gone, here = DirectClient(state), DirectClient(state)
         running = gone.begin(GENERATE, prompt=PROMPT, max_tokens=2000, temperature=3, stream=True)
         await gone.until(lambda: gone.notifications("generation_progress"))
         waiting = [gone.begin(GENERATE, prompt=PROMPT, max_tokens=2000) for _ in range(3)]
         served = here.begin(GENERATE, prompt=PROMPT, max_tokens=1)
         await asyncio.sleep(0)
-        hub.leave(gone.session)
+        state.leave(gone.session)
         for call in [running, *waiting]:
             assert (await gone.refusal(call)).name == "CANCELLED"
         trace_id = (await here.answer(served))["trace_id"]
         assert storage(tmp_path).list_traces() == [trace_id]
         assert not gone.session.calls
-        await assert_free(hub)
+        await assert_free(state)
 
     with_hub(tmp_path, test)
 
 
-async def busy(hub: Hub) -> threading.Event:
+async def busy(state: ServerState) -> threading.Event:
     """Occupy the model thread until the event is set."""
     gate, started = threading.Event(), threading.Event()
-    hub.worker.submit("busy", lambda _: (started.set(), gate.wait()), threading.Event())
+    state.worker.submit("busy", lambda _: (started.set(), gate.wait()), threading.Event())
     await asyncio.to_thread(started.wait)
     return gate
 
 
-async def assert_free(hub: Hub) -> None:
+async def assert_free(state: ServerState) -> None:
     """The model holds no capture, and nothing runs or waits."""
-    job = hub.worker.submit("test", lambda _: hub.model.held().model.tap, threading.Event())
+    job = state.worker.submit("test", lambda _: state.model.held().model.tap, threading.Event())
     assert await asyncio.wrap_future(job) is None
-    assert not hub.worker.queued()
+    assert not state.worker.queued()
 
 
 def test_captures_are_let_go_of_after_each_generation(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
         await client.call(GENERATE, prompt=PROMPT, max_tokens=1)
-        await assert_free(hub)
+        await assert_free(state)
         assert (await client.refusal(client.begin(GENERATE, prompt=PROMPT, capture={"layers": [99]}))).name
-        await assert_free(hub)
+        await assert_free(state)
 
     with_hub(tmp_path, test)
 
 
 def test_more_than_may_wait_are_refused(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        clients = [HubClient(hub) for _ in range(4)]
-        gate = await busy(hub)
+    async def test(state: ServerState) -> None:
+        clients = [DirectClient(state) for _ in range(4)]
+        gate = await busy(state)
         calls = [client.begin(GENERATE, prompt=PROMPT, max_tokens=1) for client in clients]
         error = await clients[-1].refusal(calls[-1])
         assert error.name == "QUEUE_FULL" and error.data["limit"] == 3
@@ -301,11 +301,11 @@ def test_more_than_may_wait_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_refused_before_it_waits_for_the_model(tmp_path: Path, params: dict[str, Any], name: str) -> None:
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
         error = await client.refusal(client.begin(GENERATE, **params))
         assert error.name == name
-        assert hub.model.describe().state == "unloaded"
+        assert state.model.describe().state == "unloaded"
 
     with_hub(tmp_path, test)
 
@@ -322,8 +322,8 @@ def test_bad_input_is_refused_before_it_waits_for_the_model(tmp_path: Path, para
     ],
 )
 def test_what_the_model_refuses_keeps_its_name(tmp_path: Path, params: dict[str, Any], name: str) -> None:
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
         error = await client.refusal(client.begin(GENERATE, **params))
         assert error.name == name
         assert (await client.call(GENERATE, prompt=PROMPT, max_tokens=1))["response_tokens"] == 1
@@ -334,8 +334,8 @@ def test_what_the_model_refuses_keeps_its_name(tmp_path: Path, params: dict[str,
 def test_a_folder_that_is_none_is_told_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "traces").write_text("in the way")
 
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
         error = await client.refusal(client.begin(GENERATE, prompt=PROMPT, stream=True))
         assert error.name == "STORAGE_FAILED"
         assert client.notifications("generation_progress") == []
@@ -346,8 +346,8 @@ def test_a_folder_that_is_none_is_told_before_the_work(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_loaded_is_told_to_all_who_wait_for_it(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
 
-    async def test(hub: Hub) -> None:
-        clients = [HubClient(hub) for _ in range(3)]
+    async def test(state: ServerState) -> None:
+        clients = [DirectClient(state) for _ in range(3)]
         calls = [client.begin(GENERATE, prompt="ä", max_tokens=1) for client in clients]
         for client, call in zip(clients, calls, strict=True):
             assert (await client.refusal(call)).name == "MODEL_NOT_LOADED"
@@ -358,9 +358,9 @@ def test_a_model_that_cannot_be_loaded_is_told_to_all_who_wait_for_it(tmp_path: 
 
 
 def test_each_session_writes_to_its_own_folder(tmp_path: Path) -> None:
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
-        await hub.use_folder(client.session, tmp_path / "own")
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
+        await state.use_folder(client.session, tmp_path / "own")
         result = await client.call(GENERATE, prompt=PROMPT, max_tokens=1)
         assert Path(result["path"]).parent == tmp_path / "own"
 
@@ -370,8 +370,8 @@ def test_each_session_writes_to_its_own_folder(tmp_path: Path) -> None:
 def test_another_model_is_loaded_for_all(tmp_path: Path) -> None:
     write_flat(tmp_path / "mine", 30)
 
-    async def test(hub: Hub) -> None:
-        client, other = HubClient(hub), HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client, other = DirectClient(state), DirectClient(state)
         await client.call(GENERATE, prompt=PROMPT, max_tokens=1)
         other.told.clear()
         loaded = await client.call("load_model", source=str(tmp_path / "mine"), step=30, dtype="bfloat16", device="cpu")
@@ -390,8 +390,8 @@ def test_a_model_that_does_not_load_leaves_the_one_held(tmp_path: Path) -> None:
     weights = write_flat(tmp_path / "mine")
     weights.write_bytes(weights.read_bytes()[:1000])
 
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
         for source, name in ((str(tmp_path / "mine"), "CHECKPOINT_INVALID"), ("sft", "MODEL_NOT_LOADED")):
             assert (await client.refusal(client.begin("load_model", source=source))).name == name
         result = await client.call(GENERATE, prompt=PROMPT, max_tokens=1)
@@ -404,8 +404,8 @@ def test_models_are_listed(tmp_path: Path, base_dir: Path) -> None:
     write_flat(base_dir / "chatsft_checkpoints" / "d4", 10)
     write_flat(base_dir / "chatsft_checkpoints" / "d4", 20)
 
-    async def test(hub: Hub) -> None:
-        client = HubClient(hub)
+    async def test(state: ServerState) -> None:
+        client = DirectClient(state)
         listed = await client.call("list_models")
         assert listed["base_dir"] == str(base_dir)
         assert listed["current"]["state"] == "unloaded"
@@ -426,11 +426,11 @@ def test_models_are_listed(tmp_path: Path, base_dir: Path) -> None:
 def test_models_are_listed_without_torch(tmp_path: Path) -> None:
     program = (
         "import asyncio, pathlib, sys\n"
-        "from tests.daemon.hub_ground import HubClient, running_hub\n"
+        "from tests.daemon.state_ground import DirectClient, running_hub\n"
         "async def main():\n"
-        "    async with running_hub(pathlib.Path(sys.argv[1])) as hub:\n"
-        "        await HubClient(hub).call('list_models')\n"
-        "        await HubClient(hub).call('get_status')\n"
+        "    async with running_hub(pathlib.Path(sys.argv[1])) as state:\n"
+        "        await DirectClient(state).call('list_models')\n"
+        "        await DirectClient(state).call('get_status')\n"
         "        assert 'torch' not in sys.modules\n"
         "asyncio.run(main())\n"
     )

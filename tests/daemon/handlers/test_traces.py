@@ -34,7 +34,7 @@ class Tokenizer:
 
 
 class Ground:
-    """A hub with a folder, no model, and clients of it."""
+    """A state with a folder, no model, and clients of it."""
 
     def __init__(self, path):
         self.folders = TraceFolders(path, "json", False, lambda folder, change: None)

@@ -16,7 +16,7 @@ import pytest
 
 from daemon.server import listener
 from daemon.server.listener import listen_tcp, listen_unix, serve_streams
-from tests.daemon.doors import Client, Editor, FakeHub, daemon, echo, error_of
+from tests.daemon.doors import Client, Editor, FakeState, daemon, echo, error_of
 
 TRACE = {"trace_id": "a"}
 TOKEN = "a-token"
@@ -65,7 +65,7 @@ def test_one_that_says_nothing_is_no_session_and_may_go() -> None:
             silent[1].write(b" \n")
             talking = await running.line()
             assert (await talking.call(1, "get_summary", TRACE))["result"] == TRACE
-            assert len(running.hub.sessions) == 1
+            assert len(running.state.sessions) == 1
             await silent[0].close()
             silent[1].writer.write_eof()
             assert await silent[1].is_closed()
@@ -86,7 +86,7 @@ def test_a_path_that_is_taken_is_an_error_and_leaves_no_open_socket(tmp_path: Pa
         path = tmp_path / "s"
         path.touch()
         with pytest.raises(OSError, match="in use"):
-            await listen_unix(FakeHub(), path)  # pyright: ignore[reportArgumentType]
+            await listen_unix(FakeState(), path)  # pyright: ignore[reportArgumentType]
 
     run(test)
 
@@ -113,7 +113,7 @@ def test_a_process_of_another_user_is_turned_away(
 @contextlib.asynccontextmanager
 async def over_tcp() -> AsyncIterator[int]:
     async with daemon({"get_summary": echo}) as running:
-        server, port = await listen_tcp(running.hub, TOKEN)  # pyright: ignore[reportArgumentType]
+        server, port = await listen_tcp(running.state, TOKEN)  # pyright: ignore[reportArgumentType]
         try:
             yield port
         finally:
@@ -165,7 +165,7 @@ def test_over_tcp_without_the_token_nothing_is_answered(first: bytes, monkeypatc
 def test_over_tcp_only_this_machine_is_listened_to() -> None:
     async def test() -> None:
         async with daemon({}) as running:
-            server, port = await listen_tcp(running.hub, TOKEN)  # pyright: ignore[reportArgumentType]
+            server, port = await listen_tcp(running.state, TOKEN)  # pyright: ignore[reportArgumentType]
             assert server.socket.getsockname() == ("127.0.0.1", port)
             server.close()
 
@@ -196,7 +196,7 @@ def test_streams_that_are_open_already_are_served_until_the_client_is_done(kind:
     async def test() -> None:
         async with daemon({"get_summary": echo}) as running:
             ours, theirs = socket.socketpair()
-            serving = asyncio.ensure_future(serve_streams(running.hub, *await asyncio.open_connection(sock=ours)))  # pyright: ignore[reportArgumentType]
+            serving = asyncio.ensure_future(serve_streams(running.state, *await asyncio.open_connection(sock=ours)))  # pyright: ignore[reportArgumentType]
             client = kind(*await asyncio.open_connection(sock=theirs))
             if isinstance(client, Editor):
                 await client.initialize()
@@ -217,7 +217,7 @@ def test_a_door_that_breaks_ends_its_own_connection_alone(
 
     async def test() -> None:
         async with daemon({"get_summary": echo}) as running:
-            monkeypatch.setitem(listener._doors, listener.EDITORS, broken)
+            monkeypatch.setitem(listener._handlers, listener.EDITORS, broken)
             client = await running.connect(Editor)
             client.write(b"x")
             assert await client.is_closed()
@@ -234,7 +234,7 @@ def test_clients_that_come_together_load_their_door_once(monkeypatch: pytest.Mon
 
     class Module:
         @staticmethod
-        def load() -> listener.Door:
+        def load() -> listener.ConnectionHandler:
             loads.append("begun")
             begun.set()
             assert go_on.wait(10)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from daemon.server.model_holder import ModelHolder, Wish
+from daemon.server.model_holder import ModelHolder, ModelSpec
 from daemon.server.model_queue import Worker
 from daemon.settings import Settings
 from nanochat import cuda_graph
@@ -62,8 +62,8 @@ class Ground:
         self.on_worker(lambda: None)
         return self.holder.describe()
 
-    def load(self, *wish: Any, cancelled: threading.Event | None = None) -> ModelInfo:
-        return self.on_worker(lambda: self.holder.load(Wish(*wish), cancelled or threading.Event()))
+    def load(self, *spec: Any, cancelled: threading.Event | None = None) -> ModelInfo:
+        return self.on_worker(lambda: self.holder.load(ModelSpec(*spec), cancelled or threading.Event()))
 
     def states(self) -> list[str]:
         return [info.state for info in self.told]
@@ -90,7 +90,7 @@ def test_nothing_is_loaded_before_it_is_asked_for(ground: Ground) -> None:
     assert ground.holder.current() is None
     run(
         "import sys\n"
-        "from daemon.server.model_queue import Worker; from daemon.server.model_holder import ModelHolder, Wish\n"
+        "from daemon.server.model_queue import Worker; from daemon.server.model_holder import ModelHolder, ModelSpec\n"
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     )
 
@@ -244,7 +244,7 @@ def test_the_model_before_is_freed_at_once(ground: Ground) -> None:
         reference = weakref.ref(model)
         del model
         ground.while_telling = lambda info: freed.append(reference() is None)
-        ground.holder.load(Wish(str(weights.parent)), threading.Event())
+        ground.holder.load(ModelSpec(str(weights.parent)), threading.Event())
         return freed[-1]
 
     assert ground.on_worker(switch)
@@ -263,7 +263,7 @@ def test_the_memory_of_recordings_goes_with_the_model_before(ground: Ground, mon
 
 
 @pytest.mark.parametrize(
-    ("wish", "name", "message"),
+    ("spec", "name", "message"),
     [
         (("sft",), "MODEL_NOT_LOADED", "There is no sft checkpoint"),
         (("/nowhere/at/all",), "MODEL_NOT_LOADED", "There is no folder"),
@@ -274,12 +274,12 @@ def test_the_memory_of_recordings_goes_with_the_model_before(ground: Ground, mon
     ],
 )
 def test_what_cannot_be_loaded_leaves_the_model_held(
-    ground: Ground, wish: tuple[str, ...], name: str, message: str
+    ground: Ground, spec: tuple[str, ...], name: str, message: str
 ) -> None:
     ready = ground.load_first()
     held = ground.on_worker(ground.holder.held)
     with pytest.raises(RpcError, match=message) as caught:
-        ground.load(*wish)
+        ground.load(*spec)
     assert caught.value.name == name
     assert ground.holder.describe() == ready == ground.told[-1]
     assert ground.on_worker(ground.holder.held) is held

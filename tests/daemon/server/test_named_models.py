@@ -198,22 +198,22 @@ def test_what_a_client_has_loaded_is_what_it_means(ground: Ground) -> None:
 
 def test_loads_and_captures_of_many_at_once_are_never_mixed_up(ground: Ground) -> None:
     """Each loads its own again and again: what answers is that, or the error that names both."""
-    wishes = [
+    specs = [
         ({"base_dir": ground.a}, {"source": "sft"}, ground.weights("a")),
         ({"base_dir": ground.b}, {"source": "sft", "step": 10}, ground.weights("b", step=10)),
         ({}, {"source": "demo"}, DEMO),
         ({}, {"source": str(ground.folder / "mine")}, ground.mine),
     ]
-    for _, _, path in wishes:
+    for _, _, path in specs:
         written_by(path)
-    start, answers, errors = threading.Barrier(len(wishes)), [], []
+    start, answers, errors = threading.Barrier(len(specs)), [], []
 
-    def play(flags: dict[str, Any], wish: dict[str, Any], path: Path) -> None:
+    def play(flags: dict[str, Any], spec: dict[str, Any], path: Path) -> None:
         with ground.client(**flags) as client:
             client.get_status()
             start.wait(SECONDS)
             for _ in range(4):
-                loading = client.start("load_model", wish)
+                loading = client.start("load_model", spec)
                 asked = client.start("generate_and_capture", {"prompt": PROMPT, **SHORT})  # without waiting for it
                 assert loading.result(SECONDS).model.path == str(path)
                 try:
@@ -222,8 +222,8 @@ def test_loads_and_captures_of_many_at_once_are_never_mixed_up(ground: Ground) -
                 except RpcError as error:
                     errors.append((error.name, error.data["held"]["path"] == str(path)))
 
-    with ThreadPoolExecutor(len(wishes)) as pool:
-        for done in [pool.submit(play, *wish) for wish in wishes]:
+    with ThreadPoolExecutor(len(specs)) as pool:
+        for done in [pool.submit(play, *spec) for spec in specs]:
             done.result(SECONDS)
     assert answers
     assert set(errors) <= {("MODEL_MISMATCH", False)}

@@ -1,4 +1,4 @@
-"""The line door: JSON-RPC 2.0 to the letter, and many requests at once."""
+"""The script connection: JSON-RPC 2.0 to the letter, and many requests at once."""
 
 import asyncio
 from typing import Any
@@ -249,7 +249,7 @@ def test_notifications_go_out_as_lines_from_any_thread() -> None:
         async with daemon({"get_summary": echo}) as running:
             client = await running.line()
             await client.call(1, "get_summary", TRACE)
-            session = running.hub.sessions[1]
+            session = running.state.sessions[1]
             assert session.door == "line"
             await asyncio.to_thread(session.notify, TRACES_CHANGED, TracesChanged(traces_dir="/a", added=["b"]))
             told = {"traces_dir": "/a", "added": ["b"], "changed": [], "removed": []}

@@ -1,4 +1,4 @@
-"""A real hub in the test's own event loop, with clients that call its handlers without a door between."""
+"""A real state in the test's own event loop, with clients that call its handlers without a door between."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ import msgspec
 from daemon import handlers
 from daemon.server.dispatch import Context, dispatch
 from daemon.server.session import Call, Session
-from daemon.server.state import Hub
+from daemon.server.state import ServerState
 from daemon.settings import Settings
 from protocol.errors import RpcError
 
@@ -19,18 +19,18 @@ handlers.check()
 SECONDS = 20.0  # no test waits longer for anything
 
 
-class HubClient:
+class DirectClient:
     """One session; `told` holds its notifications as they would go out, `reports` its progress messages."""
 
-    def __init__(self, hub: Hub):
-        self.hub, self.loop = hub, asyncio.get_running_loop()
+    def __init__(self, state: ServerState):
+        self.state, self.loop = state, asyncio.get_running_loop()
         self.told: list[dict[str, Any]] = []
         self.reports: list[tuple[str, float | None]] = []
         self.changed = asyncio.Event()
-        self.session = Session(hub.next_number(), "line", self, msgspec.json.encode)
+        self.session = Session(state.next_number(), "line", self, msgspec.json.encode)
         self.session.notified = True
         self.numbers = iter(range(1, 1000))
-        hub.join(self.session)
+        state.join(self.session)
 
     def send(self, payload: bytes) -> None:
         """The session's outbox."""
@@ -45,7 +45,7 @@ class HubClient:
         call = Call(next(self.numbers), method)
         self.session.begin(call)
         context = Context(
-            self.hub, self.session, call.request_id, call.cancel, lambda *report: self.reports.append(report)
+            self.state, self.session, call.request_id, call.cancel, lambda *report: self.reports.append(report)
         )
         call.task = asyncio.create_task(dispatch(context, method, params))
         call.task.add_done_callback(lambda _: self.session.end(call))
@@ -81,12 +81,12 @@ class HubClient:
 
 
 @contextlib.asynccontextmanager
-async def running_hub(folder: Path, **settings: Any) -> AsyncIterator[Hub]:
-    """A hub with the built-in model on the CPU and the traces folder `folder`/traces."""
+async def running_hub(folder: Path, **settings: Any) -> AsyncIterator[ServerState]:
+    """A state with the built-in model on the CPU and the traces folder `folder`/traces."""
     given: dict[str, Any] = {"source": "demo", "device": "cpu", "base_dir": folder / "nanochat"} | settings
-    hub = Hub(Settings(folder / "traces", folder / "run", folder / "log", **given))
-    await hub.start()
+    state = ServerState(Settings(folder / "traces", folder / "run", folder / "log", **given))
+    await state.start()
     try:
-        yield hub
+        yield state
     finally:
-        await hub.stop()
+        await state.stop()
