@@ -9,20 +9,20 @@ import { compareCommands } from "./commands/compare";
 import { daemonCommands } from "./commands/daemon";
 import { modelCommands } from "./commands/model";
 import { traceCommands } from "./commands/traces";
-import { followContexts } from "./contexts";
+import { followContexts } from "./context_keys";
 import { Daemon } from "./daemon";
 import { Folders } from "./folders";
 import type { Command } from "./pump";
 import { candidates, findPython, realWorld } from "./python";
 import { CONNECTION_SETTINGS, daemonFlags, pythonSetting, tracesFolder, workspaceFolders } from "./settings";
 import { Store } from "./store";
-import { Troubles } from "./troubles";
+import { ConnectionAlerts } from "./connection_alerts";
 import { Reports } from "./views/reports";
 import { registerSideViews } from "./views/side_views";
 import { StatusBar } from "./views/status_bar";
 import { registerTraceEditor, TraceEditor } from "./views/trace_editor";
 import { TracesTree } from "./views/traces_tree";
-import { followDocuments } from "./wanted";
+import { followDocuments } from "./auto_connect";
 
 const PYTHON_KEY = "python";
 
@@ -31,13 +31,13 @@ let daemon: Daemon | undefined;
 export function activate(context: ExtensionContext): void {
   const output = window.createOutputChannel("nanoscope", { log: true });
   const command = chosenCommand(context, output);
-  const troubles = new Troubles();
+  const alerts = new ConnectionAlerts();
   daemon = new Daemon({
     output,
     command,
     tracesDir: tracesFolder,
     message: (text) => {
-      troubles.message(text);
+      alerts.message(text);
     },
   });
   const { workspaceState, extensionUri, subscriptions } = context;
@@ -64,7 +64,7 @@ export function activate(context: ExtensionContext): void {
     ...followDocuments(daemon),
     ...followSettings(daemon),
     daemon.onState((state) => {
-      const problem = troubles.worthTelling(state);
+      const problem = alerts.worthTelling(state);
       if (problem !== undefined) {
         void tell(problem);
       }

@@ -5,12 +5,12 @@ import { colourAt, textAt } from "../common/colour_map";
 import { element, setAttributes } from "../common/dom";
 import { traceOf } from "../common/page";
 import { tokenList } from "../common/token_list";
-import type { Looking } from "./looking";
+import type { AttentionState } from "./attention_state";
 import { shareOf } from "./value_scale";
 
 const LEAST = 0.004; // of the map, under which a colour is not told from none
 
-export function colouredTextPart(looking: Looking): HTMLElement {
+export function colouredTextPart(looking: AttentionState): HTMLElement {
   const { page, store } = looking;
   const list = tokenList("Text, coloured by attention from the chosen token", {
     point: (position, by) => {

@@ -2,7 +2,7 @@
 
 import { element, iconButton, ICONS } from "../common/dom";
 import { spokenWeight, largestWeights } from "./row_values";
-import type { Looking } from "./looking";
+import type { AttentionState } from "./attention_state";
 import { drawMatrix, gutters, type Scene } from "./matrix_drawing";
 import { fittedCell, scrollKeeping, scrollTo, visibleSpan, ZOOM_STEP, zoomedCell } from "./matrix_layout";
 import { onMatrixKeys } from "./matrix_keys";
@@ -21,7 +21,7 @@ export interface Matrix {
   tools: HTMLElement;
 }
 
-export function matrixPart(looking: Looking): Matrix {
+export function matrixPart(looking: AttentionState): Matrix {
   const { page, store, data } = looking;
   const canvas = element("canvas", { class: "matrix-canvas", "aria-hidden": "true" });
   const spacer = element("div", { class: "matrix-spacer" });
@@ -230,7 +230,7 @@ export function matrixPart(looking: Looking): Matrix {
   return { element: frame, tools };
 }
 
-function sayCell({ page, store, trace }: Looking): void {
+function sayCell({ page, store, trace }: AttentionState): void {
   const { pointed, row } = store.state;
   const shown = trace();
   if (pointed?.key == null || shown === null) {

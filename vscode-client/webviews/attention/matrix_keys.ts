@@ -1,6 +1,6 @@
 // Keys of the matrix: a cell to move about, rows to keep, zoom.
 
-import type { Looking, Pointed } from "./looking";
+import type { AttentionState, Pointed } from "./attention_state";
 import { keyName, movedCell, type Bounds, type Cell } from "./moves";
 import { ZOOM_STEP } from "./matrix_layout";
 import { largestWeights } from "./row_values";
@@ -13,7 +13,7 @@ export interface KeyActions {
 
 const ZOOMS: Record<string, number | null> = { "+": ZOOM_STEP, "=": ZOOM_STEP, "-": 1 / ZOOM_STEP, "0": null };
 
-export function onMatrixKeys(target: HTMLElement, looking: Looking, actions: KeyActions): void {
+export function onMatrixKeys(target: HTMLElement, looking: AttentionState, actions: KeyActions): void {
   const { page, store, data } = looking;
 
   function start(): Cell {

@@ -1,6 +1,6 @@
 // The mouse on the matrix: pointing at cells, keeping rows, dragging, zooming.
 
-import type { Looking } from "./looking";
+import type { AttentionState } from "./attention_state";
 import { positionAt, ZOOM_STEP } from "./matrix_layout";
 
 export interface PointerActions {
@@ -20,7 +20,7 @@ interface Drag {
 
 const SLACK = 4; // pixels that a click may move
 
-export function onMatrixPointer(target: HTMLElement, looking: Looking, actions: PointerActions): void {
+export function onMatrixPointer(target: HTMLElement, looking: AttentionState, actions: PointerActions): void {
   const { page, store } = looking;
   let drag: Drag | null = null;
 

@@ -7,13 +7,13 @@ import { element } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
 import { traceOf } from "../common/page";
 import { bestRole, domainOf, headStatistics, statisticNamed, STATISTICS, type Statistic } from "../common/statistics";
-import type { Looking } from "./looking";
+import type { AttentionState } from "./attention_state";
 import { keyName, movedHead } from "./moves";
 import { capturedLayers, type HeadPlace } from "./trace_heads";
 
 const GRID_HEIGHT = 280; // CSS pixels that the cells share, until they are too small to hit
 
-export function overviewPart(looking: Looking): HTMLElement {
+export function overviewPart(looking: AttentionState): HTMLElement {
   const { page, store } = looking;
   const select = element("select", { "aria-label": "Colour heads by" });
   select.append(

@@ -2,9 +2,9 @@
 
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
-import type { Looking } from "./looking";
+import type { AttentionState } from "./attention_state";
 
-export function readoutPart(looking: Looking): HTMLElement {
+export function readoutPart(looking: AttentionState): HTMLElement {
   const { page, store } = looking;
   const line = element("p", { class: "readout", "aria-hidden": "true" });
 

@@ -4,12 +4,12 @@ import { css } from "../common/colour";
 import { colourAt } from "../common/colour_map";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
-import type { Looking } from "./looking";
+import type { AttentionState } from "./attention_state";
 import { largestWeights, sumOf } from "./row_values";
 
 const SHOWN = 8;
 
-export function rowTablePart(looking: Looking): HTMLElement {
+export function rowTablePart(looking: AttentionState): HTMLElement {
   const { page, store } = looking;
   const caption = element("caption");
   const body = element("tbody");

@@ -4,13 +4,13 @@ import { element, icon, ICONS, setAttributes } from "../common/dom";
 import { traceOf } from "../common/page";
 import { spokenText } from "../common/token_text";
 import type { TraceData } from "../../src/shared/messages";
-import type { Looking } from "./looking";
+import type { AttentionState } from "./attention_state";
 import { promptLength, stepCount } from "./trace_heads";
 
 const PACE = 160; // milliseconds a step
 const CALM_PACE = 600; // for those who want less motion
 
-export function stepperPart({ page }: Looking): HTMLElement {
+export function stepperPart({ page }: AttentionState): HTMLElement {
   const play = element("button", { type: "button", class: "icon-button" });
   const slider = element("input", { type: "range", min: 0, step: 1, "aria-label": "Step of the generation" });
   const words = element("span", { class: "step-words muted" });

@@ -9,7 +9,7 @@ import { headName } from "../common/number_text";
 import { traceOf, type Part } from "../common/page";
 import { gradient } from "../common/colour_map";
 import { colouredTextPart } from "./coloured_text";
-import { createLooking, type Looking } from "./looking";
+import { createLooking, type AttentionState } from "./attention_state";
 import { matrixPart } from "./matrix";
 import { overviewPart } from "./overview";
 import { readoutPart } from "./readout";
@@ -45,7 +45,7 @@ export const attentionView: Part = (page) => {
   return element("div", { class: "attention" }, none, content);
 };
 
-function failurePart({ store, retry }: Looking): HTMLElement {
+function failurePart({ store, retry }: AttentionState): HTMLElement {
   const text = element("p", { class: "failed" });
   const button = element("button", { type: "button", class: "primary" }, "Try Again");
   button.addEventListener("click", retry);
@@ -65,7 +65,7 @@ function readableLabel(): CSSStyleSheet {
 }
 
 /** What the colours mean, and whether faint weights are lifted. */
-function legendPart({ page, store }: Looking): HTMLElement {
+function legendPart({ page, store }: AttentionState): HTMLElement {
   const ramp = element("div", { class: "ramp" });
   const ticks = element("span", {}, "1");
   const legend = element("div", { class: "legend", "aria-hidden": "true" }, element("span", {}, "0"), ramp, ticks);

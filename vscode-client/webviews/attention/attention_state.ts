@@ -29,7 +29,7 @@ export interface LookingState {
   arrivals: number;
 }
 
-export interface Looking {
+export interface AttentionState {
   page: Page;
   store: Store<LookingState>;
   data: HeadData;
@@ -46,7 +46,7 @@ export interface Looking {
 
 const FAINT_KEY = "faint";
 
-export function createLooking(page: Page): Looking {
+export function createLooking(page: Page): AttentionState {
   const store = createStore<LookingState>({
     pointed: null,
     pointedHead: null,
@@ -69,7 +69,7 @@ export function createLooking(page: Page): Looking {
     },
   });
   let labels: readonly string[] = [];
-  const looking: Looking = {
+  const looking: AttentionState = {
     page,
     store,
     data,
@@ -106,7 +106,7 @@ export function createLooking(page: Page): Looking {
   return looking;
 }
 
-function follow(looking: Looking, state: PageState, before: PageState): void {
+function follow(looking: AttentionState, state: PageState, before: PageState): void {
   const trace = traceOf(state);
   const opened = state.view !== before.view;
   if (opened) {
@@ -137,7 +137,7 @@ export function headSentence(trace: TraceData, place: HeadPlace): string {
   return `Layer ${place.layer}, head ${place.head}: ${words}`;
 }
 
-function readRow({ store, data, trace, lit }: Looking): void {
+function readRow({ store, data, trace, lit }: AttentionState): void {
   const query = lit();
   const shown = trace();
   if (query === null || shown === null || store.state.failure !== null) {

@@ -1,4 +1,4 @@
-// Which of the connection's troubles are worth a notification: each once, until it has been well for a while.
+// Which of the connection's alerts are worth a notification: each once, until it has been well for a while.
 
 import { window } from "vscode";
 import type { DaemonState } from "./daemon";
@@ -6,7 +6,7 @@ import type { Problem } from "./problems";
 
 const TOLD_AFTER = 4; // attempts in vain: before that it is a restart like any other
 
-export class Troubles {
+export class ConnectionAlerts {
   private told: string | undefined;
   private readonly messages = new Set<string>();
 
