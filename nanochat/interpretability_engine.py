@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nanochat.analysis.analysis import analyze
+from nanochat.analysis import analyze
 from nanochat.analysis.logits import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
-from nanochat.analysis.stored import recompute_analysis
+from nanochat.analysis.stored import recompute_analysis, with_new_metrics
 from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.sites import FINAL, CaptureSettings
@@ -176,7 +176,7 @@ class InterpretabilityEngine:
         }
 
     def analyze_trace(self, trace_id: str) -> dict[str, Any]:
-        """A trace's analysis: as stored, or computed from the tensors of a trace that has none.
+        """A trace's analysis: as stored; computed from the tensors of a trace that has none, or lacks a metric.
 
         Returns:
             {trace_id, metadata, analysis: {attention, activations, logits}}.
@@ -186,7 +186,11 @@ class InterpretabilityEngine:
         """
         with self.storage.open_trace(trace_id) as trace:
             analysis = trace.document.get("analysis") or recompute_analysis(trace, self.tokenizer.token_text)
-            return {"trace_id": trace_id, "metadata": trace.document.get("metadata") or {}, "analysis": analysis}
+            return {
+                "trace_id": trace_id,
+                "metadata": trace.document.get("metadata") or {},
+                "analysis": with_new_metrics(trace, analysis),
+            }
 
     def clear_model_captures(self) -> None:
         """Let go of the last capture: the model's capture attributes are None again."""

@@ -188,36 +188,44 @@ class TraceParams(Params):
     trace_id: Id
 
 
-class HeadStatistics(Result, omit_defaults=True):
-    """Statistics and roles of one attention head; null where they are not defined."""
+class MetricRole(Result):
+    """What a head with a high score does, and from which score on it is said to."""
 
-    mean_attention: float | None = None
-    max_attention: float | None = None
-    attention_entropy: float | None = None
-    attention_entropy_normalised: float | None = None
-    head_sparsity: float | None = None
-    previous_token: float | None = None
-    duplicate_token: float | None = None
-    induction: float | None = None
-    sink: float | None = None
+    words: Annotated[str, Meta(description="After 'a head that', such as 'looks one token back'.")]
+    at: float
 
 
-class LayerAttention(Result, omit_defaults=True):
-    """The same over all heads of a layer."""
+class Metric(Result):
+    """What a number of each attention head is, and how to show it. Newer versions have more of them."""
 
-    mean_attention: float | None = None
-    max_attention: float | None = None
-    attention_entropy: float | None = None
-    attention_entropy_normalised: float | None = None
-    head_sparsity: float | None = None
-    heads: list[HeadStatistics] = []
+    label: str
+    short: Annotated[str, Meta(description="Its name in a narrow column; '-': it has none.")]
+    meaning: str
+    unit: Annotated[str, Meta(description="Such as 'nats'; empty for none.")] = ""
+    hint: Annotated[str, Meta(description="What to know to read the column.")] = ""
+    span: Annotated[
+        tuple[float, float] | None, Meta(description="What its values lie between; null: from 0 to the largest head's.")
+    ] = None
+    over_heads: Annotated[
+        Literal["mean", "max"] | None, Meta(description="How a layer sums its heads up; null: it does not.")
+    ] = None
+    role: MetricRole | None = None
+
+
+HeadStatistics = dict[str, float | None]
+LayerAttention = dict[str, float | list[HeadStatistics] | None]
 
 
 class AttentionAnalysis(Result):
     """By layer, "0", "1", ..."""
 
     num_layers: int
-    layer_stats: dict[str, LayerAttention]
+    layer_stats: Annotated[
+        dict[str, LayerAttention],
+        Meta(
+            description="By layer: each metric that a layer sums up, and `heads`, a list with every metric by its key."
+        ),
+    ]
 
 
 class SiteStatistics(Result):
@@ -259,6 +267,7 @@ class AnalyzeTraceResult(Result):
     trace_id: str
     metadata: dict[str, Any]
     analysis: Analysis
+    metrics: Annotated[dict[str, Metric], Meta(description="What the numbers of each head are, by their keys.")]
 
 
 class GetTensorParams(Params):

@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 import torch
 
-from nanochat.analysis.analysis import model_head_scores
+from nanochat.analysis import model_head_scores
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.sites import CaptureSettings
 from nanochat.gpt import GPT

@@ -111,10 +111,10 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
     "daemon.settings._windows#1": ("", [("", "S", ""), ("", "SL", "x")]),
     "daemon.cli.trace_names.NOT_PLAIN": ("sub", [("", " ", ""), ("", "a", ""), ("", " a", ""), ("", "🙂", "a")]),
     "daemon.cli.trace_names.find#1": ("", [("@1", "0", ""), ("@", "0", ""), ("", "@", "")]),
-    "nanochat.analysis.analysis.ACTIVATION_NAME": ("fullmatch", [
+    "nanochat.analysis.activations.ACTIVATION_NAME": ("fullmatch", [
         ("layer_activations.layer_", "1", ""), ("layer_activations.layer_1.", "a", "!"), ("", "layer_activations.", ""),
     ]),
-    "nanochat.analysis.analysis.ATTENTION_NAME": ("fullmatch", [
+    "nanochat.analysis.attention.ATTENTION_NAME": ("fullmatch", [
         ("attention_weights.layer_", "1", "x"), ("", "attention_", ""),
     ]),
     "nanochat.checkpoints.keys.ROTARY": ("search", [

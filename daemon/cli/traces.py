@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +15,7 @@ from nanochat.system.text import human_size, on_one_line, one_line, share, short
 
 if TYPE_CHECKING:
     from daemon.client.sync import Client
-    from protocol.types import ListTracesResult, TraceRow
+    from protocol.types import ListTracesResult, Metric, TraceRow
 
 PAGE = 1000
 USUAL = (None, "general")  # categories that are not worth a column
@@ -141,19 +141,19 @@ def analyze(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
         return 0
     import msgspec
 
+    from nanochat.terminal.report import has_layers
+    from nanochat.terminal.tables import NO_COLUMN, activations_table, metric_notes
+
     analysis = msgspec.to_builtins(result.analysis)
-    columns = [Column("layer", "right"), Column("head", "right"), Column("entropy", "right"), Column("norm", "right")]
-    columns += [Column(title, "right") for title in ("sparse", "previous", "duplicate", "induction", "sink")]
+    metrics = {key: metric for key, metric in result.metrics.items() if metric.short != NO_COLUMN}
+    columns = [Column(title, "right") for title in ("layer", "head", *(metric.short for metric in metrics.values()))]
     if sys.stdout.isatty():
         output().print(styled(f"{result.trace_id}\n\nAttention heads", "bold"))
     print_rows(
         columns,
-        _heads(analysis.get("attention")),
-        caption=("entropy in nats, norm: of an even spread, sparse: weights under 0.01, then how much of each role"),
+        _heads(analysis.get("attention"), metrics),
+        caption="; ".join(metric_notes(metrics.values())),
     )
-    from nanochat.terminal.report import has_layers
-    from nanochat.terminal.tables import activations_table
-
     if has_layers(analysis.get("activations")):
         output().print("", activations_table(analysis["activations"]))
     return 0
@@ -163,18 +163,17 @@ def _exact(value: float | None) -> str:
     return "" if value is None else repr(value)
 
 
-def _heads(attention: dict[str, Any] | None) -> Iterator[list[str]]:
-    number_of, share_of = (short_number, share) if sys.stdout.isatty() else (_exact, _exact)
+def _heads(attention: dict[str, Any] | None, metrics: Mapping[str, Metric]) -> Iterator[list[str]]:
+    from nanochat.terminal.tables import metric_text
+
+    text_of = metric_text if sys.stdout.isatty() else lambda metric, value: _exact(value)
     layers = sorted(attention["layer_stats"].items(), key=lambda item: int(item[0])) if attention else []
     for layer, stats in layers:
         for number, head in enumerate(stats.get("heads", ())):
             yield [
                 layer,
                 str(number),
-                number_of(head.get("attention_entropy")),
-                share_of(head.get("attention_entropy_normalised")),
-                share_of(head.get("head_sparsity")),
-                *(number_of(head.get(role)) for role in ("previous_token", "duplicate_token", "induction", "sink")),
+                *(text_of(metric, head.get(key)) for key, metric in metrics.items()),
             ]
 
 

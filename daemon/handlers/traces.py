@@ -18,7 +18,8 @@ import msgspec
 from daemon.folders.trace_folders import TraceFolder
 from daemon.server.dispatch import Context, handles, in_thread, in_thread_to_the_end
 from daemon.server.named_models import held_for
-from nanochat.analysis.stored import recompute_analysis, recompute_logits
+from nanochat.analysis import described_metrics
+from nanochat.analysis.stored import recompute_analysis, recompute_logits, with_new_metrics
 from nanochat.errors import CancelledError
 from nanochat.trace_storage import TraceEntry, TraceStorage, of_category
 from nanochat.traces.tensors import data_info, document_positions, document_tokens
@@ -33,6 +34,7 @@ from protocol.types import (
     GetTokensResult,
     ListTracesParams,
     ListTracesResult,
+    Metric,
     TokenRow,
     TraceParams,
     TraceRow,
@@ -141,13 +143,20 @@ async def analyze_trace(context: Context, params: TraceParams) -> AnalyzeTraceRe
 
 
 def analysis_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Event) -> AnalyzeTraceResult:
-    """As stored, keys of newer versions included, if it is of the form that the protocol has; else computed."""
+    """As stored, keys of newer versions included, if it is of the form that the protocol has; else computed.
+
+    Metrics that it lacks are computed.
+    """
     with storage.open_trace(trace_id) as trace:
         analysis, metadata = trace.document.get("analysis"), trace.document.get("metadata")
         if not analysis or not _is_analysis(analysis):
             analysis = recompute_analysis(trace, text, cancel)
-        metadata = metadata if isinstance(metadata, dict) else {}
-        return AnalyzeTraceResult(trace_id=trace_id, metadata=metadata, analysis=cast(Analysis, analysis))
+        return AnalyzeTraceResult(
+            trace_id=trace_id,
+            metadata=metadata if isinstance(metadata, dict) else {},
+            analysis=cast(Analysis, with_new_metrics(trace, analysis, cancel)),
+            metrics=cast(dict[str, Metric], described_metrics()),
+        )
 
 
 def _is_analysis(value: object) -> bool:

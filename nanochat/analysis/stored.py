@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from nanochat.analysis.analysis import analyze
+from nanochat.analysis.attention import layer_attention
 from nanochat.analysis.logits import logits_analysis
+from nanochat.analysis.registry import HEAD_METRICS
+from nanochat.analysis.whole import analyze
 from nanochat.eras import ERAS
 from nanochat.errors import CancelledError
 from nanochat.gpt_config import GPTConfig, config_problem
@@ -16,6 +18,7 @@ from nanochat.traces.tensors import document_tokens
 from nanochat.traces.trace import Trace
 
 LARGEST_VOCABULARY = 1 << 31
+WEIGHTS = "attention_weights"
 
 
 def recompute_analysis(
@@ -38,6 +41,53 @@ def recompute_analysis(
         token_text=_forgiving(token_text),
         vocab_size=None if config is None else config.vocab_size,
     )
+
+
+def with_new_metrics(trace: Trace, analysis: Any, cancel: threading.Event | None = None) -> Any:
+    """A trace's stored analysis, with the numbers of those head metrics that it was made without.
+
+    Returns:
+        The analysis itself where it lacks none, and where the weights are not there or do not fit it.
+
+    Raises:
+        TraceUnreadableError: a tensor's bytes are damaged. CancelledError: `cancel` was set.
+    """
+    stored = _layer_stats(analysis)
+    missing = {layer: lacking for layer, stats in stored.items() if (lacking := _lacking(stats))}
+    if not missing:
+        return analysis
+    tokens, prompt_length, config = _terms(trace)
+    tensors = _FittingTensors(trace, tokens, prompt_length, config, cancel)
+    windows = None if config is None else config.windows()
+    layers = dict(stored)
+    for layer, keys in missing.items():
+        name = f"{WEIGHTS}.layer_{layer}"
+        if name not in tensors:
+            continue
+        found = layer_attention(tensors[name], int(layer), np.asarray(tokens, np.int64), windows, keys)
+        if len(found["heads"]) == len(stored[layer]["heads"]):
+            layers[layer] = _joined(stored[layer], found)
+    return {**analysis, "attention": {**analysis["attention"], "layer_stats": layers}}
+
+
+def _layer_stats(analysis: Any) -> dict[str, Any]:
+    """The layers of an analysis; none where it is not of our form."""
+    attention = analysis.get("attention") if isinstance(analysis, dict) else None
+    stats = attention.get("layer_stats") if isinstance(attention, dict) else None
+    return stats if isinstance(stats, dict) else {}
+
+
+def _lacking(stats: Any) -> list[str]:
+    """The keys of the metrics that a layer's heads have no number of, not even null."""
+    heads = stats.get("heads") if isinstance(stats, dict) else None
+    if not isinstance(heads, list) or not heads or not all(isinstance(head, dict) for head in heads):
+        return []
+    return [key for key in HEAD_METRICS if any(key not in head for head in heads)]
+
+
+def _joined(stored: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    heads = [new | old for new, old in zip(found["heads"], stored["heads"], strict=True)]
+    return {**found, **stored, "heads": heads}
 
 
 def recompute_logits(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from nanochat.analysis.stored import with_new_metrics
 from nanochat.checkpoints.base_dir import get_base_dir
 from nanochat.checkpoints.layouts import chosen_source
 from nanochat.demo.arguments import parse_arguments
@@ -124,7 +125,8 @@ def run(args: argparse.Namespace, out: Console) -> None:
             if args.trace:
                 out.print(written(trace.document), soft_wrap=True)
             place = trace_line(trace.path, trace.path.stat().st_size)
-            report(trace.document, out, place=place, attention=trace.attention, rows=args.rows, wish=args.head)
+            document = {**trace.document, "analysis": with_new_metrics(trace, trace.document["analysis"])}
+            report(document, out, place=place, attention=trace.attention, rows=args.rows, wish=args.head)
     if args.picture:
         save_picture(out, args.picture)
         _notice(f"Picture: {args.picture}")

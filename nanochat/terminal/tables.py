@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from rich import box
 from rich.cells import cell_len, set_cell_size
@@ -12,6 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from nanochat.analysis.registry import HEAD_METRICS, Role
 from nanochat.system.text import (
     below_each_other,
     one_line,
@@ -23,16 +24,10 @@ from nanochat.system.text import (
 )
 from nanochat.terminal.color_map import color_of
 
-# What a role is called, and from what score on it is worth naming: an even spread over a short text is half a sink.
-ROLES = {
-    "induction": ("induction", 0.3),
-    "previous_token": ("previous", 0.3),
-    "duplicate_token": ("duplicate", 0.3),
-    "sink": ("sink", 0.5),
-}
-TELLING = ("induction", "previous_token")  # the roles that a head is drawn for, in this order
+SINK = "sink"  # the usual case, which is counted
 SITES = ("pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp")
 SURPRISAL_SPAN = 10.0  # bits at which the background is strongest
+NO_COLUMN = "-"
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -78,17 +73,22 @@ def _add_layer_column(table: Table) -> None:
     table.add_column("layer", justify="right", no_wrap=True, min_width=len("layer"))
 
 
+def _roles() -> dict[str, Role]:
+    return {key: metric.role for key, metric in HEAD_METRICS.items() if metric.role is not None}
+
+
 def head_roles(attention: Mapping[str, Any]) -> Iterator[tuple[float, str, int, int]]:
     """The (score, role, layer, head) of every head with a role worth naming: its highest.
 
     Where a text repeats itself closely, one and the same weight counts for several roles.
     """
+    roles = _roles()
     for layer, stats in _layers(attention):
         for head, scores in enumerate(stats["heads"]):
             found = [
                 (scores.get(role) or 0.0, role)
-                for role, (_, least) in ROLES.items()
-                if (scores.get(role) or 0.0) >= least
+                for role, known in roles.items()
+                if (scores.get(role) or 0.0) >= known.at
             ]
             if found:
                 yield *max(found), layer, head
@@ -97,8 +97,8 @@ def head_roles(attention: Mapping[str, Any]) -> Iterator[tuple[float, str, int, 
 def notable_roles(attention: Mapping[str, Any], layer: int, most: int = 3) -> str:
     """The head roles worth naming in one layer, strongest first; sinks, the usual case, are counted."""
     found = sorted((entry for entry in head_roles(attention) if entry[2] == layer), reverse=True)
-    named = [f"H{head} {ROLES[role][0]} {score:.2f}" for score, role, _, head in found if role != "sink"][:most]
-    sinks = sum(role == "sink" for _, role, _, _ in found)
+    named = [f"H{head} {HEAD_METRICS[role].short} {score:.2f}" for score, role, _, head in found if role != SINK][:most]
+    sinks = sum(role == SINK for _, role, _, _ in found)
     if sinks:
         named.append(f"{sinks} sink{'s' if sinks > 1 else ''}")
     return ", ".join(named)
@@ -109,14 +109,15 @@ def notable_head(attention: Mapping[str, Any]) -> tuple[int, int, str] | None:
 
     None where no attention was captured.
     """
-    found = [entry for entry in head_roles(attention) if entry[1] in TELLING]
+    roles = _roles()
+    found = [entry for entry in head_roles(attention) if roles[entry[1]].telling]
     if found:
-        score, role, layer, head = min(found, key=lambda entry: (TELLING.index(entry[1]), -entry[0]))
-        return layer, head, f"{ROLES[role][0]} {score:.2f}"
+        score, role, layer, head = max(found, key=lambda entry: (roles[entry[1]].telling, entry[0]))
+        return layer, head, f"{HEAD_METRICS[role].short} {score:.2f}"
     heads = [(layer, head, scores) for layer, stats in _layers(attention) for head, scores in enumerate(stats["heads"])]
     if not heads:
         return None
-    off_sink = [entry for entry in heads if (entry[2].get("sink") or 0.0) < 0.5]
+    off_sink = [entry for entry in heads if (entry[2].get(SINK) or 0.0) < 0.5]
     layer, head, scores = min(off_sink or heads, key=lambda entry: _or_infinity(entry[2].get("attention_entropy")))
     return layer, head, f"entropy {short_number(scores.get('attention_entropy'))}"
 
@@ -132,28 +133,47 @@ def head_bars(heads: Sequence[Mapping[str, Any]]) -> str:
 
 
 def attention_table(attention: Mapping[str, Any]) -> Table:
-    """One row a layer: entropy, focus by head, sparsity, and what its heads do.
-
-    The largest weight is left out: position 0 sees only itself, so it is always 1.
-    """
-    table = _table(
-        "Attention",
-        "entropy in nats; norm: of an even spread, also by head; sparse: weights under 0.01",
-    )
+    """One row a layer: each metric that a layer sums up, the focus of each head, and what its heads do."""
+    metrics = [metric for metric in HEAD_METRICS.values() if metric.over_heads and metric.short != NO_COLUMN]
+    table = _table("Attention", "; ".join([*metric_notes(metrics), "by head: norm, low is focused"]))
     _add_layer_column(table)
-    for name in ("entropy", "norm", "by head", "sparse"):
-        table.add_column(name, justify="left" if name == "by head" else "right", no_wrap=True)
+    for metric in metrics:
+        table.add_column(metric.short, justify="right", no_wrap=True)
+    table.add_column("by head", no_wrap=True)
     table.add_column("notable heads")
     for layer, stats in _layers(attention):
-        table.add_row(
-            str(layer),
-            short_number(stats.get("attention_entropy")),
-            share(stats.get("attention_entropy_normalised")),
-            head_bars(stats["heads"]),
-            share(stats.get("head_sparsity")),
-            _yielding(Text(notable_roles(attention, layer))),
-        )
+        numbers = [metric_text(metric, stats.get(metric.key)) for metric in metrics]
+        table.add_row(str(layer), *numbers, head_bars(stats["heads"]), _yielding(Text(notable_roles(attention, layer))))
     return table
+
+
+class MetricInfo(Protocol):
+    """What is told of a metric, by the table or by a daemon."""
+
+    @property
+    def short(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+    @property
+    def span(self) -> tuple[float, float] | None: ...
+    @property
+    def role(self) -> object | None: ...
+
+
+def metric_notes(metrics: Iterable[MetricInfo]) -> Iterator[str]:
+    """What has to be known to read a table's columns: units and hints."""
+    for metric in metrics:
+        if metric.unit:
+            yield f"{metric.short} in {metric.unit}"
+        if metric.hint:
+            yield f"{metric.short}: {metric.hint}"
+
+
+def metric_text(metric: MetricInfo, value: float | None) -> str:
+    """A metric's number: a share where it lies between 0 and 1; a role's score has two digits."""
+    return share(value) if metric.span == (0.0, 1.0) and metric.role is None else short_number(value)
 
 
 def activations_table(activations: Mapping[str, Any]) -> Table:

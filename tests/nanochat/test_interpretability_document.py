@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nanochat.analysis.analysis import HEAD_METRICS
+from nanochat.analysis import HEAD_METRICS
 from nanochat.checkpoint_manager import load_model, model_config_of, save_checkpoint
 
 ROOT = Path(__file__).parent.parent.parent

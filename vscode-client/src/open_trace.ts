@@ -140,6 +140,7 @@ export function traceData(summary: TraceSummary, tokens: GetTokensResult, analys
     summary,
     tokens: tokens.tokens,
     analysis: analysis.analysis,
+    metrics: analysis.metrics,
     layers: Math.max(0, ...shapes.map(({ layer }) => layer + 1)),
     heads: Math.max(0, ...shapes.map(({ shape }) => shape.at(-3) ?? 0)),
     positions: Math.max(0, ...shapes.map(({ shape }) => shape.at(-2) ?? 0)) || num_tokens,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanochat.analysis import analysis
+from nanochat import analysis
+from nanochat.analysis import attention, registry
 
 LOGITS_OF_NOTHING = analysis.join_statistics([])
 
@@ -101,7 +102,7 @@ def test_heads_match_the_definitions_and_masked_cells_never_count(seed, size, wi
 def test_heads_taken_in_pieces_are_all_there_and_in_order(monkeypatch):
     weights = random_attention(np.random.default_rng(1), 5, 6)
     together = analyze({"attention_weights.layer_0": weights[None]}, [1, 2, 3, 1, 2, 3])
-    monkeypatch.setattr(analysis, "CELLS_AT_ONCE", 2 * 36)
+    monkeypatch.setattr(attention, "CELLS_AT_ONCE", 2 * 36)
     assert analyze({"attention_weights.layer_0": weights[None]}, [1, 2, 3, 1, 2, 3]) == together
     assert len(together["attention"]["layer_stats"]["0"]["heads"]) == 5
 
@@ -109,19 +110,19 @@ def test_heads_taken_in_pieces_are_all_there_and_in_order(monkeypatch):
 def test_uniform_attention_has_the_entropy_of_its_row_lengths():
     size = 8
     weights = np.tril(np.ones((1, size, size))) / np.arange(1, size + 1)[:, None]
-    assert analysis.attention_entropy(weights) == pytest.approx(np.log(np.arange(1, size + 1)).mean())
-    assert analysis.attention_entropy_normalised(weights) == pytest.approx(1)
-    assert analysis.mean_attention(weights) == pytest.approx(size / (size * (size + 1) / 2))
+    assert attention.attention_entropy(weights) == pytest.approx(np.log(np.arange(1, size + 1)).mean())
+    assert attention.attention_entropy_normalised(weights) == pytest.approx(1)
+    assert attention.mean_attention(weights) == pytest.approx(size / (size * (size + 1) / 2))
 
 
 def test_one_hot_attention_has_no_entropy_and_is_sparse_but_for_one_cell_a_row():
     weights = np.eye(5)[None]
-    assert analysis.attention_entropy(weights) == 0
-    assert analysis.attention_entropy_normalised(weights) == 0
-    assert analysis.max_attention(weights) == 1
-    assert analysis.head_sparsity(weights) == pytest.approx(10 / 15)
-    assert analysis.head_sparsity(weights, window=1) == pytest.approx(4 / 9)
-    assert analysis.head_sparsity(weights, sparsity_threshold=2.0) == 1
+    assert attention.attention_entropy(weights) == 0
+    assert attention.attention_entropy_normalised(weights) == 0
+    assert attention.max_attention(weights) == 1
+    assert attention.head_sparsity(weights) == pytest.approx(10 / 15)
+    assert attention.head_sparsity(weights, window=1) == pytest.approx(4 / 9)
+    assert attention.head_sparsity(weights, sparsity_threshold=2.0) == 1
 
 
 def heads_that_look(targets):
@@ -131,42 +132,42 @@ def heads_that_look(targets):
 
 def test_a_perfect_previous_token_head_scores_one():
     previous = heads_that_look([0, 0, 1, 2, 3])
-    assert analysis.previous_token(previous) == 1
-    assert analysis.previous_token(heads_that_look([0, 1, 2, 3, 4])) == 0
-    assert analysis.previous_token(previous, window=0) == 0
+    assert attention.previous_token(previous) == 1
+    assert attention.previous_token(heads_that_look([0, 1, 2, 3, 4])) == 0
+    assert attention.previous_token(previous, window=0) == 0
 
 
 def test_a_perfect_induction_head_scores_one_and_is_no_duplicate_token_head():
     tokens = [9, 1, 2, 3, 1, 2, 3]
     induction = heads_that_look([0, 0, 0, 0, 2, 3, 4])
-    assert analysis.induction(induction, tokens) == 1
-    assert analysis.duplicate_token(induction, tokens) == 0
+    assert attention.induction(induction, tokens) == 1
+    assert attention.duplicate_token(induction, tokens) == 0
     duplicate = heads_that_look([0, 0, 0, 0, 1, 2, 3])
-    assert analysis.duplicate_token(duplicate, tokens) == 1
-    assert analysis.induction(duplicate, tokens) == 0
+    assert attention.duplicate_token(duplicate, tokens) == 1
+    assert attention.induction(duplicate, tokens) == 0
 
 
 def test_repeats_outside_the_window_count_as_queries_without_mass():
     tokens = [1, 1, 2, 3, 1]  # position 1 repeats within the window, position 4 only outside it
     weights = heads_that_look([0, 0, 2, 3, 0])
-    assert analysis.duplicate_token(weights, tokens) == 1
-    assert analysis.duplicate_token(weights, tokens, window=2) == 0.5
+    assert attention.duplicate_token(weights, tokens) == 1
+    assert attention.duplicate_token(weights, tokens, window=2) == 0.5
 
 
 def test_a_token_after_its_equal_counts_the_mass_on_itself_as_induction():
-    assert analysis.induction(heads_that_look([0, 1]), [4, 4]) == 1
+    assert attention.induction(heads_that_look([0, 1]), [4, 4]) == 1
 
 
 def test_roles_of_a_text_without_repeats_are_nan_without_a_warning():
     weights = heads_that_look([0, 0, 1])
-    assert np.isnan(analysis.duplicate_token(weights, [1, 2, 3])).all()
-    assert np.isnan(analysis.induction(weights, [1, 2, 3])).all()
+    assert np.isnan(attention.duplicate_token(weights, [1, 2, 3])).all()
+    assert np.isnan(attention.induction(weights, [1, 2, 3])).all()
 
 
 def test_sink_is_read_only_where_position_0_is_visible():
     weights = heads_that_look([0, 0, 0, 3, 3])
-    assert analysis.sink(weights) == pytest.approx(3 / 5)
-    assert analysis.sink(weights, window=2) == 1
+    assert attention.sink(weights) == pytest.approx(3 / 5)
+    assert attention.sink(weights, window=2) == 1
 
 
 def test_a_layer_with_nan_has_none_where_the_nan_enters_and_numbers_elsewhere():
@@ -284,10 +285,62 @@ def test_model_scores_repeat_with_the_seed_and_average_the_draws():
     assert few["induction"].tolist() == few["previous_token"].tolist() == [[5]]
 
 
-def test_a_new_head_metric_is_one_decorated_function(monkeypatch):
-    monkeypatch.setattr(analysis, "HEAD_METRICS", dict(analysis.HEAD_METRICS))
-    analysis.head_metric("smallest", over_heads=np.min)(lambda rows: rows.cells.min(axis=1))
-    layer = analyze({"attention_weights.layer_0": heads_that_look([0, 0])[None]}, [1, 2])["attention"]["layer_stats"][
-        "0"
-    ]
+@pytest.fixture
+def metrics():
+    """The table, as it was before the test."""
+    before = dict(registry.HEAD_METRICS)
+    yield registry.HEAD_METRICS
+    registry.HEAD_METRICS.clear()
+    registry.HEAD_METRICS.update(before)
+
+
+LOOKS_AT_ITSELF = {"attention_weights.layer_0": heads_that_look([0, 0])[None]}
+
+
+def test_a_new_head_metric_is_one_decorated_function(metrics):
+    @analysis.head_metric(
+        "smallest", label="Smallest weight", over_heads="mean", role=analysis.Role("is a test", at=0.2)
+    )
+    def smallest(rows):
+        """Smallest weight of
+        a valid cell.
+
+        (H,).
+        """
+        return rows.cells.min(axis=1)
+
+    layer = analyze(LOOKS_AT_ITSELF, [1, 2])["attention"]["layer_stats"]["0"]
     assert layer["smallest"] == layer["heads"][0]["smallest"] == 0
+    assert analysis.described_metrics()["smallest"] == {
+        "label": "Smallest weight",
+        "short": "smallest weight",
+        "meaning": "Smallest weight of a valid cell.",
+        "unit": "",
+        "span": [0.0, 1.0],
+        "over_heads": "mean",
+        "role": {"words": "is a test", "at": 0.2},
+    }
+
+
+def broken(rows):
+    raise ZeroDivisionError("as it was written in a hurry")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [broken, lambda rows: rows.cells[:, 0] * np.nan, lambda rows: np.zeros(77), lambda rows: "three"],
+    ids=["raises", "NaN", "another shape", "no numbers"],
+)
+def test_a_metric_that_fails_costs_its_own_number_alone(metrics, function):
+    before = analyze(LOOKS_AT_ITSELF, [1, 2])["attention"]["layer_stats"]["0"]
+    analysis.head_metric("poor", label="Poor", over_heads="mean")(function)
+    layer = analyze(LOOKS_AT_ITSELF, [1, 2])["attention"]["layer_stats"]["0"]
+    assert layer.pop("poor") is None
+    assert layer["heads"][0].pop("poor") is None
+    assert layer == before
+
+
+def test_every_metric_says_what_it_is():
+    for key, told in analysis.described_metrics().items():
+        assert told["label"] and told["meaning"].endswith(".") and "(H,)" not in told["meaning"], key
+        assert len(told["short"]) <= 10, key

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nanochat.analysis import analyze
 from nanochat.analysis import logits as logit_statistics
-from nanochat.analysis.analysis import analyze
 from nanochat.analysis.logits import (
     join_statistics,
     logits_statistics,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console, Group, RenderableType
 
-from nanochat.analysis.analysis import analyze
+from nanochat.analysis import HEAD_METRICS, analyze
 from nanochat.system.text import short_probability, three_digits
 from nanochat.terminal import tables as terminal
 
@@ -84,7 +84,7 @@ def test_attention_table_without_a_previous_head_names_none(document: dict[str, 
     attention = document["analysis"]["attention"]
     for stats in attention["layer_stats"].values():
         stats["heads"] = [
-            {key: None if key in terminal.ROLES else value for key, value in head.items()} for head in stats["heads"]
+            {key: None if HEAD_METRICS[key].role else value for key, value in head.items()} for head in stats["heads"]
         ]
     assert "previous" not in drawn(terminal.attention_table(attention))
     assert terminal.notable_head(attention) == (

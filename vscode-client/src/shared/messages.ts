@@ -1,6 +1,6 @@
 // What the extension host and its webviews say to each other; both sides import it.
 
-import type { Analysis, GetTensorParams, GetTensorResult, TokenRow, TraceSummary } from "../protocol";
+import type { Analysis, GetTensorParams, GetTensorResult, Metric, TokenRow, TraceSummary } from "../protocol";
 
 /** What all views look at. `token`: the position whose row is lit; `step`: null for the whole sequence. */
 export interface Selection {
@@ -19,6 +19,8 @@ export interface TraceData {
   summary: TraceSummary;
   tokens: TokenRow[];
   analysis: Analysis;
+  /** What the numbers of each head are, by their keys. */
+  metrics: Record<string, Metric>;
   layers: number;
   heads: number;
   positions: number;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Analysis, SiteStatistics, TokenRow } from "../../src/protocol";
+import type { Analysis, Metric, SiteStatistics, TokenRow } from "../../src/protocol";
 import type { TraceData } from "../../src/shared/messages";
 import {
   capturedLayers,
@@ -12,7 +12,7 @@ import {
   shownHead,
   stepCount,
 } from "../../webviews/attention/trace_heads";
-import { bestRole, domainOf, headStatistics, rankedHeads, statisticNamed } from "../../webviews/common/statistics";
+import { bestRole, domainOf, headStatistics, rankedHeads, rolesOf, statisticNamed } from "../../webviews/common/statistics";
 import { curveGroups, curveTable } from "../../webviews/summary/layer_curves";
 import { bitsText, mapShare, surprisalSummary, surprisalWords } from "../../webviews/summary/surprisal";
 import { traceFacts } from "../../webviews/summary/trace_facts";
@@ -51,6 +51,20 @@ const ANALYSIS: Analysis = {
     layer_stats: { "1": { post_attn: site(0.5), resid: site(2) }, "3": { post_attn: site(0.75) } },
   },
 };
+const metric = (label: string, at: number | null, span: [number, number] | null = [0, 1]): Metric => ({
+  label,
+  short: label,
+  meaning: `${label}.`,
+  span,
+  role: at === null ? null : { words: `is a ${label}`, at },
+});
+const METRICS: Record<string, Metric> = {
+  induction: metric("induction", 0.3),
+  previous_token: metric("previous", 0.3),
+  sink: metric("sink", 0.5),
+  attention_entropy: metric("entropy", null, null),
+  a_metric_of_tomorrow: metric("tomorrow", null),
+};
 const shape = { shape: [1, 2, 5, 5], dtype: "torch.float32" };
 const TRACE: TraceData = {
   summary: {
@@ -77,6 +91,7 @@ const TRACE: TraceData = {
   },
   tokens: TOKENS,
   analysis: ANALYSIS,
+  metrics: METRICS,
   layers: 4,
   heads: 2,
   positions: 5,
@@ -109,10 +124,10 @@ void test("the lit row is pointed at, else chosen, else the newest of a replay",
 });
 
 void test("a head's role is where most of its weight goes", () => {
-  const role = bestRole(headStatistics(ANALYSIS, 3, 0));
+  const role = bestRole(TRACE, headStatistics(ANALYSIS, 3, 0));
   assert.deepEqual([role?.statistic.name, role?.value, role?.clear], ["previous_token", 0.9, true]);
-  assert.equal(bestRole(headStatistics(ANALYSIS, 1, 1))?.clear, false);
-  assert.equal(bestRole(undefined), null);
+  assert.equal(bestRole(TRACE, headStatistics(ANALYSIS, 1, 1))?.clear, false);
+  assert.equal(bestRole(TRACE, undefined), null);
 });
 
 void test("heads are ranked by a role, those without it left out", () => {
@@ -124,10 +139,19 @@ void test("heads are ranked by a role, those without it left out", () => {
 });
 
 void test("what the colours span", () => {
-  assert.deepEqual(domainOf(statisticNamed("sink"), [0.1]), [0, 1]);
-  assert.deepEqual(domainOf(statisticNamed("attention_entropy"), [1.5, null, 2.5]), [0, 2.5]);
-  assert.deepEqual(domainOf(statisticNamed("attention_entropy"), []), [0, 1]);
-  assert.equal(statisticNamed("no such").name, "induction");
+  assert.deepEqual(domainOf({ span: [0, 1] }, [0.1]), [0, 1]);
+  assert.deepEqual(domainOf({ span: null }, [1.5, null, 2.5]), [0, 2.5]);
+  assert.deepEqual(domainOf({}, []), [0, 1]);
+});
+
+void test("the daemon says which metrics there are", () => {
+  assert.equal(statisticNamed(TRACE, "a_metric_of_tomorrow")?.label, "tomorrow");
+  assert.equal(statisticNamed(TRACE, "no such")?.name, "induction");
+  assert.equal(statisticNamed({ metrics: {} }, "sink"), null);
+  assert.deepEqual(
+    rolesOf(TRACE).map(({ name }) => name),
+    ["induction", "previous_token", "sink"],
+  );
 });
 
 void test("surprisal is summed up over what the model wrote of its own accord", () => {

@@ -132,8 +132,8 @@ function follow(looking: AttentionState, state: PageState, before: PageState): v
 }
 
 export function headSentence(trace: TraceData, place: HeadPlace): string {
-  const role = bestRole(headStatistics(trace.analysis, place.layer, place.head));
-  const words = role?.clear === true ? (role.statistic.role ?? "") : "no clear role";
+  const role = bestRole(trace, headStatistics(trace.analysis, place.layer, place.head));
+  const words = role?.clear === true ? role.statistic.role.words : "no clear role";
   return `Layer ${place.layer}, head ${place.head}: ${words}`;
 }
 

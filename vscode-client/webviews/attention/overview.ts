@@ -6,7 +6,14 @@ import { colourAt, gradient, type ColourMap } from "../common/colour_map";
 import { element } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
 import { traceOf } from "../common/page";
-import { bestRole, domainOf, headStatistics, statisticNamed, STATISTICS, type Statistic } from "../common/statistics";
+import {
+  bestRole,
+  domainOf,
+  headStatistics,
+  statisticNamed,
+  statisticsOf,
+  type Statistic,
+} from "../common/statistics";
 import type { AttentionState } from "./attention_state";
 import { keyName, movedHead } from "./moves";
 import { capturedLayers, type HeadPlace } from "./trace_heads";
@@ -16,16 +23,6 @@ const GRID_HEIGHT = 280; // CSS pixels that the cells share, until they are too 
 export function overviewPart(looking: AttentionState): HTMLElement {
   const { page, store } = looking;
   const select = element("select", { "aria-label": "Colour heads by" });
-  select.append(
-    group(
-      "Roles",
-      STATISTICS.filter(({ role }) => role !== undefined),
-    ),
-    group(
-      "Statistics",
-      STATISTICS.filter(({ role }) => role === undefined),
-    ),
-  );
   const ramp = element("div", { class: "ramp" });
   const [least, most] = [element("span"), element("span")];
   const legend = element("div", { class: "legend", "aria-hidden": "true" }, least, ramp, most);
@@ -35,6 +32,17 @@ export function overviewPart(looking: AttentionState): HTMLElement {
   let layers: number[] = [];
 
   function fill(trace: TraceData): void {
+    const statistics = statisticsOf(trace);
+    select.replaceChildren(
+      group(
+        "Roles",
+        statistics.filter(({ role }) => role != null),
+      ),
+      group(
+        "Statistics",
+        statistics.filter(({ role }) => role == null),
+      ),
+    );
     layers = capturedLayers(trace);
     cells = layers.map((layer) => Array.from({ length: trace.heads }, (_, head) => cellOf({ layer, head })));
     for (const part of [grid, legend]) {
@@ -78,7 +86,7 @@ export function overviewPart(looking: AttentionState): HTMLElement {
     least.textContent = threeDigits(low);
     const shown = threeDigits(high);
     const short = shown.includes(".") ? String(Number(shown)) : shown; // without zeros at its end
-    most.textContent = `${short}${statistic.unit === "" ? "" : ` ${statistic.unit}`}`;
+    most.textContent = `${short}${unitOf(statistic)}`;
   }
 
   function mark(): void {
@@ -96,7 +104,7 @@ export function overviewPart(looking: AttentionState): HTMLElement {
     const trace = looking.trace();
     const place = store.state.pointedHead ?? looking.place();
     if (trace !== null && place !== null) {
-      words.replaceChildren(...headWords(trace, place, statisticNamed(page.store.state.statistic)));
+      words.replaceChildren(...headWords(trace, place, statisticNamed(trace, page.store.state.statistic)));
     }
   }
 
@@ -140,10 +148,12 @@ export function overviewPart(looking: AttentionState): HTMLElement {
       fill(trace);
     }
     if (opened || state.statistic !== before.statistic || state.map !== before.map) {
-      const statistic = statisticNamed(state.statistic);
-      select.value = statistic.name;
-      select.title = statistic.meaning;
-      paint(trace, statistic, state.map);
+      const statistic = statisticNamed(trace, state.statistic);
+      if (statistic !== null) {
+        select.value = statistic.name;
+        select.title = statistic.meaning;
+        paint(trace, statistic, state.map);
+      }
     }
     mark();
     describe();
@@ -177,19 +187,23 @@ function placeOf(target: EventTarget | null): HeadPlace | null {
   return cell === null ? null : { layer: Number(cell.dataset.layer), head: Number(cell.dataset.head) };
 }
 
+function unitOf({ unit }: Statistic): string {
+  return unit === undefined || unit === "" ? "" : ` ${unit}`;
+}
+
 /** L3 H2 · Entropy 1.23 nats, and what the head does. */
-function headWords(trace: TraceData, place: HeadPlace, statistic: Statistic): Node[] {
+function headWords(trace: TraceData, place: HeadPlace, statistic: Statistic | null): Node[] {
   const statistics = headStatistics(trace.analysis, place.layer, place.head);
-  const role = bestRole(statistics);
-  const unit = statistic.unit === "" ? "" : ` ${statistic.unit}`;
-  const value = `${statistic.label} ${threeDigits(statistics?.[statistic.name])}${unit}`;
+  const role = bestRole(trace, statistics);
+  const value =
+    statistic === null ? "" : `${statistic.label} ${threeDigits(statistics?.[statistic.name])}${unitOf(statistic)}`;
   const does =
     role === null
       ? ""
       : role.clear
-        ? `${role.statistic.label} ${threeDigits(role.value)}: ${role.statistic.role ?? ""}`
+        ? `${role.statistic.label} ${threeDigits(role.value)}: ${role.statistic.role.words}`
         : `no clear role; most ${role.statistic.label.toLowerCase()}, ${threeDigits(role.value)}`;
-  const parts = role?.statistic === statistic ? [does] : [value, does];
+  const parts = role !== null && role.statistic.name === statistic?.name ? [does] : [value, does];
   return [
     element("strong", {}, headName(place.layer, place.head)),
     element("span", { class: "muted" }, ` ${parts.filter((part) => part !== "").join(" · ")}`),

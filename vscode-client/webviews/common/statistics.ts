@@ -1,121 +1,56 @@
-// What is known of a head: the statistics that can colour it, and its roles in words.
+// What is known of a head: the metrics that can colour it, and its roles in words. The daemon says which there are.
 
-import type { Analysis, HeadStatistics } from "../../src/protocol";
+import type { Analysis, Metric } from "../../src/protocol";
+import type { TraceData } from "../../src/shared/messages";
 
-export type StatisticName = keyof HeadStatistics;
+export type HeadStatistics = Record<string, number | null>;
 
-export interface Statistic {
-  name: StatisticName;
-  label: string;
-  /** What it is, for the tooltip. */
-  meaning: string;
-  unit: string;
-  /** What the colours span: 0 to 1, or 0 to the largest head's value. */
-  domain: "unit" | "data";
-  /** For roles: what a head with much of it does. */
-  role?: string;
+export interface Statistic extends Metric {
+  name: string;
 }
 
-export const STATISTICS: readonly Statistic[] = [
-  {
-    name: "induction",
-    label: "Induction",
-    meaning: "Mean weight on the positions that came after earlier ones of the same token.",
-    unit: "",
-    domain: "unit",
-    role: "looks at what followed this token last time",
-  },
-  {
-    name: "previous_token",
-    label: "Previous token",
-    meaning: "Mean weight on the position before.",
-    unit: "",
-    domain: "unit",
-    role: "looks one token back",
-  },
-  {
-    name: "duplicate_token",
-    label: "Duplicate token",
-    meaning: "Mean weight on earlier positions of the same token.",
-    unit: "",
-    domain: "unit",
-    role: "looks at earlier copies of this token",
-  },
-  {
-    name: "sink",
-    label: "Sink",
-    meaning: "Mean weight on position 0.",
-    unit: "",
-    domain: "unit",
-    role: "rests on the first token",
-  },
-  {
-    name: "attention_entropy",
-    label: "Entropy",
-    meaning: "Mean over queries of the entropy of their weights.",
-    unit: "nats",
-    domain: "data",
-  },
-  {
-    name: "attention_entropy_normalised",
-    label: "Entropy, normalised",
-    meaning: "Entropy divided by the most it could be.",
-    unit: "",
-    domain: "unit",
-  },
-  {
-    name: "head_sparsity",
-    label: "Sparsity",
-    meaning: "Share of valid cells below 0.01.",
-    unit: "",
-    domain: "unit",
-  },
-  {
-    name: "max_attention",
-    label: "Largest weight",
-    meaning: "Largest weight of a valid cell.",
-    unit: "",
-    domain: "unit",
-  },
-  {
-    name: "mean_attention",
-    label: "Mean weight",
-    meaning: "Mean weight over valid cells.",
-    unit: "",
-    domain: "data",
-  },
-];
+type Role = Statistic & { role: NonNullable<Metric["role"]> };
 
-export const ROLES = STATISTICS.filter((statistic) => statistic.role !== undefined);
-/** A head has a role where this share of its weight goes there. */
-export const CLEAR_ROLE = 0.25;
+export function statisticsOf({ metrics }: Pick<TraceData, "metrics">): Statistic[] {
+  return Object.entries(metrics).map(([name, metric]) => ({ name, ...metric }));
+}
 
-export function statisticNamed(name: string): Statistic {
-  const [first] = STATISTICS;
-  const found = STATISTICS.find((statistic) => statistic.name === name) ?? first;
-  if (found === undefined) {
-    throw new Error("There are no statistics.");
-  }
-  return found;
+export function rolesOf(trace: Pick<TraceData, "metrics">): Role[] {
+  return statisticsOf(trace).filter((statistic): statistic is Role => statistic.role != null);
+}
+
+/** The one of that name, else the first; null where the trace comes with none. */
+export function statisticNamed(trace: Pick<TraceData, "metrics">, name: string): Statistic | null {
+  const statistics = statisticsOf(trace);
+  return statistics.find((statistic) => statistic.name === name) ?? statistics[0] ?? null;
+}
+
+export function headsOf(analysis: Analysis, layer: number): HeadStatistics[] {
+  const heads = analysis.attention?.layer_stats[String(layer)]?.heads;
+  return Array.isArray(heads) ? heads : [];
 }
 
 export function headStatistics(analysis: Analysis, layer: number, head: number): HeadStatistics | undefined {
-  return analysis.attention?.layer_stats[String(layer)]?.heads?.[head];
+  return headsOf(analysis, layer)[head];
 }
 
-export interface Role {
-  statistic: Statistic;
+export interface PlayedRole {
+  statistic: Role;
   value: number;
+  /** Enough of the head's weight goes there to say that it plays the role. */
   clear: boolean;
 }
 
 /** The role that most of a head's weight goes to. */
-export function bestRole(head: HeadStatistics | undefined): Role | null {
-  let best: Role | null = null;
-  for (const statistic of ROLES) {
+export function bestRole(
+  trace: Pick<TraceData, "metrics">,
+  head: HeadStatistics | undefined,
+): PlayedRole | null {
+  let best: PlayedRole | null = null;
+  for (const statistic of rolesOf(trace)) {
     const value = head?.[statistic.name];
     if (value !== null && value !== undefined && (best === null || value > best.value)) {
-      best = { statistic, value, clear: value >= CLEAR_ROLE };
+      best = { statistic, value, clear: value >= statistic.role.at };
     }
   }
   return best;
@@ -128,23 +63,23 @@ export interface RankedHead {
 }
 
 /** Heads by a statistic, the largest first. */
-export function rankedHeads(analysis: Analysis, name: StatisticName): RankedHead[] {
+export function rankedHeads(analysis: Analysis, name: string): RankedHead[] {
   const ranked: RankedHead[] = [];
-  for (const [layer, statistics] of Object.entries(analysis.attention?.layer_stats ?? {})) {
-    (statistics.heads ?? []).forEach((head, index) => {
+  for (const layer of Object.keys(analysis.attention?.layer_stats ?? {}).map(Number)) {
+    headsOf(analysis, layer).forEach((head, index) => {
       const value = head[name];
       if (value !== null && value !== undefined) {
-        ranked.push({ layer: Number(layer), head: index, value });
+        ranked.push({ layer, head: index, value });
       }
     });
   }
   return ranked.sort((a, b) => b.value - a.value);
 }
 
-/** What the colours span over these values. */
-export function domainOf(statistic: Statistic, values: readonly (number | null)[]): [number, number] {
-  if (statistic.domain === "unit") {
-    return [0, 1];
+/** What the colours span over these values: the metric's own span, or 0 to the largest head's. */
+export function domainOf({ span }: Pick<Metric, "span">, values: readonly (number | null)[]): [number, number] {
+  if (span != null) {
+    return span;
   }
   const largest = values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
   return [0, largest === 0 ? 1 : largest];

@@ -34,7 +34,7 @@ async function show(traceId) {
     ]);
     const weights = Object.entries(summary.data_info.tensors).filter(([name]) => name.startsWith("attention_weights."));
     const shape = weights[0]?.[1].shape ?? [1, 0, 0, 0];
-    const trace = { summary, tokens: tokens.tokens, analysis: analysis.analysis };
+    const trace = { summary, tokens: tokens.tokens, analysis: analysis.analysis, metrics: analysis.metrics };
     saySelection();
     say({
       type: "state",

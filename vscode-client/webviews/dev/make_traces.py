@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nanochat.analysis.analysis import analyze
+from nanochat.analysis import analyze
 from nanochat.gpt_config import GPTConfig
 from nanochat.trace_storage import TraceStorage
 

@@ -6,7 +6,7 @@ import { colourAt, type ColourMap } from "../common/colour_map";
 import { element } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
 import { traceOf, type Page } from "../common/page";
-import { rankedHeads, ROLES, type RankedHead, type Statistic } from "../common/statistics";
+import { rankedHeads, rolesOf, type RankedHead, type Statistic } from "../common/statistics";
 
 const SHOWN = 4;
 
@@ -40,7 +40,7 @@ export function headRolesPart(page: Page): HTMLElement {
     }
     if (state.view !== before.view || state.map !== before.map) {
       section.hidden = trace.analysis.attention == null;
-      body.replaceChildren(...ROLES.map((role) => roleRow(trace, role, state.map)));
+      body.replaceChildren(...rolesOf(trace).map((role) => roleRow(trace, role, state.map)));
     }
     const { layer, head: index } = state.selection;
     for (const button of body.querySelectorAll<HTMLElement>("button")) {
@@ -56,7 +56,7 @@ function roleRow(trace: TraceData, role: Statistic, map: ColourMap): HTMLElement
   const buttons = heads.map((ranked) => headButton(ranked, map));
   const none = element("span", { class: "muted" }, "no token repeats");
   const name = element("th", { scope: "row", title: role.meaning }, role.label);
-  name.append(element("small", { class: "muted" }, role.role ?? ""));
+  name.append(element("small", { class: "muted" }, role.role?.words ?? ""));
   const shown = element("div", { class: "role-heads" }, ...(heads.length === 0 ? [none] : buttons));
   return element("tr", {}, name, element("td", {}, shown));
 }

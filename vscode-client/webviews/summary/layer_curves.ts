@@ -30,7 +30,7 @@ export function curveGroups(analysis: Analysis): CurveGroup[] {
   if (layers.length > 0) {
     const curve = (name: "attention_entropy" | "head_sparsity", label: string): Curve => ({
       name: label,
-      values: layers.map((layer) => attention[String(layer)]?.[name] ?? null),
+      values: layers.map((layer) => numberOf(attention[String(layer)]?.[name])),
     });
     groups.push(
       { title: "Attention entropy", unit: "nats", layers, curves: [curve("attention_entropy", "mean of heads")] },
@@ -47,6 +47,10 @@ export function curveGroups(analysis: Analysis): CurveGroup[] {
     groups.push({ title: "Activation spread", unit: "standard deviation", layers: active, curves });
   }
   return groups;
+}
+
+function numberOf(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
 }
 
 function layersOf(byLayer: Record<string, unknown>): number[] {
