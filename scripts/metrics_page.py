@@ -1,0 +1,71 @@
+"""`python -m scripts.metrics_page`: writes docs/metrics.md from the table of metrics; `--check` says that it is stale."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nanochat.analysis import HEAD_METRICS
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
+HEADER = """<!-- Generated from nanochat/analysis/ by `make protocol`: change it there, not here. -->
+
+# Metrics of attention heads
+
+One number for each head of each layer, under its key in `analysis.attention.layer_stats["0"]["heads"][0]`; null where it is
+not defined, such as a role that needs a repeated token in a text without one. What a layer sums up is in
+`layer_stats["0"]` as well, under the same key. A trace that was captured before a metric was there gets its number when
+it is analysed.
+
+| key | name | what it is | unit | lies between | over the heads of a layer |
+| --- | --- | --- | --- | --- | --- |
+"""
+ROLES = """
+## Roles
+
+A head is said to have the role that it scores highest in, from the score on that is given here. Everything that names
+roles goes by it: the terminal, VS Code, and whoever reads `metrics` of `analyze_trace`.
+
+| role | a head that | from |
+| --- | --- | --- |
+"""
+
+
+def page() -> str:
+    """The text of docs/metrics.md."""
+    return HEADER + "".join(_rows()) + ROLES + "".join(_roles())
+
+
+def _rows() -> Iterator[str]:
+    for key, metric in HEAD_METRICS.items():
+        span = "0 and the largest head's" if metric.span is None else f"{metric.span[0]:g} and {metric.span[1]:g}"
+        over = {None: "–", "mean": "their mean", "max": "the largest"}[metric.over_heads]
+        yield f"| `{key}` | {metric.label} | {metric.meaning} | {metric.unit or '–'} | {span} | {over} |\n"
+
+
+def _roles() -> Iterator[str]:
+    for metric in HEAD_METRICS.values():
+        if metric.role is not None:
+            yield f"| {metric.label} | {metric.role.words} | {metric.role.at:g} |\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the page, or check it; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.metrics_page", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the page is stale")
+    check = parser.parse_args(argv).check
+    current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    if current == page():
+        return 0
+    if check:
+        print("docs/metrics.md is stale: run `make protocol`.", file=sys.stderr)
+        return 1
+    PAGE.write_text(page(), encoding="utf-8")
+    print("wrote docs/metrics.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
