@@ -1,4 +1,4 @@
-"""`python -m scripts.metrics_page`: writes docs/metrics.md from the table of metrics; `--check` says that it is stale."""
+"""`python -m scripts.metrics_page`: writes docs/metrics.md from the table of metrics; `--check` looks at it alone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ HEADER = """<!-- Generated from nanochat/analysis/ by `make protocol`: change it
 
 # Metrics of attention heads
 
-One number for each head of each layer, under its key in `analysis.attention.layer_stats["0"]["heads"][0]`; null where it is
-not defined, such as a role that needs a repeated token in a text without one. What a layer sums up is in
+One number for each head of each layer, under its key in `analysis.attention.layer_stats["0"]["heads"][0]`; null where it
+is not defined, such as a role that needs a repeated token in a text without one. What a layer sums up is in
 `layer_stats["0"]` as well, under the same key. A trace that was captured before a metric was there gets its number when
 it is analysed.
 

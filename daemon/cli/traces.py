@@ -11,7 +11,7 @@ import typer
 from daemon.cli import trace_names
 from daemon.cli.options import TRACES, Daemon, Json, Trace, command
 from daemon.cli.output import Column, notice, output, print_facts, print_json, print_rows, styled
-from nanochat.system.text import human_size, on_one_line, one_line, share, short_number
+from nanochat.system.text import human_size, on_one_line, one_line, short_number
 
 if TYPE_CHECKING:
     from daemon.client.sync import Client

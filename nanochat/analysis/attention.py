@@ -73,7 +73,9 @@ def head_sparsity(rows: HeadRows) -> np.ndarray:
     return np.where(np.isnan(rows.cells).any(axis=1), np.nan, share)
 
 
-@head_metric("previous_token", label="Previous token", short="previous", role=Role("looks one token back", at=0.3, telling=1))
+@head_metric(
+    "previous_token", label="Previous token", short="previous", role=Role("looks one token back", at=0.3, telling=1)
+)
 def previous_token(rows: HeadRows) -> np.ndarray:
     """Mean weight on the position before.
 

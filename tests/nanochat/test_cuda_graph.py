@@ -66,7 +66,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch, device: torch.device) -> None:
         monkeypatch.setattr(RepeatedForward, "_record", record)
     monkeypatch.setattr(cuda_graph, "BLOCK", SHORT_BLOCK)
     for module in (attention, recorder):
-        monkeypatch.setattr(module, "leaves_weights", lambda device, dtype: False)
+        monkeypatch.setattr(module, "returns_weights", lambda device, dtype: False)
     for module in (cuda_graph, engine):
         monkeypatch.setattr(module, "is_repeated", lambda model, device: True)
 

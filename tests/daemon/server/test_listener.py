@@ -251,7 +251,7 @@ def test_clients_that_come_together_load_their_door_once(monkeypatch: pytest.Mon
         asyncio.get_running_loop().call_later(0.05, go_on.set)
         assert await first is await second is echo_nothing
 
-    monkeypatch.setattr(listener, "_doors", {})
+    monkeypatch.setattr(listener, "_handlers", {})
     monkeypatch.setattr(listener.importlib, "import_module", lambda name: Module)
     asyncio.run(both())
     assert loads == ["begun"]

@@ -217,7 +217,7 @@ def test_weights_that_a_kernel_hides_are_computed_when_they_are_read(
     beside = record(model, settings, positions)
     tokens = generate(model, tokenizer, beside, 151, seed=4)
     for module in (attention, recorder_module):
-        monkeypatch.setattr(module, "leaves_weights", lambda device, dtype: False)
+        monkeypatch.setattr(module, "returns_weights", lambda device, dtype: False)
     monkeypatch.setattr(recorder_module, "QUERIES", 64)  # three times
     late = record(model, settings, positions)
     wanted = list(layers or range(4))
@@ -255,7 +255,7 @@ def test_reading_a_capture_can_be_cancelled() -> None:
 
 
 def test_room_for_late_weights_is_asked_for_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder_module, "leaves_weights", lambda device, dtype: False)
+    monkeypatch.setattr(recorder_module, "returns_weights", lambda device, dtype: False)
     model = random_model("A", sequence_len=1_000_000, vocab_size=300)
     with pytest.raises(SettingInvalidError, match="does not fit in memory"):
         record(model, CaptureSettings(sites=("attention_weights",), logits=None), 9_000_000)

@@ -159,7 +159,7 @@ for number in range(50):
 
 AT_ONCE = """
 import multiprocessing, sys
-from nanochat.catalogue import Catalogue, FileKey, Row
+from nanochat.traces.catalogue import Catalogue, FileKey, Row
 
 def put(path, folder, me, gate):
     catalogue = Catalogue(path)
@@ -180,7 +180,7 @@ for number in range(10):
 
 def test_processes_that_make_it_at_the_same_moment_make_one(folder, tmp_path):
     command = [sys.executable, "-c", AT_ONCE, str(tmp_path / "catalogue"), folder.decode()]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["0 1 2 3 4 5 6 7"] * 10
 
 
