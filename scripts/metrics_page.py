@@ -14,10 +14,10 @@ HEADER = """<!-- Generated from nanochat/analysis/ by `make protocol`: change it
 
 # Metrics of attention heads
 
-One number for each head of each layer, under its key in `analysis.attention.layer_stats["0"]["heads"][0]`; null where it
-is not defined, such as a role that needs a repeated token in a text without one. What a layer sums up is in
-`layer_stats["0"]` as well, under the same key. A trace that was captured before a metric was there gets its number when
-it is analysed.
+One number for each head of each layer, under its key in `analysis.attention.layer_stats["0"]["heads"][0]`; null where
+it is not defined, such as a role that needs a repeated token in a text without one. What a layer sums up is in
+`layer_stats["0"]` as well, under the same key. A trace that was captured before a metric was there gets its number
+when it is analysed.
 
 | key | name | what it is | unit | lies between | over the heads of a layer |
 | --- | --- | --- | --- | --- | --- |

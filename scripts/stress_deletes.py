@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import nanochat.traces.atomic_file
 from daemon.client.sync import Client
 from nanochat.errors import NanoscopeError
 from nanochat.system.temporary_names import temporary_name
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces import atomic_file
 from protocol.errors import RpcError
 from scripts.stress_daemon_ground import Ground, Report, ground
 from scripts.stress_daemon_kills import kill_daemon
@@ -132,7 +132,7 @@ def _look_on(place: _Place, seed: int) -> None:
 def save_for_ever(folder: str, seed: int, named: bool, reports: Connection) -> None:
     """A writer: saves traces until it is killed, by files without a name or as it is done where there are none."""
     if named:
-        nanochat.atomic_file._open_nameless = lambda folder: -1
+        atomic_file._open_nameless = lambda folder: -1
     storage = TraceStorage(folder, catalogue=":memory:")
     while True:
         document, tensors = example(seed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.connecting import answers
+from daemon.launch.dial import answers
 from daemon.run_folder import RunFolder
 from tests.daemon.running import daemons_in, private_settings
 from tests.daemon.waiting import until

@@ -355,7 +355,7 @@ def _damage_the_logits(engine: InterpretabilityEngine) -> None:
 
 
 def _overflow(engine: InterpretabilityEngine) -> None:
-    engine.model._is_small = False  # it computes in float32
+    engine.model.float()  # it computes in float32
     engine.model.transformer.h[1].mlp.c_proj.weight.fill_(3e38)
 
 

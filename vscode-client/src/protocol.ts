@@ -385,6 +385,10 @@ export interface AnalyzeTraceResult {
   };
   /** What was computed when the trace was made, or now, where it has none. */
   analysis: Analysis;
+  /** What the numbers of each head are, by their keys. */
+  metrics: {
+    [k: string]: Metric;
+  };
 }
 
 /** What is computed of attention, activations and logits. */
@@ -405,48 +409,17 @@ export interface Analysis {
 export interface AttentionAnalysis {
   /** Layers that were captured. */
   num_layers: number;
-  /** By layer. */
+  /** By layer: each metric that a layer sums up, and `heads`, a list with every metric by its key. */
   layer_stats: {
-    [k: string]: LayerAttention;
+    [k: string]: {
+      [k: string]:
+        | number
+        | {
+            [k: string]: number | null;
+          }[]
+        | null;
+    };
   };
-}
-
-/** The same over all heads of a layer. */
-export interface LayerAttention {
-  /** Mean of the heads. */
-  mean_attention?: number | null;
-  /** Largest of the heads. */
-  max_attention?: number | null;
-  /** Mean of the heads, in nats. */
-  attention_entropy?: number | null;
-  /** Mean of the heads. */
-  attention_entropy_normalised?: number | null;
-  /** Mean of the heads. */
-  head_sparsity?: number | null;
-  /** Each head. */
-  heads?: HeadStatistics[];
-}
-
-/** Statistics and roles of one attention head; null where they are not defined. */
-export interface HeadStatistics {
-  /** Mean weight over valid cells: not of the future, inside the layer's window. */
-  mean_attention?: number | null;
-  /** Largest weight of a valid cell. */
-  max_attention?: number | null;
-  /** Mean over queries of the sum of -A ln A, in nats. */
-  attention_entropy?: number | null;
-  /** The same divided by the most it could be, 0 to 1; rows that see one key are left out. */
-  attention_entropy_normalised?: number | null;
-  /** Share of valid cells below 0.01. */
-  head_sparsity?: number | null;
-  /** Mean weight on the position before. */
-  previous_token?: number | null;
-  /** Mean weight on earlier positions of the same token. */
-  duplicate_token?: number | null;
-  /** Mean weight on the positions that came after earlier ones of the same token. */
-  induction?: number | null;
-  /** Mean weight on position 0. */
-  sink?: number | null;
 }
 
 /** By layer and site. */
@@ -471,6 +444,30 @@ export interface SiteStatistics {
   min: number | null;
   /** Share nearer to 0 than 1e-6. */
   sparsity: number | null;
+}
+
+/** What a number of each attention head is, and how to show it. Newer versions have more of them. */
+export interface Metric {
+  label: string;
+  /** Its name in a narrow column; '-': it has none. */
+  short: string;
+  meaning: string;
+  /** Such as 'nats'; empty for none. */
+  unit?: string;
+  /** What to know to read the column. */
+  hint?: string;
+  /** What its values lie between; null: from 0 to the largest head's. */
+  span?: [number, number] | null;
+  /** How a layer sums its heads up; null: it does not. */
+  over_heads?: ("max" | "mean") | null;
+  role?: MetricRole | null;
+}
+
+/** What a head with a high score does, and from which score on it is said to. */
+export interface MetricRole {
+  /** After 'a head that', such as 'looks one token back'. */
+  words: string;
+  at: number;
 }
 
 /**

@@ -126,7 +126,7 @@ def test_zero_means_never():
 def test_what_escapes_into_the_event_loop_is_logged_and_no_more(caplog):
     async def fail() -> str:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(serving._log_exception)
+        loop.set_exception_handler(serving.log_exception)
         loop.call_soon(lambda: 1 / 0)
         await asyncio.sleep(0)
         return "alive"

@@ -12,7 +12,14 @@ import {
   shownHead,
   stepCount,
 } from "../../webviews/attention/trace_heads";
-import { bestRole, domainOf, headStatistics, rankedHeads, rolesOf, statisticNamed } from "../../webviews/common/statistics";
+import {
+  bestRole,
+  domainOf,
+  headStatistics,
+  rankedHeads,
+  rolesOf,
+  statisticNamed,
+} from "../../webviews/common/statistics";
 import { curveGroups, curveTable } from "../../webviews/summary/layer_curves";
 import { bitsText, mapShare, surprisalSummary, surprisalWords } from "../../webviews/summary/surprisal";
 import { traceFacts } from "../../webviews/summary/trace_facts";

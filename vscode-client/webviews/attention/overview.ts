@@ -6,14 +6,7 @@ import { colourAt, gradient, type ColourMap } from "../common/colour_map";
 import { element } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
 import { traceOf } from "../common/page";
-import {
-  bestRole,
-  domainOf,
-  headStatistics,
-  statisticNamed,
-  statisticsOf,
-  type Statistic,
-} from "../common/statistics";
+import { bestRole, domainOf, headStatistics, statisticNamed, statisticsOf, type Statistic } from "../common/statistics";
 import type { AttentionState } from "./attention_state";
 import { keyName, movedHead } from "./moves";
 import { capturedLayers, type HeadPlace } from "./trace_heads";

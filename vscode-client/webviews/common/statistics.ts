@@ -42,10 +42,7 @@ export interface PlayedRole {
 }
 
 /** The role that most of a head's weight goes to. */
-export function bestRole(
-  trace: Pick<TraceData, "metrics">,
-  head: HeadStatistics | undefined,
-): PlayedRole | null {
+export function bestRole(trace: Pick<TraceData, "metrics">, head: HeadStatistics | undefined): PlayedRole | null {
   let best: PlayedRole | null = null;
   for (const statistic of rolesOf(trace)) {
     const value = head?.[statistic.name];
