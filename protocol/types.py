@@ -192,15 +192,15 @@ class MetricRole(Result):
     """What a head with a high score does, and from which score on it is said to."""
 
     words: Annotated[str, Meta(description="After 'a head that', such as 'looks one token back'.")]
-    at: float
+    at: Annotated[float, Meta(description="The score from which on a head is said to do so.")]
 
 
 class Metric(Result):
     """What a number of each attention head is, and how to show it. Newer versions have more of them."""
 
-    label: str
+    label: Annotated[str, Meta(description="What it is called.")]
     short: Annotated[str, Meta(description="Its name in a narrow column; '-': it has none.")]
-    meaning: str
+    meaning: Annotated[str, Meta(description="What it is, in a sentence.")]
     unit: Annotated[str, Meta(description="Such as 'nats'; empty for none.")] = ""
     hint: Annotated[str, Meta(description="What to know to read the column.")] = ""
     span: Annotated[
@@ -209,7 +209,7 @@ class Metric(Result):
     over_heads: Annotated[
         Literal["mean", "max"] | None, Meta(description="How a layer sums its heads up; null: it does not.")
     ] = None
-    role: MetricRole | None = None
+    role: Annotated[MetricRole | None, Meta(description="For scores of what a head does.")] = None
 
 
 HeadStatistics = dict[str, float | None]

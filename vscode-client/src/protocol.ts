@@ -448,9 +448,11 @@ export interface SiteStatistics {
 
 /** What a number of each attention head is, and how to show it. Newer versions have more of them. */
 export interface Metric {
+  /** What it is called. */
   label: string;
   /** Its name in a narrow column; '-': it has none. */
   short: string;
+  /** What it is, in a sentence. */
   meaning: string;
   /** Such as 'nats'; empty for none. */
   unit?: string;
@@ -460,6 +462,7 @@ export interface Metric {
   span?: [number, number] | null;
   /** How a layer sums its heads up; null: it does not. */
   over_heads?: ("max" | "mean") | null;
+  /** For scores of what a head does. */
   role?: MetricRole | null;
 }
 
@@ -467,6 +470,7 @@ export interface Metric {
 export interface MetricRole {
   /** After 'a head that', such as 'looks one token back'. */
   words: string;
+  /** The score from which on a head is said to do so. */
   at: number;
 }
 

@@ -17,6 +17,7 @@ from daemon.handlers import tensors as handlers_tensors  # noqa: F401  registers
 from daemon.handlers import traces as handlers_traces
 from daemon.handlers.traces import make_cursor, read_cursor
 from daemon.server.dispatch import Context, dispatch
+from nanochat.analysis import HEAD_METRICS
 from nanochat.trace_storage import TraceStorage
 from protocol.errors import RpcError
 from protocol.methods import METHODS
@@ -239,6 +240,7 @@ def test_a_stored_analysis_is_told_as_it_is(ground):
     analysis = {"attention": {"num_layers": 1, "layer_stats": {"0": {"a_new_metric": 0.5}}}, "another": [1]}
     (trace_id,) = save(ground, analysis=analysis)
     result = ground.call("analyze_trace", trace_id=trace_id)
+    assert result.pop("metrics").keys() == HEAD_METRICS.keys()
     assert result == {"trace_id": trace_id, "metadata": small_trace()[0]["metadata"], "analysis": analysis}
 
 

@@ -314,6 +314,7 @@ def test_a_new_head_metric_is_one_decorated_function(metrics):
     assert analysis.described_metrics()["smallest"] == {
         "label": "Smallest weight",
         "short": "smallest weight",
+        "hint": "",
         "meaning": "Smallest weight of a valid cell.",
         "unit": "",
         "span": [0.0, 1.0],
