@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanochat.places import ids_meant
+from nanochat.system.places import ids_meant
 
 IDS = ["trace_20", "trace_2020", "trace_1020", "mine_20"]
 
