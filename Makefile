@@ -51,8 +51,8 @@ e2e: $(VENV)/dev.stamp $(EDITOR) vsix  ## run the editors' tests in full, in a r
 	$(IN_BROWSER) npm --prefix tests/e2e run all
 
 stress: $(VENV)/dev.stamp  ## run the stress tests in full, which takes an hour (STRESS="kills --kills 20" for a part)
-	$(BIN)/python -m scripts.stress_daemon $(STRESS)
-	$(if $(STRESS),,$(BIN)/python -m scripts.stress_storage)
+	$(BIN)/python -m tests.stress $(STRESS)
+	$(if $(STRESS),,$(BIN)/python -m tests.stress.storage)
 
 check: $(VENV)/dev.stamp $(PACKAGES)  ## lint, format check, types, import rules, generated files
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from nanochat.errors import NanoscopeError
 from nanochat.system.text import short_number
-from scripts.measuring import Row
+from scripts.benchmarks.measuring import Row
 
 BUSY_LOAD = 0.5  # waiting tasks a core: more, and the machine has other work
 
@@ -56,8 +56,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure_model(args: argparse.Namespace, work: Path, doing: Callable[[str], Any]) -> list[Row]:
     """The model suite's rows."""
-    from scripts.benchmark_model import measure  # torch takes a second to import: not for --help
-    from scripts.workbench import Settings
+    from scripts.benchmarks.model import measure  # torch takes a second to import: not for --help
+    from scripts.benchmarks.workbench import Settings
 
     return measure(Settings(work, args.device, args.upstream, rounds=args.repeats), args.only, doing)
 
@@ -71,7 +71,7 @@ def add_daemon_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure_daemon(args: argparse.Namespace, work: Path, doing: Callable[[str], Any]) -> list[Row]:
     """The daemon suite's rows."""
-    from scripts.benchmark_daemon import measure
+    from scripts.benchmarks.daemon import measure
 
     return measure(work, args.only, args.repeats, doing)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.stress_daemon_client import WireClient
+from tests.stress.wire_client import WireClient
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE_FOLDER = ROOT / "tests" / "data" / "example_trace"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from protocol.json_text import readable
+from protocol.generate.json_text import readable
 from scripts.golden_exchanges import (
     BUILT_IN,
     CLIENT_NAME,
@@ -23,7 +23,7 @@ from scripts.golden_exchanges import (
     make_scene,
     play,
 )
-from scripts.stress_daemon_ground import Ground, ground
+from tests.stress.ground import Ground, ground
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "protocol" / "examples"
 PROMPT = "The symbol of gold is"

@@ -166,10 +166,10 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
         ("", ".layer_1", "!"),
     ]),
     "nanochat.traces.tensors._NAME": ("fullmatch", [("", "a", "!"), ("", "a.", "!"), ("", "a.a", "!"), ("", ".", "")]),
-    "protocol.typescript.tidied_text#1": ("", [
+    "protocol.generate.typescript.tidied_text#1": ("", [
         ("/**\n", " ", "x"), ("", " ", "/*"), ("/**\n * ", "x", ""), ("", "/**\n", ""),
     ]),
-    "protocol.typescript.tidied_text#2": ("", [("", "}\n", ""), ("", "}\n/", "")]),
+    "protocol.generate.typescript.tidied_text#2": ("", [("", "}\n", ""), ("", "}\n/", "")]),
     "scripts.golden_exchanges._settled#1": ("", [("", "trace_", ""), ("", "trace_20260102_", ""), ("", "1", "")]),
     "scripts.golden_exchanges._settled#2": ("", [
         ("2020-01-01T00:00:00.", "1", "x"), ("", "2020-", ""), ("", "1\n", ""),

@@ -13,8 +13,8 @@ from daemon.server.named_models import Introduction, introduce, words_of
 from daemon.server.session import Session
 from nanochat.system.text import on_one_line, shortened
 from protocol.errors import RpcError
+from protocol.generate.openrpc import openrpc
 from protocol.methods import CANCEL, DISCOVER, GET_STATUS, HELLO, PROTOCOL_VERSION, SHUTDOWN
-from protocol.openrpc import openrpc
 from protocol.types import (
     CancelParams,
     CancelResult,

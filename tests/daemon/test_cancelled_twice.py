@@ -11,10 +11,10 @@ import pytest
 from daemon.server.state import ServerState
 from daemon.wire import outbox
 from nanochat.trace_storage import TraceStorage
-from scripts.stress_daemon_client import DOORS, WireClient, frame
 from tests.daemon.doors import TRACE, cancel, daemon, eventually, run
 from tests.daemon.running import running_daemon
 from tests.daemon.state_ground import DirectClient, running_hub
+from tests.stress.wire_client import DOORS, WireClient, frame
 
 GENERATE = "generate_and_capture"
 PROMPT = "The capital of France is"

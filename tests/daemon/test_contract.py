@@ -12,9 +12,9 @@ import pytest
 from daemon.launch.dial import connect_tcp, connect_unix
 from protocol.methods import METHODS, NOTIFICATIONS
 from scripts.golden_exchanges import CLIENT_NAME, PUSHED, differences, make_scene, play
-from scripts.stress_daemon_client import DOORS, WireClient
-from scripts.stress_daemon_ground import ROOT, Ground, ground
 from tests.daemon.waiting import until
+from tests.stress.ground import ROOT, Ground, ground
+from tests.stress.wire_client import DOORS, WireClient
 
 WAYS = ("unix", "tcp", "stdio")
 EVERYWHERE = [f"{door} {way}" for door, way in itertools.product(DOORS, WAYS)]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from protocol.errors import RpcError
-from scripts.stress_daemon_client import WireClient, frame
 from tests.daemon.running import DaemonProcess, running_daemon
+from tests.stress.wire_client import WireClient, frame
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 
 from daemon.client.sync import Client
 from protocol.errors import RpcError
-from scripts.stress_daemon_client import DOORS, WireClient, frame
 from tests.daemon.running import DaemonProcess, running_daemon
+from tests.stress.wire_client import DOORS, WireClient, frame
 
 GENERATE = "generate_and_capture"
 EXACT = {

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import pytest
 
 from protocol.errors import ERRORS
-from scripts.stress_daemon_client import DOORS, WireClient, frame
 from tests.daemon.running import DaemonProcess, running_daemon
+from tests.stress.wire_client import DOORS, WireClient, frame
 
 SOON = 30.0  # seconds: far more than anything here takes on a quiet machine
 NOBODY = 65534

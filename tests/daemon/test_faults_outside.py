@@ -17,8 +17,8 @@ from daemon.run_folder import RunFolder
 from daemon.settings import Settings
 from nanochat.trace_storage import TraceStorage
 from protocol.errors import RpcError
-from scripts.stress_daemon_client import WireClient
 from tests.daemon.running import DaemonProcess, daemons_in, environment_set_to, private_settings, running_daemon
+from tests.stress.wire_client import WireClient
 
 SECONDS = 60.0
 LISTING = b'{"jsonrpc": "2.0", "id": 1, "method": "list_traces"}\n'

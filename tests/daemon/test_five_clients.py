@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.stress_daemon_client import WireClient
+from tests.stress.wire_client import WireClient
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 ROOT = CLIENTS.parents[1]

@@ -7,8 +7,8 @@ import pytest
 
 from daemon.log import RECORD_LIMIT, log_to_file
 from protocol.errors import RpcError
-from scripts.stress_daemon_client import WireClient
 from tests.daemon.running import DaemonProcess, running_daemon
+from tests.stress.wire_client import WireClient
 
 MB = 1 << 20
 

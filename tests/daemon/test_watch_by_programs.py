@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nanochat.trace_storage import TraceStorage
-from scripts.stress_daemon_client import DOORS, WireClient
 from tests.daemon.running import DaemonProcess
+from tests.stress.wire_client import DOORS, WireClient
 
 WITHIN = 1.0  # seconds
 PROMPT = "What an editor will change"

@@ -10,7 +10,7 @@ from nanochat.checkpoint_manager import load_model
 from nanochat.checkpoints.layouts import DEMO_FOLDER
 from nanochat.engine import Engine
 from nanochat.interpretability_engine import InterpretabilityEngine
-from scripts.demo_evaluation import (
+from scripts.demo_training.evaluation import (
     FORMS,
     best_head,
     calculator_exercises,

@@ -7,9 +7,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from protocol.errors import ERRORS
+from protocol.generate.openrpc import openrpc
+from protocol.generate.schemas import result_type
 from protocol.methods import ALWAYS, METHODS, NOTIFICATIONS
-from protocol.openrpc import openrpc
-from protocol.schemas import result_type
 from protocol.types import decode_params
 
 EXCHANGES = [(row, example) for row in METHODS.values() for example in row.examples()]

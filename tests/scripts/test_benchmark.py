@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from nanochat.gpt import GPTConfig
-from scripts import benchmark, benchmark_model, benchmark_traces, measuring, workbench
-from scripts.measuring import Row
+from scripts import benchmark
+from scripts.benchmarks import measuring, workbench
+from scripts.benchmarks import model as benchmark_model
+from scripts.benchmarks import traces as benchmark_traces
+from scripts.benchmarks.measuring import Row
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = GPTConfig(64, 300, n_layer=2, n_head=2, n_kv_head=2, n_embd=32, window_pattern="SL")
