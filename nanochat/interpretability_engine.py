@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nanochat.analysis import analyze
-from nanochat.analysis.logits import PROMPT_KEYS, join_statistics, logits_statistics, token_statistics, top_tokens
+from nanochat.analysis.logits import join_statistics, logits_statistics, of_prompt, token_statistics, top_tokens
 from nanochat.analysis.stored import recompute_analysis, with_new_metrics
 from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture.recorder import Recorder
@@ -316,9 +316,7 @@ class InterpretabilityEngine:
         statistics = partial(self._statistics, residual[0], cancel=cancel)
         if top and run.generated:
             analysis["logits"] |= statistics(len(run.prompt) - 1, run.generated)
-        prompt = statistics(0, run.prompt[1:])
-        first = {"surprisal_per_token": None, "entropy_per_position": None, "top_tokens_per_position": []}
-        analysis["logits"]["prompt"] = {key: [first[key], *prompt[key]] for key in PROMPT_KEYS}
+        analysis["logits"]["prompt"] = of_prompt(statistics(0, run.prompt[1:]))
         return analysis
 
     @torch.inference_mode()

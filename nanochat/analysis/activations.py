@@ -1,30 +1,57 @@
-"""Activations as numbers, site by site."""
+"""Activations as numbers, site by site. A new metric is one function under `@layer_metric`."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nanochat.analysis.moments import blocks, moments, plain_number, pooled
+from nanochat.analysis.moments import plain_number
+from nanochat.analysis.registry import LAYER_METRICS, layer_metric
+from nanochat.analysis.site_values import SiteValues
 
-NEAR_ZERO = 1e-6
 ACTIVATION_NAME = re.compile(r"layer_activations\.layer_(\d+)\.(\w+)")
+
+# In the order of listings: a new one goes last.
+
+
+@layer_metric("mean", label="Mean")
+def mean(site: SiteValues) -> float:
+    """Mean of all values."""
+    return site.summary.mean
+
+
+@layer_metric("std", label="Standard deviation", short="std")
+def std(site: SiteValues) -> float:
+    """Standard deviation of all values, divided by their count."""
+    return math.sqrt(site.summary.variance)
+
+
+@layer_metric("max", label="Largest", short="max")
+def largest(site: SiteValues) -> float:
+    """Largest value."""
+    return site.summary.largest
+
+
+@layer_metric("min", label="Smallest", short="min")
+def smallest(site: SiteValues) -> float:
+    """Smallest value."""
+    return site.summary.smallest
+
+
+@layer_metric("sparsity", label="Sparsity", hint="values near 0", span=(0.0, 1.0))
+def sparsity(site: SiteValues) -> float:
+    """Share of values with |x| < 1e-6."""
+    return site.summary.near_zero
 
 
 @np.errstate(invalid="ignore")
-def activation_statistics(values: np.ndarray) -> dict[str, float | None]:
-    """The mean, std (divided by the count), max, min and sparsity (share with |x| < 1e-6) of an array of any shape."""
-    parts, highest, lowest, zeros = [], [], [], 0
-    for block in blocks(values):
-        parts.append(moments(block))
-        highest.append(block.max())
-        lowest.append(block.min())
-        zeros += np.count_nonzero(np.abs(block, out=block) < NEAR_ZERO)
-    whole = pooled(parts)
-    sparsity = np.nan if np.isnan(np.min(lowest)) else zeros / whole.count
-    numbers = {"mean": whole.mean, "std": np.sqrt(whole.variance), "max": np.max(highest), "min": np.min(lowest)}
-    return {key: plain_number(number) for key, number in (numbers | {"sparsity": sparsity}).items()}
+def activation_statistics(values: np.ndarray, keys: Sequence[str] | None = None) -> dict[str, float | None]:
+    """Every metric of layers, or some by their keys, of an array of any shape."""
+    site = SiteValues(values)
+    rows = LAYER_METRICS.values() if keys is None else [LAYER_METRICS[key] for key in keys]
+    return {row.key: plain_number(row.numbers(site, 1)[0]) for row in rows}
 
 
 def activation_analysis(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:

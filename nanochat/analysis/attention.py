@@ -207,7 +207,9 @@ def layer_attention(
     step = max(1, CELLS_AT_ONCE // weights[0].size)
     pieces = [HeadRows(weights[start : start + step], layout, threshold) for start in range(0, len(weights), step)]
     metrics = {key: HEAD_METRICS[key] for key in keys}
-    collected = [{key: metric.scores(piece) for key, metric in metrics.items()} for piece in pieces]
+    collected = [
+        {key: metric.numbers(piece, len(piece.weights)) for key, metric in metrics.items()} for piece in pieces
+    ]
     scores = {key: np.concatenate([piece[key] for piece in collected]) for key in metrics}
     summary: dict[str, Any] = {
         key: plain_number(OVER_HEADS[metric.over_heads](scores[key]))

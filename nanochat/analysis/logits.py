@@ -1,4 +1,4 @@
-"""What the logits say of each position: entropy, the likeliest tokens, and how surprising the token that came was."""
+"""What the logits say of each token. A new metric is one function under `@token_metric`."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -7,16 +7,46 @@ from typing import Any
 
 import numpy as np
 
+from nanochat.analysis.logit_rows import LogitRows, bits, softmax_summary
 from nanochat.analysis.moments import Moments, moments, plain_number, plain_numbers, pooled
+from nanochat.analysis.registry import TOKEN_METRICS, token_metric
 
 TOP_TOKENS = 5
 CHUNK_ELEMENTS = 1 << 16  # logits widened to float64 at a time
 CHUNK_ROWS = 256
-PER_POSITION = ("entropy_per_position", "top_tokens_per_position", "surprisal_per_token", "sampled_probability")
-PROMPT_KEYS = ("surprisal_per_token", "entropy_per_position", "top_tokens_per_position")
+TOPS = "top_tokens_per_position"
 
 TokenText = Callable[[int], str]
 Statistics = dict[str, Any]
+
+# In the order of listings: a new one goes last.
+
+
+@token_metric("entropy_per_position", label="Entropy", unit="nats")
+def entropy_per_position(rows: LogitRows) -> np.ndarray:
+    """Entropy of the distribution that the token was drawn from, at temperature 1.
+
+    (n,), in nats. NaN where not every logit was kept.
+    """
+    return rows.entropy
+
+
+@token_metric("surprisal_per_token", label="Surprisal", unit="bits")
+def surprisal_per_token(rows: LogitRows) -> np.ndarray:
+    """How surprising the token was: -log2 of its probability at temperature 1.
+
+    (n,), in bits. NaN where its logit was not kept.
+    """
+    return bits(rows.log_probability)
+
+
+@token_metric("sampled_probability", label="Probability", short="p", span=(0.0, 1.0), of_prompt=False)
+def sampled_probability(rows: LogitRows) -> np.ndarray:
+    """Probability of the token at temperature 1.
+
+    (n,). NaN where its logit was not kept.
+    """
+    return np.exp(rows.log_probability)
 
 
 def logits_analysis(
@@ -45,8 +75,13 @@ def logits_analysis(
     fed = prompt_length + max(len(generated), 1) - 1  # older files have a row after the last token too
     assert len(columns[0]) in (fed, len(tokens)), "rows for the generated tokens, or for all"
     prompt = between(0, tokens[1:prompt_length])
-    empty = {"surprisal_per_token": None, "entropy_per_position": None, "top_tokens_per_position": []}
-    return between(prompt_length - 1, generated) | {"prompt": {key: [empty[key], *prompt[key]] for key in PROMPT_KEYS}}
+    return between(prompt_length - 1, generated) | {"prompt": of_prompt(prompt)}
+
+
+def of_prompt(statistics: Statistics) -> Statistics:
+    """The prompt's part of `analysis.logits`: of its tokens but the first, which nothing foretold, and of that."""
+    keys = [row.key for row in TOKEN_METRICS.values() if row.of_prompt]
+    return {key: [None, *statistics[key]] for key in keys} | {TOPS: [[], *statistics[TOPS]]}
 
 
 def _captured_logits(
@@ -82,10 +117,10 @@ def logits_statistics(logits_rows: np.ndarray, next_tokens: Sequence[int], token
 
 def token_statistics(logits_row: np.ndarray, token: int) -> dict[str, float | None]:
     """One position while it is generated: {surprisal (bits), probability, entropy (nats)}; logits_row is (vocab,)."""
-    log_sum_exp, entropy = _softmax_summary(np.asarray(logits_row, np.float64)[None])
+    log_sum_exp, entropy = softmax_summary(np.asarray(logits_row, np.float64)[None])
     log_probability = np.array([logits_row[token]], np.float64) - log_sum_exp
     return {
-        "surprisal": plain_number(_bits(log_probability)[0]),
+        "surprisal": plain_number(bits(log_probability)[0]),
         "probability": plain_number(np.exp(log_probability[0])),
         "entropy": plain_number(entropy[0]),
     }
@@ -94,7 +129,7 @@ def token_statistics(logits_row: np.ndarray, token: int) -> dict[str, float | No
 def top_tokens(logits_row: np.ndarray, token_text: TokenText) -> list[dict[str, Any]]:
     """The five likeliest at one position while it is generated, as in `logits_statistics`; logits_row is (vocab,)."""
     row = np.asarray(logits_row, np.float64)
-    log_sum_exp, _ = _softmax_summary(row[None])
+    log_sum_exp, _ = softmax_summary(row[None])
     return _row_top_tokens(np.asarray(logits_row), row, log_sum_exp[0], token_text)
 
 
@@ -117,18 +152,9 @@ def top_logits_statistics(
         np.put_along_axis(rows, indices.astype(np.int64), values, axis=1)
         return logits_statistics(rows, next_tokens, token_text)
     values, log_sum_exp = values.astype(np.float64), log_sum_exp.astype(np.float64)
-    found = indices == np.asarray(next_tokens, dtype=np.int64)[:, None]
-    follower = np.where(found, values, 0.0).sum(axis=1)
-    log_probability = np.where(found.any(axis=1), follower, np.nan) - log_sum_exp
-    columns = zip(indices, values, log_sum_exp, strict=True)
-    return {
-        "mean_logit": None,
-        "std_logit": None,
-        "entropy_per_position": [None] * len(values),
-        "top_tokens_per_position": [_top_tokens(*row, token_text) for row in columns],
-        "surprisal_per_token": plain_numbers(_bits(log_probability)),
-        "sampled_probability": plain_numbers(np.exp(log_probability)),
-    }
+    rows = LogitRows.highest(values, indices, log_sum_exp, np.asarray(next_tokens, np.int64))
+    tops = [_top_tokens(*row, token_text) for row in zip(indices, values, log_sum_exp, strict=True)]
+    return {"mean_logit": None, "std_logit": None, TOPS: tops} | _metrics(rows)
 
 
 def join_statistics(parts: Sequence[Statistics]) -> Statistics:
@@ -137,45 +163,27 @@ def join_statistics(parts: Sequence[Statistics]) -> Statistics:
     if parts and all(part["mean_logit"] is not None for part in parts):
         whole = pooled([Moments(_rows(part), part["mean_logit"], part["std_logit"] ** 2) for part in parts])
         joined |= {"mean_logit": plain_number(whole.mean), "std_logit": plain_number(math.sqrt(whole.variance))}
-    return joined | {key: [value for part in parts for value in part[key]] for key in PER_POSITION}
+    return joined | {key: [value for part in parts for value in part[key]] for key in (TOPS, *TOKEN_METRICS)}
 
 
 def _rows(part: Statistics) -> int:
-    return len(part["entropy_per_position"])
+    return len(part[TOPS])
 
 
 @np.errstate(invalid="ignore")
 def _chunk_statistics(logits: np.ndarray, followers: np.ndarray, token_text: TokenText) -> Statistics:
-    rows = logits.astype(np.float64)
-    log_sum_exp, entropy = _softmax_summary(rows)
-    log_probability = rows[np.arange(len(rows)), followers] - log_sum_exp
-    _, mean, variance = moments(rows)
-    tops = [_row_top_tokens(*row, token_text) for row in zip(logits, rows, log_sum_exp, strict=True)]
-    return {
-        "mean_logit": plain_number(mean),
-        "std_logit": plain_number(math.sqrt(variance)),
-        "entropy_per_position": plain_numbers(entropy),
-        "top_tokens_per_position": tops,
-        "surprisal_per_token": plain_numbers(_bits(log_probability)),
-        "sampled_probability": plain_numbers(np.exp(log_probability)),
-    }
+    rows = LogitRows.whole(logits, followers)
+    _, mean, variance = moments(rows.logits)
+    tops = [_row_top_tokens(*row, token_text) for row in zip(logits, rows.logits, rows.log_sum_exp, strict=True)]
+    numbers = {"mean_logit": plain_number(mean), "std_logit": plain_number(math.sqrt(variance))}
+    return numbers | {TOPS: tops} | _metrics(rows)
 
 
 @np.errstate(invalid="ignore")
-def _softmax_summary(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) log-sum-exp and (n,) entropy in nats of (n, vocab) float64 rows."""
-    peak = rows.max(axis=1, keepdims=True)
-    shifted = rows - peak
-    np.maximum(shifted, -800.0, out=shifted)  # exp gives 0 there as well, and 0 * -inf would be NaN
-    weights = np.exp(shifted)
-    total = weights.sum(axis=1)
-    entropy = np.log(total) - np.einsum("nv,nv->n", weights, shifted) / total
-    return peak[:, 0] + np.log(total), np.maximum(entropy, 0.0)
-
-
-def _bits(log_probability: np.ndarray) -> np.ndarray:
-    """Surprisal in bits; rounding must not make it negative."""
-    return np.maximum(log_probability / -math.log(2), 0.0)
+def _metrics(rows: LogitRows) -> Statistics:
+    """Every metric of tokens, as lists."""
+    count = len(rows.followers)
+    return {key: plain_numbers(metric.numbers(rows, count)) for key, metric in TOKEN_METRICS.items()}
 
 
 def _row_top_tokens(

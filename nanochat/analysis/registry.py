@@ -6,13 +6,16 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 
 from nanochat.analysis.head_rows import SPARSITY_THRESHOLD, HeadRows, RowLayout
+from nanochat.analysis.logit_rows import LogitRows, NotCapturedError
+from nanochat.analysis.site_values import SiteValues
 
 log = logging.getLogger("nanoscope.analysis")
+MetricOf = Literal["head", "layer", "token"]
 OverHeads = Literal["mean", "max"]
 OVER_HEADS: dict[str, Callable[[np.ndarray], np.floating]] = {"mean": np.mean, "max": np.max}
 
@@ -46,45 +49,86 @@ class HeadFunction(Protocol):
 
 
 @dataclass(frozen=True)
-class HeadMetric:
-    """A row of the table. `span`: what its values lie between; None: from 0 to the largest head's."""
+class Metric:
+    """A row of the table. `span`: what its values lie between; None: from 0, or the least, to the largest."""
 
     key: str
-    function: HeadFunction
+    function: Callable[..., Any]
     label: str
     short: str
     hint: str
     meaning: str
     unit: str
     span: tuple[float, float] | None
-    over_heads: OverHeads | None
-    role: Role | None
 
-    def scores(self, rows: HeadRows) -> np.ndarray:
-        """(H,) float64. A function that fails costs its own number alone: NaN, and a line in the log."""
-        heads = len(rows.weights)
+    of: ClassVar[MetricOf]
+
+    def numbers(self, prepared: Any, count: int) -> np.ndarray:
+        """(count,) float64. A function that fails costs its own numbers alone: NaN, and a line in the log."""
         try:
-            return np.asarray(self.function(rows), np.float64).reshape(heads)
+            return np.asarray(self.function(prepared), np.float64).reshape(count)
+        except NotCapturedError:
+            return np.full(count, np.nan)
         except Exception:
             log.exception("the metric %s failed", self.key)
-            return np.full(heads, np.nan)
+            return np.full(count, np.nan)
 
     def described(self) -> dict[str, Any]:
         """What a reader needs to show its numbers; plain values."""
-        role = None if self.role is None else {"words": self.role.words, "at": self.role.at}
         return {
+            "of": self.of,
             "label": self.label,
             "short": self.short,
             "hint": self.hint,
             "meaning": self.meaning,
             "unit": self.unit,
             "span": None if self.span is None else list(self.span),
-            "over_heads": self.over_heads,
-            "role": role,
+            "over_heads": None,
+            "role": None,
         }
 
 
+@dataclass(frozen=True)
+class HeadMetric(Metric):
+    """A number of each attention head."""
+
+    over_heads: OverHeads | None
+    role: Role | None
+
+    of: ClassVar[MetricOf] = "head"
+
+    def described(self) -> dict[str, Any]:
+        role = None if self.role is None else {"words": self.role.words, "at": self.role.at}
+        return super().described() | {"over_heads": self.over_heads, "role": role}
+
+
+@dataclass(frozen=True)
+class LayerMetric(Metric):
+    """A number of each capture site of each layer."""
+
+    of: ClassVar[MetricOf] = "layer"
+
+
+@dataclass(frozen=True)
+class TokenMetric(Metric):
+    """A number of each token. `of_prompt`: of the prompt's tokens too."""
+
+    of_prompt: bool
+
+    of: ClassVar[MetricOf] = "token"
+
+
 HEAD_METRICS: dict[str, HeadMetric] = {}
+LAYER_METRICS: dict[str, LayerMetric] = {}
+TOKEN_METRICS: dict[str, TokenMetric] = {}
+
+LayerFunction = TypeVar("LayerFunction", bound=Callable[[SiteValues], float])
+TokenFunction = TypeVar("TokenFunction", bound=Callable[[LogitRows], np.ndarray])
+
+
+def all_metrics() -> dict[str, Metric]:
+    """Every metric by its key: of heads, then of layers, then of tokens."""
+    return {**HEAD_METRICS, **LAYER_METRICS, **TOKEN_METRICS}
 
 
 def head_metric(
@@ -125,14 +169,72 @@ def head_metric(
             return function(HeadRows(weights, RowLayout(ids, window), sparsity_threshold))
 
         metric.__name__, metric.__doc__ = function.__name__, function.__doc__
-        meaning = " ".join((inspect.getdoc(function) or label).split("\n\n")[0].split())
-        name = short or label.lower()
-        HEAD_METRICS[key] = HeadMetric(key, metric, label, name, hint, meaning, unit, span, over_heads, role)
+        row = HeadMetric(
+            key, metric, label, short or label.lower(), hint, _meaning(function, label), unit, span, over_heads, role
+        )
+        HEAD_METRICS[_free(key)] = row
         return metric
 
     return register
 
 
+def layer_metric(
+    key: str,
+    *,
+    label: str,
+    short: str = "",
+    hint: str = "",
+    unit: str = "",
+    span: tuple[float, float] | None = None,
+) -> Callable[[LayerFunction], LayerFunction]:
+    """Makes a function of SiteValues, to one number, a metric of every capture site of every layer.
+
+    Args: as of `head_metric`.
+    """
+
+    def register(function: LayerFunction) -> LayerFunction:
+        row = LayerMetric(key, function, label, short or label.lower(), hint, _meaning(function, label), unit, span)
+        LAYER_METRICS[_free(key)] = row
+        return function
+
+    return register
+
+
+def token_metric(
+    key: str,
+    *,
+    label: str,
+    short: str = "",
+    hint: str = "",
+    unit: str = "",
+    span: tuple[float, float] | None = None,
+    of_prompt: bool = True,
+) -> Callable[[TokenFunction], TokenFunction]:
+    """Makes a function of LogitRows, to (n,) numbers, a metric of every token.
+
+    Args: as of `head_metric`; of_prompt: of the prompt's tokens too, not of the generated ones alone.
+    """
+
+    def register(function: TokenFunction) -> TokenFunction:
+        row = TokenMetric(
+            key, function, label, short or label.lower(), hint, _meaning(function, label), unit, span, of_prompt
+        )
+        TOKEN_METRICS[_free(key)] = row
+        return function
+
+    return register
+
+
+def _meaning(function: Callable[..., Any], label: str) -> str:
+    """The first paragraph of its docstring, in one line."""
+    return " ".join((inspect.getdoc(function) or label).split("\n\n")[0].split())
+
+
+def _free(key: str) -> str:
+    assert key not in all_metrics(), f"there is a metric {key!r} already"
+    return key
+
+
 def described_metrics() -> dict[str, dict[str, Any]]:
-    """The whole table for a reader: key to label, short, hint, meaning, unit, span, over_heads and role."""
-    return {key: metric.described() for key, metric in HEAD_METRICS.items()}
+    """The whole table for a reader: key to of, label, short, hint, meaning, unit, span, over_heads and role."""
+    return {key: metric.described() for key, metric in all_metrics().items()}

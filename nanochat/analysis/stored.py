@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from nanochat.analysis.activations import activation_statistics
 from nanochat.analysis.attention import layer_attention
-from nanochat.analysis.logits import logits_analysis
-from nanochat.analysis.registry import HEAD_METRICS
+from nanochat.analysis.logits import TOPS, logits_analysis
+from nanochat.analysis.registry import HEAD_METRICS, LAYER_METRICS, TOKEN_METRICS
 from nanochat.analysis.whole import analyze
 from nanochat.eras import ERAS
 from nanochat.errors import CancelledError
@@ -19,6 +20,7 @@ from nanochat.traces.trace import Trace
 
 LARGEST_VOCABULARY = 1 << 31
 WEIGHTS = "attention_weights"
+Terms = tuple[list[int], int, GPTConfig | None]  # token ids, how many of them are the prompt's, the model
 
 
 def recompute_analysis(
@@ -44,50 +46,108 @@ def recompute_analysis(
 
 
 def with_new_metrics(trace: Trace, analysis: Any, cancel: threading.Event | None = None) -> Any:
-    """A trace's stored analysis, with the numbers of those head metrics that it was made without.
+    """A trace's stored analysis, with the numbers of those metrics that it was made without.
 
     Returns:
-        The analysis itself where it lacks none, and where the weights are not there or do not fit it.
+        The analysis itself where it lacks none, and where the tensors are not there or do not fit it.
 
     Raises:
         TraceUnreadableError: a tensor's bytes are damaged. CancelledError: `cancel` was set.
     """
-    stored = _layer_stats(analysis)
-    missing = {layer: lacking for layer, stats in stored.items() if (lacking := _lacking(stats))}
-    if not missing:
+    parts = {
+        name: lacking
+        for name, lacks in (("attention", _heads_lack), ("activations", _sites_lack), ("logits", _tokens_lack))
+        if (lacking := lacks(_part(analysis, name)))
+    }
+    if not parts:
         return analysis
-    tokens, prompt_length, config = _terms(trace)
-    tensors = _FittingTensors(trace, tokens, prompt_length, config, cancel)
+    terms = _terms(trace)
+    tensors = _FittingTensors(trace, *terms, cancel)
+    complete = {"attention": _with_heads, "activations": _with_sites, "logits": _with_tokens}
+    return analysis | {name: complete[name](analysis[name], lacking, tensors, terms) for name, lacking in parts.items()}
+
+
+def _part(analysis: Any, name: str) -> dict[str, Any]:
+    part = analysis.get(name) if isinstance(analysis, dict) else None
+    return part if isinstance(part, dict) else {}
+
+
+def _layer_stats(part: dict[str, Any]) -> dict[str, Any]:
+    """The layers of a part of an analysis; none where it is not of our form."""
+    stats = part.get("layer_stats")
+    return {layer: of for layer, of in stats.items() if isinstance(of, dict)} if isinstance(stats, dict) else {}
+
+
+def _heads_lack(attention: dict[str, Any]) -> dict[str, list[str]]:
+    """By layer, the keys of the metrics that its heads have no number of, not even null."""
+    lacking = {}
+    for layer, stats in _layer_stats(attention).items():
+        heads = stats.get("heads")
+        if isinstance(heads, list) and heads and all(isinstance(head, dict) for head in heads):
+            lacking[layer] = [key for key in HEAD_METRICS if any(key not in head for head in heads)]
+    return {layer: keys for layer, keys in lacking.items() if keys}
+
+
+def _with_heads(
+    attention: dict[str, Any], lacking: dict[str, list[str]], tensors: "_FittingTensors", terms: Terms
+) -> dict[str, Any]:
+    tokens, _, config = terms
     windows = None if config is None else config.windows()
-    layers = dict(stored)
-    for layer, keys in missing.items():
+    layers = dict(attention["layer_stats"])
+    for layer, keys in lacking.items():
         name = f"{WEIGHTS}.layer_{layer}"
         if name not in tensors:
             continue
         found = layer_attention(tensors[name], int(layer), np.asarray(tokens, np.int64), windows, keys)
-        if len(found["heads"]) == len(stored[layer]["heads"]):
-            layers[layer] = _joined(stored[layer], found)
-    return {**analysis, "attention": {**analysis["attention"], "layer_stats": layers}}
+        stored = layers[layer]
+        if len(found["heads"]) == len(stored["heads"]):
+            heads = [new | old for new, old in zip(found["heads"], stored["heads"], strict=True)]
+            layers[layer] = found | stored | {"heads": heads}
+    return attention | {"layer_stats": layers}
 
 
-def _layer_stats(analysis: Any) -> dict[str, Any]:
-    """The layers of an analysis; none where it is not of our form."""
-    attention = analysis.get("attention") if isinstance(analysis, dict) else None
-    stats = attention.get("layer_stats") if isinstance(attention, dict) else None
-    return stats if isinstance(stats, dict) else {}
+def _sites_lack(activations: dict[str, Any]) -> dict[tuple[str, str], list[str]]:
+    """By layer and site, the keys of the metrics that it has no number of, not even null."""
+    lacking = {
+        (layer, site): [key for key in LAYER_METRICS if key not in numbers]
+        for layer, sites in _layer_stats(activations).items()
+        for site, numbers in sites.items()
+        if isinstance(numbers, dict)
+    }
+    return {place: keys for place, keys in lacking.items() if keys}
 
 
-def _lacking(stats: Any) -> list[str]:
-    """The keys of the metrics that a layer's heads have no number of, not even null."""
-    heads = stats.get("heads") if isinstance(stats, dict) else None
-    if not isinstance(heads, list) or not heads or not all(isinstance(head, dict) for head in heads):
-        return []
-    return [key for key in HEAD_METRICS if any(key not in head for head in heads)]
+def _with_sites(
+    activations: dict[str, Any], lacking: dict[tuple[str, str], list[str]], tensors: "_FittingTensors", terms: Terms
+) -> dict[str, Any]:
+    layers = dict(activations["layer_stats"])
+    for (layer, site), keys in lacking.items():
+        name = f"layer_activations.layer_{layer}.{site}"
+        if name in tensors:
+            numbers = activation_statistics(tensors[name], keys) | layers[layer][site]
+            layers[layer] = layers[layer] | {site: numbers}
+    return activations | {"layer_stats": layers}
 
 
-def _joined(stored: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    heads = [new | old for new, old in zip(found["heads"], stored["heads"], strict=True)]
-    return {**found, **stored, "heads": heads}
+def _tokens_lack(logits: dict[str, Any]) -> list[str]:
+    """The keys of the metrics that no token has a number of, not even null."""
+    known = isinstance(logits.get(TOPS), list) and logits[TOPS]
+    return [key for key in TOKEN_METRICS if key not in logits] if known else []
+
+
+def _with_tokens(
+    logits: dict[str, Any], lacking: list[str], tensors: "_FittingTensors", terms: Terms
+) -> dict[str, Any]:
+    tokens, prompt_length, config = terms
+    vocab_size = None if config is None else config.vocab_size
+    found = logits_analysis(tensors, np.asarray(tokens, np.int64), prompt_length, str, vocab_size)
+    if len(found[TOPS]) != len(logits[TOPS]):
+        return logits
+    new = {key: found[key] for key in lacking}
+    prompt, of_prompt = logits.get("prompt"), found.get("prompt")
+    if isinstance(prompt, dict) and isinstance(of_prompt, dict):
+        new["prompt"] = {key: of_prompt[key] for key in lacking if key in of_prompt} | prompt
+    return logits | new
 
 
 def recompute_logits(
@@ -100,7 +160,7 @@ def recompute_logits(
     return logits_analysis(tensors, np.asarray(tokens, np.int64), prompt_length, _forgiving(token_text), vocab_size)
 
 
-def _terms(trace: Trace) -> tuple[list[int], int, GPTConfig | None]:
+def _terms(trace: Trace) -> Terms:
     """A trace's token ids, how many of them are the prompt's, and its model, as far as it says."""
     prompt, generated = document_tokens(trace.document)
     if not all(0 <= token < LARGEST_VOCABULARY for token in prompt + generated):

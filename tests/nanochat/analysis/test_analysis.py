@@ -287,11 +287,13 @@ def test_model_scores_repeat_with_the_seed_and_average_the_draws():
 
 @pytest.fixture
 def metrics():
-    """The table, as it was before the test."""
-    before = dict(registry.HEAD_METRICS)
-    yield registry.HEAD_METRICS
-    registry.HEAD_METRICS.clear()
-    registry.HEAD_METRICS.update(before)
+    """The tables, as they were before the test."""
+    tables = (registry.HEAD_METRICS, registry.LAYER_METRICS, registry.TOKEN_METRICS)
+    before = [dict(table) for table in tables]
+    yield
+    for table, rows in zip(tables, before, strict=True):
+        table.clear()
+        table.update(rows)
 
 
 LOOKS_AT_ITSELF = {"attention_weights.layer_0": heads_that_look([0, 0])[None]}
@@ -312,6 +314,7 @@ def test_a_new_head_metric_is_one_decorated_function(metrics):
     layer = analyze(LOOKS_AT_ITSELF, [1, 2])["attention"]["layer_stats"]["0"]
     assert layer["smallest"] == layer["heads"][0]["smallest"] == 0
     assert analysis.described_metrics()["smallest"] == {
+        "of": "head",
         "label": "Smallest weight",
         "short": "smallest weight",
         "hint": "",
@@ -341,7 +344,76 @@ def test_a_metric_that_fails_costs_its_own_number_alone(metrics, function):
     assert layer == before
 
 
+SITE = {"layer_activations.layer_0.post_attn": np.arange(6, dtype=np.float32).reshape(1, 2, 3)}
+LOGITS = np.log(np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]], np.float32))
+
+
+def test_a_new_layer_metric_is_one_decorated_function(metrics):
+    @analysis.layer_metric("norm", label="Norm")
+    def norm(site):
+        """Root of the sum of squares."""
+        return np.sqrt((site.values**2).sum())
+
+    numbers = analyze(SITE, [1, 2])["activations"]["layer_stats"]["0"]["post_attn"]
+    assert numbers["norm"] == pytest.approx(55**0.5)
+    described = analysis.described_metrics()["norm"]
+    assert (described["of"], described["span"], described["meaning"]) == ("layer", None, "Root of the sum of squares.")
+
+
+def test_a_new_token_metric_is_one_decorated_function(metrics):
+    @analysis.token_metric("confidence", label="Confidence", span=(0.0, 1.0))
+    def confidence(rows):
+        """Probability of the likeliest token."""
+        return np.exp(rows.logits.max(axis=1) - rows.log_sum_exp)
+
+    found = analyze({"output_logits": LOGITS[None]}, [0, 1, 1], 1)["logits"]
+    assert found["confidence"] == [pytest.approx(0.5), pytest.approx(0.75)]
+    of_all = analyze({"output_logits": LOGITS[None]}, [0, 1, 1], 2)["logits"]
+    assert of_all["confidence"] == [pytest.approx(0.75)]
+    assert of_all["prompt"]["confidence"] == [None, pytest.approx(0.5)]
+    assert "sampled_probability" not in of_all["prompt"]
+    assert analysis.described_metrics()["confidence"]["of"] == "token"
+
+
+def test_a_token_metric_that_needs_every_logit_is_none_of_the_highest_alone(metrics, caplog):
+    @analysis.token_metric("confidence", label="Confidence")
+    def confidence(rows):
+        return np.exp(rows.logits.max(axis=1) - rows.log_sum_exp)
+
+    values, indices = -np.sort(-LOGITS, axis=1)[:, :2], np.argsort(-LOGITS, axis=1)[:, :2]
+    found = analysis.top_logits_statistics(values, indices, np.zeros(2), [0, 1], str)
+    assert found["confidence"] == [None, None]
+    assert found["surprisal_per_token"] == [pytest.approx(1), pytest.approx(-np.log2(0.75))]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("function", [broken, lambda site: "three", lambda site: [1, 2]], ids=["raises", "text", "two"])
+def test_a_layer_metric_that_fails_costs_its_own_number_alone(metrics, function):
+    before = analyze(SITE, [1, 2])["activations"]["layer_stats"]["0"]["post_attn"]
+    analysis.layer_metric("poor", label="Poor")(function)
+    numbers = analyze(SITE, [1, 2])["activations"]["layer_stats"]["0"]["post_attn"]
+    assert numbers.pop("poor") is None
+    assert numbers == before
+
+
+@pytest.mark.parametrize(
+    "function", [broken, lambda rows: "three", lambda rows: [1, 2, 3]], ids=["raises", "text", "3"]
+)
+def test_a_token_metric_that_fails_costs_its_own_numbers_alone(metrics, function):
+    before = analysis.logits_statistics(LOGITS, [0, 1], str)
+    analysis.token_metric("poor", label="Poor")(function)
+    found = analysis.logits_statistics(LOGITS, [0, 1], str)
+    assert found.pop("poor") == [None, None]
+    assert found == before
+
+
+def test_a_key_that_is_taken_is_refused(metrics):
+    with pytest.raises(AssertionError, match="sink"):
+        analysis.layer_metric("sink", label="Sink")(lambda site: 0.0)
+
+
 def test_every_metric_says_what_it_is():
     for key, told in analysis.described_metrics().items():
         assert told["label"] and told["meaning"].endswith(".") and "(H,)" not in told["meaning"], key
-        assert len(told["short"]) <= 10, key
+        assert "(n," not in told["meaning"], key
+        assert len(told["short"]) <= 11, key
