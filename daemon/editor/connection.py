@@ -29,26 +29,22 @@ from daemon.editor.params import (
 )
 from daemon.editor.progress import Agreed, work_done
 from daemon.editor.pygls_protocol import INITIALIZE_LEAST, OURS, PlainProtocol, shared_converter
+from daemon.server.connection import Client, Connection, ConnectionHandler, outcome, response_of
 from daemon.server.dispatch import Context, dispatch
-from daemon.server.named_models import Introduction, introduce
-from daemon.server.session import Call, Session
+from daemon.server.session import Call
 from daemon.wire import messages
 from daemon.wire.decoding import decode, exact
 from daemon.wire.framing import EditorFrames, FramingError, editor_frame
-from daemon.wire.outbox import StreamOutbox
-from daemon.wire.read_messages import hung_up, incoming
 from nanochat.system.text import on_one_line, shortened
 from protocol.errors import RpcError
 from protocol.methods import HELLO, METHODS
 
 if TYPE_CHECKING:
-    from daemon.server.listener import ConnectionHandler
     from daemon.server.state import ServerState
 
 NAME_LIMIT = 100  # characters of an editor's name, and of its version
 SAID_LIMIT = 500  # characters of an error that the editor shows
 IN_FLIGHT_LIMIT = 256  # requests of one client; beyond it the client is not read
-LOOK_SECONDS = 0.2  # between looks whether a client that is not read is still there
 FEATURES: tuple[Callable[[EditorServer], None], ...] = (documents.register,)  # each adds to a server
 
 OwnCommand = Callable[[Call, dict[str, Any]], Awaitable[object]]
@@ -57,47 +53,28 @@ log = logging.getLogger("nanoscope.connection")
 
 
 def load() -> ConnectionHandler:
-    """What serves a client at this door, with all that it needs: the first `initialize` alone would take 40 ms."""
+    """What serves an editor, with all that it needs: the first `initialize` alone would take 40 ms."""
     message = {"jsonrpc": "2.0", "id": 0, "method": lsp.INITIALIZE, "params": INITIALIZE_LEAST}
     shared_converter().structure(message, lsp.InitializeRequest)
     shared_converter().unstructure(lsp.InitializeResult(lsp.ServerCapabilities()))
     return serve_editor
 
 
-async def serve_editor(
-    state: ServerState,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    first: bytes,
-    introduction: Introduction | None = None,
-) -> None:
-    """Serve one editor until it says `exit` or hangs up.
-
-    Args:
-        first: what has been read already.
-        introduction: which model its settings name.
-    """
+async def serve_editor(state: ServerState, client: Client) -> None:
+    """Serve one editor until it says `exit` or hangs up."""
     logging.getLogger("pygls").setLevel(logging.WARNING)  # below it, whole messages are logged
-    outbox = StreamOutbox(writer, on_closed=reader.feed_eof)
-    protocol = EditorServer(state, outbox).protocol
-    introduce(protocol.session, introduction)
-    state.join(protocol.session)
-    try:
-        async for frame in incoming(reader, EditorFrames(), first, outbox):
-            protocol.take(frame)
-            for ready in protocol.before_next:
-                await ready()
-            while len(protocol.session.calls) >= IN_FLIGHT_LIMIT and not hung_up(writer):
-                tasks = [call.task for call in protocol.session.calls.values() if call.task is not None]
-                await asyncio.wait(tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if outbox.closed or len(protocol.session.calls) >= IN_FLIGHT_LIMIT:
-                break
-    finally:
+    connection = Connection(state, client, "editor", editor_frame, IN_FLIGHT_LIMIT)
+    protocol = EditorServer(connection).protocol
+    with connection.opened():
         try:
-            await protocol.end()
+            async for frame in connection.messages(EditorFrames()):
+                protocol.take(frame)
+                for ready in protocol.before_next:
+                    await ready()
+                if not await connection.has_room():
+                    break
         finally:
-            state.leave(protocol.session)
-            outbox.close()
+            await protocol.end()
 
 
 class EditorServer(LanguageServer):
@@ -105,13 +82,15 @@ class EditorServer(LanguageServer):
 
     protocol: EditorProtocol
 
-    def __init__(self, state: ServerState, outbox: StreamOutbox):
-        self.state, self.outbox = state, outbox
+    def __init__(self, connection: Connection):
+        self.connection, self.state, self.outbox = connection, connection.state, connection.outbox
         self.own_commands: dict[str, OwnCommand] = {}  # those that stand for no method
         self.at_end: list[Callable[[], None]] = []  # called when the editor is gone
         self.at_loss: list[Callable[[AboutDocument, str], None]] = []  # when a text, or a change of it, is not taken
         self.before_next: list[Callable[[], Awaitable[None]]] = []  # waited for before the next message is read
-        super().__init__("nanoscope", state.version, protocol_cls=EditorProtocol, converter_factory=shared_converter)
+        super().__init__(
+            "nanoscope", self.state.version, protocol_cls=EditorProtocol, converter_factory=shared_converter
+        )
         for method in METHODS:
             self.command(COMMAND + method)(_announced)
         for register in FEATURES:
@@ -141,12 +120,7 @@ class EditorProtocol(PlainProtocol):
     def __init__(self, server: EditorServer, converter: cattrs.Converter):
         super().__init__(server, converter, server.outbox)
         self._state, self.before_next = server.state, server.before_next
-        self.session = Session(
-            self._state.next_number(),
-            "editor",
-            self._outbox,
-            lambda told: messages.framed_notification(editor_frame, told),
-        )
+        self.session = server.connection.session
         self._initialized = False
         self._tokens: dict[object, Call] = {}  # by work-done token
         self._introduction: asyncio.Task[None] | None = None
@@ -238,22 +212,17 @@ class EditorProtocol(PlainProtocol):
         call.task = cast("asyncio.Task[None]", self._request_futures[key])
 
     async def _serve(self, call: Call, params: object) -> None:
-        try:
-            call.response = messages.success(call.request_id, await self._answer(call, params))
-        except RpcError as error:
-            call.response = messages.failure(call.request_id, error)
+        response = await outcome(call, self._answer(call, params))
         if call.request_id is not None:
             await self._outbox.room()
-            self.respond(call.response)
+            self.respond(response)
         self.session.end(call)
 
     def _served(self, call: Call, future: asyncio.Future[None]) -> None:
         """It was answered; or it was cancelled, or broke, before it came to that."""
         fault = None if future.cancelled() else future.exception()
-        if call in self.session.calls.values():
-            error = messages.cancelled(call.method) if fault is None else messages.broken(call.method, fault)
-            if call.request_id is not None:
-                self.respond(call.response or messages.failure(call.request_id, error))
+        if call in self.session.calls.values() and call.request_id is not None:
+            self.respond(response_of(call, fault))
         self.session.end(call)
 
     async def _answer(self, call: Call, params: object) -> object:

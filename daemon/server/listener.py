@@ -1,4 +1,4 @@
-"""Lets clients in: checks who they are, and shows each to its door by the first byte that it sends."""
+"""Lets clients in: checks who they are, and tells scripts from editors by the first byte that they send."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.server.accepting import Accepting
+from daemon.server.connection import Client, ConnectionHandler
 from daemon.server.named_models import Introduction
 from daemon.wire.decoding import BYTE_ORDER_MARK
 from daemon.wire.framing import line_frame
@@ -34,13 +35,10 @@ WAITING_LIMIT = 256  # connections that the system keeps until they are accepted
 TOKEN_SECONDS = 2.0
 TOKEN_LIMIT = 128  # bytes of the line with the token
 FOREIGN_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16 and UTF-32
-WHITE = b" \t\r\n"  # JSON's white space: of door 2, where it means nothing
+WHITE = b" \t\r\n"  # JSON's white space: before the first message it means nothing
 LOCALHOST = "127.0.0.1"
 log = logging.getLogger("nanoscope.connection")
 
-ConnectionHandler = Callable[
-    ["ServerState", asyncio.StreamReader, asyncio.StreamWriter, bytes, Introduction | None], Awaitable[None]
-]
 Check = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 
 
@@ -90,7 +88,7 @@ async def listen_tcp(state: ServerState, token: str, port: int = 0) -> tuple[Acc
 async def serve_streams(state: ServerState, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Serve one client on streams that are open already, until it is done."""
     try:
-        await _show_in(state, reader, writer)
+        await _serve(state, reader, writer)
     finally:
         writer.close()
 
@@ -100,7 +98,7 @@ async def _accept(state: ServerState, check: Check, reader: asyncio.StreamReader
     state.connections += 1
     try:
         if await check(reader, writer):
-            await _show_in(state, reader, writer)
+            await _serve(state, reader, writer)
     except asyncio.CancelledError:  # the daemon ends; asyncio would report it as a fault
         pass
     except Exception:
@@ -144,7 +142,7 @@ async def _read_line(reader: asyncio.StreamReader, limit: int) -> bytes:
     return b""
 
 
-async def _show_in(state: ServerState, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _serve(state: ServerState, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         first, introduction = await _first(reader), None
         if first[:1] == MARK:
@@ -155,8 +153,8 @@ async def _show_in(state: ServerState, reader: asyncio.StreamReader, writer: asy
         writer.write(line_frame(encode_response(failure(None, error))))
         return
     if first:
-        door = await _door(SCRIPTS if first[:1] in (b"{", b"[") else EDITORS)
-        await door(state, reader, writer, first, introduction)
+        serve = await _handler(SCRIPTS if first[:1] in (b"{", b"[") else EDITORS)
+        await serve(state, Client(reader, writer, first, introduction))
 
 
 async def _first(reader: asyncio.StreamReader, begun: bytes = b"") -> bytes:
@@ -188,7 +186,7 @@ _handlers: dict[str, ConnectionHandler] = {}
 _loading = threading.Lock()
 
 
-async def _door(module: str) -> ConnectionHandler:
+async def _handler(module: str) -> ConnectionHandler:
     """What serves a client; loaded at the first one, in a thread: pygls alone takes a third of a second."""
     return _handlers.get(module) or await asyncio.to_thread(_load, module)
 

@@ -10,71 +10,37 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jsonrpcserver import Error, Result, Success, async_dispatch_to_serializable
 
+from daemon.server.connection import Client, Connection, ConnectionHandler, Response, outcome, response_of
 from daemon.server.dispatch import Context, dispatch
-from daemon.server.named_models import Introduction, introduce
-from daemon.server.session import Call, Session
+from daemon.server.session import Call
 from daemon.wire.decoding import decode, inexact_in
 from daemon.wire.framing import FramingError, LineFrames, line_frame
-from daemon.wire.messages import (
-    ANSWER_LIMIT,
-    Request,
-    cancelled,
-    duplicate,
-    encode_response,
-    failure,
-    framed_notification,
-    id_of,
-    read_request,
-    success,
-)
-from daemon.wire.outbox import StreamOutbox
-from daemon.wire.read_messages import hung_up, incoming
+from daemon.wire.messages import ANSWER_LIMIT, Request, duplicate, encode_response, failure, id_of, read_request
 from protocol.errors import RpcError
 from protocol.methods import CANCEL
 
 if TYPE_CHECKING:
-    from daemon.server.listener import ConnectionHandler
     from daemon.server.state import ServerState
 
 RUNNING_LIMIT = 64  # requests of one client that run at once
-ADMITTED_LIMIT = 128  # that run or wait; beyond it the client is not read
+IN_FLIGHT_LIMIT = 128  # that run or wait; beyond it the client is not read
 BATCH_LIMIT = 1000  # requests in one batch
-LOOK_SECONDS = 0.2  # between looks whether a client that is not read is still there
-
-Response = dict[str, Any]
+LOOK_SECONDS = 0.2  # between looks whether a client that sends no more is still there
 
 
 def load() -> ConnectionHandler:
-    """What serves a client at this door, with all that it needs."""
-    return serve_line
+    """What serves a script, with all that it needs."""
+    return serve_script
 
 
-async def serve_line(
-    state: ServerState,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    first: bytes,
-    introduction: Introduction | None = None,
-) -> None:
-    """Serve one client until it hangs up, or has ended its requests and got its answers.
-
-    Args:
-        first: what has been read already.
-        introduction: which model it means.
-    """
-    outbox = StreamOutbox(writer, on_closed=reader.feed_eof)
-    client = _Client(state, outbox, writer)
-    introduce(client.session, introduction)
-    state.join(client.session)
-    try:
-        async for frame in incoming(reader, LineFrames(), first, outbox):
-            await client.take(frame)
-        await client.finish()
-    except _HungUpError:
-        pass
-    finally:
-        state.leave(client.session)
-        outbox.close()
+async def serve_script(state: ServerState, client: Client) -> None:
+    """Serve one script until it hangs up, or has ended its requests and got its answers."""
+    connection = Connection(state, client, "line", line_frame, IN_FLIGHT_LIMIT)
+    script = _Script(connection)
+    with connection.opened(), contextlib.suppress(_HungUpError):
+        async for frame in connection.messages(LineFrames()):
+            await script.take(frame)
+        await script.finish()
 
 
 class _HungUpError(Exception):
@@ -83,11 +49,10 @@ class _HungUpError(Exception):
 
 @dataclass(eq=False)
 class _Pending:
-    """A request that waits or runs; `response` is there once its handler has ended."""
+    """A request that waits or runs."""
 
     request: Request
     call: Call
-    response: Response | None = None
 
 
 class _EveryMethod(dict[str, Any]):
@@ -101,14 +66,12 @@ class _EveryMethod(dict[str, Any]):
         return self._answer
 
 
-class _Client:
+class _Script:
     """The requests of one client."""
 
-    def __init__(self, state: ServerState, outbox: StreamOutbox, writer: asyncio.StreamWriter):
-        self._state, self._outbox, self._writer = state, outbox, writer
-        self.session = Session(state.next_number(), "line", outbox, lambda told: framed_notification(line_frame, told))
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._session = connection, connection.session
         self._running = asyncio.Semaphore(RUNNING_LIMIT)
-        self._admitted = asyncio.Semaphore(ADMITTED_LIMIT)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._methods = _EveryMethod(self._call)
 
@@ -119,7 +82,7 @@ class _Client:
                 raise frame
             value, exact = decode(frame)
         except FramingError as error:
-            self._send(encode_response(failure(error.id, error)))
+            self._connection.respond(failure(error.id, error))
             return
         if isinstance(value, list):
             await self._take_batch(value, exact)
@@ -128,26 +91,26 @@ class _Client:
         if isinstance(begun, _Pending):
             self._run(begun, self._single(begun))
         elif begun is not None:
-            self._send(encode_response(begun))
+            self._connection.respond(begun)
 
     async def _take_batch(self, values: list[object], exact: bool) -> None:
         if not 0 < len(values) <= BATCH_LIMIT:
             error = RpcError("INVALID_REQUEST", f"A batch has 1 to {BATCH_LIMIT} requests; this one has {len(values)}.")
-            self._send(encode_response(failure(None, error)))
+            self._connection.respond(failure(None, error))
             return
         parts: list[asyncio.Task[Response | None] | Response | None] = []
         for value in values:
             begun = await self._begin(value, exact)
-            parts.append(self._run(begun, self._answer(begun)) if isinstance(begun, _Pending) else begun)
+            parts.append(self._run(begun, self._part(begun)) if isinstance(begun, _Pending) else begun)
         self._keep(asyncio.create_task(self._batch(parts)))
 
     async def finish(self) -> None:
         """Give what is owed to a client that sends no more; let go of one that hung up."""
         while self._tasks:
-            if hung_up(self._writer):
+            if self._connection.hung_up():
                 raise _HungUpError
             await asyncio.wait(self._tasks, timeout=LOOK_SECONDS)
-        await self._outbox.sent()
+        await self._connection.outbox.sent()
 
     async def _begin(self, value: object, exact: bool) -> _Pending | Response | None:
         """Admit a request, or the response to what is none; None for a notification that nobody is told of."""
@@ -155,29 +118,19 @@ class _Client:
             request = read_request(value)
             if not exact and (problem := inexact_in(value)):
                 raise RpcError("INVALID_PARAMS", problem)
-            if request.wants_answer and request.id is not None and request.id in self.session.calls:
+            if request.wants_answer and request.id is not None and request.id in self._session.calls:
                 raise duplicate(request.id)
         except RpcError as error:
             told = error.name == "INVALID_REQUEST" or (isinstance(value, dict) and "id" in value)
             return failure(id_of(value), error) if told else None
-        await self._admit()
+        if not await self._connection.has_room():
+            raise _HungUpError
         call = Call(cast("int | str | None", request.id), request.method)
-        self.session.begin(call)
+        self._session.begin(call)
         return _Pending(request, call)
-
-    async def _admit(self) -> None:
-        """Wait until one more request may come; meanwhile the client may hang up."""
-        while self._admitted.locked():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._admitted.acquire(), LOOK_SECONDS)
-                return
-            if hung_up(self._writer):
-                raise _HungUpError
-        await self._admitted.acquire()
 
     def _run(self, pending: _Pending, work: Coroutine[Any, Any, Response | None]) -> asyncio.Task[Response | None]:
         task = pending.call.task = self._keep(asyncio.create_task(work))
-        task.add_done_callback(lambda _: self._admitted.release())
         return task
 
     def _keep(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
@@ -186,10 +139,21 @@ class _Client:
         return task
 
     async def _single(self, pending: _Pending) -> None:
-        response = await self._answer(pending)
+        try:
+            response = await self._answer(pending)
+            if response is not None:
+                await self._connection.outbox.room()
+        finally:
+            self._session.end(pending.call)
         if response is not None:
-            await self._outbox.room()
-            self._send(encode_response(response))
+            self._connection.respond(response)
+
+    async def _part(self, pending: _Pending) -> Response | None:
+        """The response to a request of a batch."""
+        try:
+            return await self._answer(pending)
+        finally:
+            self._session.end(pending.call)
 
     async def _batch(self, parts: list[asyncio.Task[Response | None] | Response | None]) -> None:
         """Answer in one array; by nothing where all were notifications."""
@@ -199,8 +163,8 @@ class _Client:
             if response is not None:
                 bodies.append(encode_response(response, ANSWER_LIMIT - sum(map(len, bodies))))
         if bodies:
-            await self._outbox.room()
-            self._send(b"[" + b",".join(bodies) + b"]")
+            await self._connection.outbox.room()
+            self._connection.send(b"[" + b",".join(bodies) + b"]")
 
     async def _answer(self, pending: _Pending) -> Response | None:
         """The response to a request; None to a notification."""
@@ -222,25 +186,14 @@ class _Client:
                     ),
                 )
         except asyncio.CancelledError:  # while it waited; or jsonrpcserver gives its answer for lost
-            response = pending.response or failure(request.id, cancelled(request.method))
-            return response if request.wants_answer else None
-        finally:
-            self.session.end(pending.call)
+            return response_of(pending.call) if request.wants_answer else None
 
     async def _call(self, pending: _Pending, /, *positional: object, **named: object) -> Result:
         """What jsonrpcserver calls, whatever the method."""
         call = pending.call
-        context = Context(self._state, self.session, call.request_id, call.cancel)
-        try:
-            result = await dispatch(context, call.method, list(positional) or named)
-        except RpcError as error:
-            pending.response = failure(pending.request.id, error)
-            return Error(**pending.response["error"])
-        pending.response = success(pending.request.id, result)
-        return Success(result)
-
-    def _send(self, body: bytes) -> None:
-        self._outbox.send(line_frame(body))
+        context = Context(self._connection.state, self._session, call.request_id, call.cancel)
+        response = await outcome(call, dispatch(context, call.method, list(positional) or named))
+        return Error(**response["error"]) if "error" in response else Success(response["result"])
 
 
 def _as_it_is(message: Any) -> Any:

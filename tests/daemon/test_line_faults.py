@@ -85,7 +85,7 @@ def test_a_client_with_too_much_in_flight_is_not_read_until_there_is_room() -> N
             await gate.until(running=script_connection.RUNNING_LIMIT)
             assert (await other.call(1, "get_summary", TRACE))["result"] == TRACE
             mine = min(running.state.sessions.values(), key=lambda session: session.number)
-            assert len(mine.calls) == script_connection.ADMITTED_LIMIT
+            assert len(mine.calls) == script_connection.IN_FLIGHT_LIMIT
             gate.opened.set()
             assert {(await client.receive())["id"] for _ in range(count)} == set(range(count))
             assert gate.most == script_connection.RUNNING_LIMIT

@@ -244,9 +244,9 @@ def test_clients_that_come_together_load_their_door_once(monkeypatch: pytest.Mon
         """Serves nobody."""
 
     async def both() -> None:
-        first = asyncio.create_task(listener._door("a_door"))
+        first = asyncio.create_task(listener._handler("a_door"))
         await asyncio.to_thread(begun.wait, 10)
-        second = asyncio.create_task(listener._door("a_door"))
+        second = asyncio.create_task(listener._handler("a_door"))
         await asyncio.sleep(0)  # it has asked
         asyncio.get_running_loop().call_later(0.05, go_on.set)
         assert await first is await second is echo_nothing
