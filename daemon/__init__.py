@@ -1,1 +1,1 @@
-"""One process, many clients: doors, dispatch, model worker, traces watch, life cycle, command line."""
+"""One process, many clients: connections, dispatch, the model's thread, watched folders, life cycle, command line."""

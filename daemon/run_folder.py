@@ -47,7 +47,7 @@ class RunFolder:
 
     @property
     def token(self) -> Path:
-        """Port and token of the loopback TCP door, as JSON; there while it is open."""
+        """Port and token of the loopback TCP listener, as JSON; there while it listens."""
         return self.path / "tcp.json"
 
 
@@ -136,17 +136,17 @@ def _unsafe(fault: str, path: Path) -> RpcError:
 
 
 def write_token(folder: RunFolder, port: int, token: str) -> None:
-    """Write the TCP door's port and token for this user's eyes alone, whole or not at all."""
+    """Write the port and token of the TCP listener for this user's eyes alone, whole or not at all."""
     from nanochat.traces.atomic_file import write_file  # the pump, which imports this module, has no use for it
 
     write_file(folder.token, json.dumps({"port": port, "token": token}).encode(), replacing=True)
 
 
 def read_token(folder: RunFolder) -> tuple[int, str]:
-    """Port and token of the TCP door.
+    """Port and token of the TCP listener.
 
     Raises:
-        FileNotFoundError: no such door is open.
+        FileNotFoundError: there is no such listener.
         PermissionError: others can read or have written the file.
     """
     with open(folder.token, encoding="utf-8") as file:

@@ -148,7 +148,7 @@ def _origin(daemon: Daemon, row: Setting) -> str:
 def sessions(daemon: Daemon, *, as_json: Json = False) -> int:
     """Who is connected. Exit status 1 if no daemon runs.
 
-    In a pipe: number, name, door, seconds, requests, traces folder, parted by tabs.
+    In a pipe: number, name, kind of connection, seconds, requests, traces folder, parted by tabs.
     """
     result = _status(daemon)
     if result is None:
@@ -162,7 +162,7 @@ def sessions(daemon: Daemon, *, as_json: Json = False) -> int:
     if not result.sessions:
         notice("Nobody but this command is connected.", "dim")
         return 0
-    columns = (Column("session", "right"), Column("name"), Column("door"), Column("since", "right"))
+    columns = (Column("session", "right"), Column("name"), Column("kind"), Column("since", "right"))
     columns += (Column("requests", "right"), Column("traces folder", gives_way=True))
     print_rows(columns, [
         [

@@ -17,7 +17,7 @@ TAIL = 60  # characters of the text so far that such a message ends with
 
 
 class Progress:
-    """Tells one caller, from any thread; with `stream` in notifications, always where its door shows progress."""
+    """Tells one caller, from any thread; with `stream` in notifications, always where its connection shows progress."""
 
     def __init__(self, context: Context, stream: bool = False):
         self.context, self.stream = context, stream and context.request_id is not None

@@ -103,7 +103,7 @@ def _describe(context: Context, session: Session) -> SessionInfo:
     return SessionInfo(
         session=session.number,
         name=session.name,
-        door=session.door,
+        door=session.kind,
         seconds=round(time.monotonic() - session.opened, 3),
         requests=len(session.calls),
         traces_dir=shortened(str(context.state.folder_of(session).path), SHOWN_PATH),

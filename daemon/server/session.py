@@ -54,14 +54,14 @@ class Session:
 
     Args:
         number: its number, unique for the daemon's life.
-        door: which door it came through.
+        kind: of connection.
         outbox: takes framed bytes.
-        frame: puts a notification, {"jsonrpc", "method", "params"}, into the door's framing.
+        frame: puts a notification, {"jsonrpc", "method", "params"}, into the connection's framing.
     """
 
-    def __init__(self, number: int, door: ConnectionKind, outbox: Outbox, frame: Callable[[dict[str, Any]], bytes]):
-        self.number, self.name = number, str(door)
-        self.door: ConnectionKind = door
+    def __init__(self, number: int, kind: ConnectionKind, outbox: Outbox, frame: Callable[[dict[str, Any]], bytes]):
+        self.number, self.name = number, str(kind)
+        self.kind: ConnectionKind = kind
         self.outbox, self._frame = outbox, frame
         self.opened = time.monotonic()
         self.notified = False  # nothing is pushed before the client has said who it is

@@ -127,7 +127,7 @@ def _too_large(response: dict[str, Any], size: int, limit: int) -> RpcError:
 
 
 def framed_notification(frame: Frame, notification: dict[str, Any]) -> bytes:
-    """A notification in a door's framing; nothing where it cannot be written, which is logged."""
+    """A notification in a connection's framing; nothing where it cannot be written, which is logged."""
     try:
         return frame(encode(notification))
     except Exception:

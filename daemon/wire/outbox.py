@@ -82,7 +82,7 @@ class StreamOutbox:
         await self._drain()
 
     async def _drain(self) -> None:
-        with contextlib.suppress(OSError):  # the client is gone: its door finds out by itself
+        with contextlib.suppress(OSError):  # the client is gone: its connection finds out by itself
             await self._writer.drain()
         if self._transport.is_closing():
             self._end()

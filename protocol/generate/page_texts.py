@@ -1,4 +1,4 @@
-"""What docs/protocol.md says that no table does: how to connect and how the two doors differ."""
+"""What docs/protocol.md says that no table does: how to connect and how the two kinds of connection differ."""
 
 from __future__ import annotations
 

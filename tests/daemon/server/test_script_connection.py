@@ -250,7 +250,7 @@ def test_notifications_go_out_as_lines_from_any_thread() -> None:
             client = await running.line()
             await client.call(1, "get_summary", TRACE)
             session = running.state.sessions[1]
-            assert session.door == "line"
+            assert session.kind == "line"
             await asyncio.to_thread(session.notify, TRACES_CHANGED, TracesChanged(traces_dir="/a", added=["b"]))
             told = {"traces_dir": "/a", "added": ["b"], "changed": [], "removed": []}
             assert await client.receive() == {"jsonrpc": "2.0", "method": "traces_changed", "params": told}
