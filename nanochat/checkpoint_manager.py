@@ -106,8 +106,10 @@ def load_model(
         "self_check_error": self_check_error,
         "note": note,
     }
-    said = f"Loaded {checkpoint.source} model {checkpoint.tag}, step {model.provenance['step']}, era {model.config.era}"
-    notice(f"{said} from {checkpoint.weights.parent}{f' ({note})' if note else ''}")
+    loaded = (
+        f"Loaded {checkpoint.source} model {checkpoint.tag}, step {model.provenance['step']}, era {model.config.era}"
+    )
+    notice(f"{loaded} from {checkpoint.weights.parent}{f' ({note})' if note else ''}")
     return model, tokenizer, meta
 
 

@@ -259,7 +259,7 @@ class InterpretabilityEngine:
             logits = step.logits[0].cpu().numpy()
             surprisal = token_statistics(logits, token)["surprisal"]
             top = partial(top_tokens, logits, self.tokenizer.token_text)
-            with turn_of(self.model).telling():
+            with turn_of(self.model).calling_back():
                 on_token(TokenEvent(token, text, position, not step.masks[0], surprisal, top))
 
     def _document(self, run: Run, settings: GenerationSettings, category: str, extra: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Turn:
             self._lock.release()
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
+    def calling_back(self) -> Iterator[None]:
         """While it is one's turn: code of the caller's runs, which may not use the model."""
         self._telling = True
         try:

@@ -165,10 +165,10 @@ def _run(daemon: Daemon, params: GenerateAndCaptureParams, prompt: str, shape: s
             raise
         if shape == "live":
             live.end()
-    return _tell(result, shape)
+    return _print_outcome(result, shape)
 
 
-def _tell(result: GenerateAndCaptureResult, shape: str) -> int:
+def _print_outcome(result: GenerateAndCaptureResult, shape: str) -> int:
     if shape == "json":
         print_json(result)
         return 0
@@ -180,8 +180,8 @@ def _tell(result: GenerateAndCaptureResult, shape: str) -> int:
     counts = f"{result.prompt_tokens} + {result.response_tokens} tokens"
     model = result.summary.model or {}
     name = model_words(model)  # the built-in model where there is no other, which is worth knowing
-    told = (counts, f"{speed:.0f} a second" if speed else "", f"by {name}" if name else "")
-    notice(f"{result.trace_id}  {', '.join(filter(None, told))}", "dim")
+    parts = (counts, f"{speed:.0f} a second" if speed else "", f"by {name}" if name else "")
+    notice(f"{result.trace_id}  {', '.join(filter(None, parts))}", "dim")
     for line in (place_of(model), model.get("note")):
         if line:
             notice(printable(str(line)), "dim")

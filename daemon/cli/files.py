@@ -13,7 +13,7 @@ import typer
 
 from daemon.cli import trace_names
 from daemon.cli.options import FAILED, TRACE, TRACES, Daemon, Trace, command, misused
-from daemon.cli.output import error, notice, output, say, say_json
+from daemon.cli.output import error, notice, output, print_json_line, print_line
 from nanochat.system.places import check_place, own_path, wrong_ending
 from nanochat.system.text import human_size, on_one_line
 from protocol.errors import RpcError
@@ -97,7 +97,7 @@ def delete(
                 notice("Nothing was deleted.")
                 return FAILED
         for trace_id in found:
-            say(client.delete_trace(trace_id=trace_id).deleted)
+            print_line(client.delete_trace(trace_id=trace_id).deleted)
     return 0
 
 
@@ -146,7 +146,7 @@ def watch(
 
 def _print_change(client: Client, change: Notice, as_json: bool) -> None:
     if as_json:
-        say_json(change.params)
+        print_json_line(change.params)
         sys.stdout.flush()
         return
     came = change.params.added + change.params.changed
@@ -161,7 +161,7 @@ def _print_change(client: Client, change: Notice, as_json: bool) -> None:
                 line.truncate(output().width, overflow="ellipsis")
                 output().print(line)
             else:
-                say(f"{sign}\t{trace_id}\t{text}")
+                print_line(f"{sign}\t{trace_id}\t{text}")
     sys.stdout.flush()
 
 

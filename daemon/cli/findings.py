@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from daemon.cli.output import output, say
+from daemon.cli.output import output, print_line
 from daemon.doctor.finding import Finding
 
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "fault": ("✗", "bold red")}
@@ -14,7 +14,7 @@ def print_findings(findings: list[Finding]) -> None:
     """A line for each, remedies below; in a pipe state, check, finding and remedy parted by tabs."""
     if not sys.stdout.isatty():
         for finding in findings:
-            say("\t".join((finding.state, finding.check, finding.found, finding.remedy)))
+            print_line("\t".join((finding.state, finding.check, finding.found, finding.remedy)))
         return
     from rich.padding import Padding
     from rich.table import Table

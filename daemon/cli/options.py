@@ -138,11 +138,11 @@ def guarded(work: Callable[[], int | None]) -> int:
         discard_output()
         return PIPE_CLOSED
     except (RpcError, NanoscopeError, OSError) as problem:
-        error(output_problem() or explained(problem) or _said(problem))
+        error(output_problem() or explained(problem) or _sentence(problem))
         return FAILED
 
 
-def _said(problem: Exception) -> str:
+def _sentence(problem: Exception) -> str:
     """An error in words: those of the system have a number and quotes around the place."""
     if isinstance(problem, OSError) and problem.strerror and problem.filename is not None:
         return f"{os.fsdecode(problem.filename)} cannot be used ({problem.strerror})."

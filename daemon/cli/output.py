@@ -60,24 +60,24 @@ def notices() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """A line on stdout, as it is."""
     sys.stdout.write(f"{line}\n")
 
 
 def print_json(value: Any) -> None:
     """One JSON value on stdout, indented where a person looks at it."""
-    say_json(value, indent=INDENT if sys.stdout.isatty() else None)
+    print_json_line(value, indent=INDENT if sys.stdout.isatty() else None)
 
 
-def say_json(value: Any, *, indent: int | None = None) -> None:
+def print_json_line(value: Any, *, indent: int | None = None) -> None:
     """One JSON value on stdout; all but ASCII is spelled out where the output is not in UTF-8."""
     from nanochat.system.from_outside import json_for
 
     encoded = msgspec.json.encode(value)
     if indent is not None:
         encoded = msgspec.json.format(encoded, indent=indent)
-    say(json_for(sys.stdout, encoded.decode()))
+    print_line(json_for(sys.stdout, encoded.decode()))
 
 
 def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, caption: str = "") -> None:
@@ -89,7 +89,7 @@ def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, capt
     """
     if not sys.stdout.isatty():
         for row in rows:
-            say("\t".join(map(str, row)))
+            print_line("\t".join(map(str, row)))
         return
     from rich.cells import cell_len
 
@@ -138,7 +138,7 @@ def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
     width = max((len(name) for name, _ in pairs), default=0)
     if not sys.stdout.isatty():
         for name, value in pairs:
-            say(f"{name:<{width}}  {value}")
+            print_line(f"{name:<{width}}  {value}")
         return
     from rich.text import Text
 

@@ -12,7 +12,7 @@ import typer
 
 from daemon.cli import trace_names
 from daemon.cli.options import FAILED, MODEL_FLAGS, PLACE_FLAGS, TRACES, Daemon, Json, Trace, command, misused
-from daemon.cli.output import error, notice, output, print_json, say, styled
+from daemon.cli.output import error, notice, output, print_json, print_line, styled
 from nanochat.system.places import check_place, is_no_file, own_path, wrong_ending
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def tensor(
         _show(array)
     else:
         for line in array.reshape(-1, array.shape[-1] if array.ndim else 1):
-            say("\t".join(f"{value:.{DIGITS}g}" for value in line))
+            print_line("\t".join(f"{value:.{DIGITS}g}" for value in line))
     return 0
 
 

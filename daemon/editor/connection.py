@@ -246,7 +246,7 @@ class EditorProtocol(PlainProtocol):
         if token is not None:
             self._tokens[token] = call
         try:
-            with work_done(self.tell, token, title, agreed) as report:
+            with work_done(self.send, token, title, agreed) as report:
                 yield Context(self._state, self.session, call.request_id, call.cancel, report)
         finally:
             if self._tokens.get(token) is call:

@@ -54,7 +54,7 @@ def register(server: EditorServer) -> None:
     for method, (answer, options) in FEATURES.items():
         server.feature(method, options)(partial(answer, documents))
     server.feature(lsp.INITIALIZE)(partial(documents.announce))
-    server.protocol.session.listeners.append(documents.told)
+    server.protocol.session.listeners.append(documents.notified)
     server.at_end.append(documents.close)
     server.at_loss.append(documents.lost)
     server.before_next.append(documents.room)
@@ -99,7 +99,7 @@ class Documents:
             if uri in self._diagnose:  # opened again without a close between
                 self._diagnose[uri].close()
             self._open[uri] = OpenDocument(uri, kind, text, version, self.protocol.arrivals)
-            self._diagnose[uri] = Debouncer(partial(self._tell_diagnostics, uri), DIAGNOSE_SECONDS)
+            self._diagnose[uri] = Debouncer(partial(self._publish_diagnostics, uri), DIAGNOSE_SECONDS)
             self._diagnose[uri].trigger()
 
     def _changed(self, params: object) -> None:
@@ -129,9 +129,9 @@ class Documents:
         for document in lost:
             document.lose(why, self.protocol.arrivals)
             self._diagnose[document.uri].trigger()
-        self._tell_unknown(lost, UNKNOWN.format(why))
+        self._notify_unknown(lost, UNKNOWN.format(why))
 
-    def _tell_unknown(self, documents: Sequence[OpenDocument], message: str) -> None:
+    def _notify_unknown(self, documents: Sequence[OpenDocument], message: str) -> None:
         """Tell the user, once until they are known again, of documents whose text is not known."""
         untold = [document for document in documents if not document.is_told_unknown]
         if untold:
@@ -141,7 +141,7 @@ class Documents:
             params = lsp.ShowMessageParams(lsp.MessageType.Warning, f"{named}: {message}")
             self.server.window_show_message(params)
 
-    def told(self, notification: Notification) -> None:
+    def notified(self, notification: Notification) -> None:
         """The session was told of a change."""
         if notification in (TRACES_CHANGED, MODEL_CHANGED):
             self._loop.call_soon_threadsafe(self._something_changed, notification is MODEL_CHANGED)
@@ -197,7 +197,7 @@ class Documents:
                 if not document.snapshot.unknown:
                     document.is_told_unknown = False
                 elif self.is_current(document.snapshot):
-                    self._tell_unknown([document], document.snapshot.unknown)
+                    self._notify_unknown([document], document.snapshot.unknown)
             return document.snapshot
 
     def is_current(self, snapshot: Snapshot) -> bool:
@@ -237,7 +237,7 @@ class Documents:
 
     # What the editor is told
 
-    async def _tell_diagnostics(self, uri: str) -> None:
+    async def _publish_diagnostics(self, uri: str) -> None:
         snapshot = await self.snapshot(uri)
         if snapshot is None:
             return
@@ -253,7 +253,7 @@ class Documents:
         return msgspec.Raw(msgspec.json.encode(diagnostics(snapshot, known or [])))
 
     def _publish(self, params: dict[str, Any]) -> None:
-        self.protocol.tell({"jsonrpc": "2.0", "method": lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, "params": params})
+        self.protocol.send({"jsonrpc": "2.0", "method": lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, "params": params})
 
     async def _refresh(self) -> None:
         if self._open:

@@ -137,18 +137,18 @@ def _hover(
     folder, text = documents.state.folder_of(documents.session), token_text(documents.context())
     try:
         aligned = documents.hovers.aligned(folder, capture, prompt.text, text, cancel)
-        said = documents.hovers.text(folder, capture, aligned, offset, cancel)
+        hover_text = documents.hovers.text(folder, capture, aligned, offset, cancel)
     except NanoscopeError as error:
         return {"contents": {"kind": "plaintext", "value": str(error)}}
     except Exception:
         log.exception("%s could not be hovered over", capture.entry.path)
         value = f"Nothing can be said of {capture.entry.trace_id}; `nanoscope logs` has the reason."
         return {"contents": {"kind": "plaintext", "value": value}}
-    if said is None:
+    if hover_text is None:
         return None
     spans = [aligned.spans[position] for position in aligned.at(offset)]
     start, end = min(start for start, _ in spans), max(end for _, end in spans)
-    contents = {"kind": kind, "value": fenced(said) if kind == MARKDOWN else said}
+    contents = {"kind": kind, "value": fenced(hover_text) if kind == MARKDOWN else hover_text}
     return {"contents": contents, "range": document.range(prompt.place_of(start), prompt.place_of(end))}
 
 

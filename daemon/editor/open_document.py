@@ -102,11 +102,11 @@ class OpenDocument:
                 self._text, self._unknown = None, changes.why
                 continue
             try:
-                told = msgspec.convert(changes, list[Change])
+                converted = msgspec.convert(changes, list[Change])
             except (msgspec.ValidationError, UnicodeEncodeError):  # the latter: half a character where a number stands
                 self._text, self._unknown = None, "the editor told of a change in a form that is not LSP's"
                 continue
-            for change in told:
+            for change in converted:
                 self._change(change, encoding)
 
     def _change(self, change: Change, encoding: str) -> None:

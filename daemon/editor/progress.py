@@ -16,7 +16,7 @@ Agreed = asyncio.Future[bool] | None
 
 @contextlib.contextmanager
 def work_done(
-    tell: Callable[[dict[str, Any]], None],
+    send: Callable[[dict[str, Any]], None],
     token: Token | None,
     title: str,
     agreed: Agreed = None,
@@ -31,8 +31,8 @@ def work_done(
     lock = threading.Lock()
     open_ = False
 
-    def say(value: dict[str, Any]) -> None:
-        tell({"jsonrpc": "2.0", "method": "$/progress", "params": {"token": token, "value": value}})
+    def send_progress(value: dict[str, Any]) -> None:
+        send({"jsonrpc": "2.0", "method": "$/progress", "params": {"token": token, "value": value}})
 
     def report(message: str, percent: float | None) -> None:
         value: dict[str, Any] = {"kind": "report", "message": message}
@@ -40,14 +40,14 @@ def work_done(
             value["percentage"] = round(min(max(percent, 0.0), 100.0))
         with lock:
             if open_:
-                say(value)
+                send_progress(value)
 
     def begin(answered: asyncio.Future[bool] | None = None) -> None:
         nonlocal open_
         with lock:
             if not ended and (answered is None or (not answered.cancelled() and answered.result())):
                 open_ = True
-                say({"kind": "begin", "title": title, "cancellable": True, "percentage": 0})
+                send_progress({"kind": "begin", "title": title, "cancellable": True, "percentage": 0})
 
     ended = False
     if agreed is not None:
@@ -59,5 +59,5 @@ def work_done(
     finally:
         with lock:
             if open_:
-                say({"kind": "end"})
+                send_progress({"kind": "end"})
             open_, ended = False, True

@@ -127,7 +127,7 @@ class PlainProtocol(LanguageServerProtocol):
         """Send a response."""
         self._outbox.send(editor_frame(encode_response(response)))
 
-    def tell(self, notification: dict[str, Any]) -> None:
+    def send(self, notification: dict[str, Any]) -> None:
         """Send a notification, or a request of ours; threads may call it."""
         self._outbox.send(framed_notification(editor_frame, notification))
 
@@ -142,7 +142,7 @@ class PlainProtocol(LanguageServerProtocol):
 
     def _send_data(self, data: Any) -> None:
         """pygls's way to send notifications and requests of its own."""
-        self.tell(self._converter.unstructure(data))
+        self.send(self._converter.unstructure(data))
 
 
 def _is_small(params: object) -> bool:

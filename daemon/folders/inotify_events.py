@@ -44,8 +44,8 @@ class InotifyEvents:
             for other in (owner, *others):  # they may watch a folder that had this name before
                 self._remove(other)
             try:
-                for one, told in {**others, owner: hint}.items():
-                    self._folders.setdefault(name, {})[one] = _Folder(self._started(), name, told)
+                for user, on_hint in {**others, owner: hint}.items():
+                    self._folders.setdefault(name, {})[user] = _Folder(self._started(), name, on_hint)
             except (FileNotFoundError, NotADirectoryError):
                 raise
             except OSError as error:

@@ -69,7 +69,7 @@ class TraceFolder:
         self._storage: TraceStorage | None = None
         self._problem: NanoscopeError | None = None
         self._entries: Sequence[TraceEntry] = ()  # never changed in place
-        self._told: dict[str, TraceEntry] = {}  # what listeners know of
+        self._last_notified: dict[str, TraceEntry] = {}  # what listeners know of
         self._meanwhile: dict[str, TraceEntry | None] = {}  # saved or deleted here (None) while a scan runs
         self._saved_early: set[str] = set()  # saved here before the first scan had ended: news, unlike what it finds
         self._half_written = UnsettledFiles()
@@ -141,7 +141,7 @@ class TraceFolder:
         with self._lock:
             self._entries = entries = _with(entries, self._meanwhile)
             self._problem = None
-        self._tell({entry.trace_id: entry for entry in entries})
+        self._notify_changes({entry.trace_id: entry for entry in entries})
         return 0.0 if left else wanted
 
     def _fail(self, error: NanoscopeError) -> float:
@@ -158,8 +158,8 @@ class TraceFolder:
                 self.first_scan.set_result(None)
             return first
 
-    def _tell(self, now: dict[str, TraceEntry]) -> None:
-        before, self._told = self._told, now
+    def _notify_changes(self, now: dict[str, TraceEntry]) -> None:
+        before, self._last_notified = self._last_notified, now
         if self._finish_first_scan():
             before = {trace_id: entry for trace_id, entry in now.items() if trace_id not in self._saved_early}
         added, changed, removed = difference(before, now)

@@ -61,17 +61,17 @@ def _spawn(settings: Settings, folder: RunFolder) -> bool:
         too_long = threading.Timer(START_SECONDS, process.kill)
         too_long.start()
         try:
-            said = report.read().decode(errors="replace").strip()
+            report_text = report.read().decode(errors="replace").strip()
         finally:
             too_long.cancel()
-    if said == READY:
+    if report_text == READY:
         # Whoever starts a process has to take note of its end, or it stays as a zombie.
         threading.Thread(target=process.wait, name="reaper", daemon=True).start()
         return True
     _end(process)
     if answers(folder):  # somebody ran `nanoscope serve` in the same moment
         return False
-    raise _failure(said, settings.log_file, begun)
+    raise _failure(report_text, settings.log_file, begun)
 
 
 def _end(process: subprocess.Popen[Any]) -> None:
@@ -125,11 +125,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return environment | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _failure(said: str, log_file: Path, begun: int) -> RpcError:
-    name, _, message = said.partition(" ")
+def _failure(report_text: str, log_file: Path, begun: int) -> RpcError:
+    name, _, message = report_text.partition(" ")
     if name in ERRORS:
         return RpcError(name, message)
-    last = said or _last_line(log_file, begun) or "it ended without a word"
+    last = report_text or _last_line(log_file, begun) or "it ended without a word"
     return RpcError(
         "DAEMON_NOT_STARTED", f"The daemon did not start: {last}. See {log_file}, or run `nanoscope doctor`."
     )

@@ -122,11 +122,11 @@ async def is_same_user(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def _knows_token(token: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-    said = b""
+    token_line = b""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(TOKEN_SECONDS):
-            said = await _read_line(reader, TOKEN_LIMIT)
-    if hmac.compare_digest(said, token):
+            token_line = await _read_line(reader, TOKEN_LIMIT)
+    if hmac.compare_digest(token_line, token):
         return True
     log.warning("A connection without the right token was turned away")
     return False

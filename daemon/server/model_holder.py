@@ -95,7 +95,7 @@ class ModelHolder:
             RpcError: MODEL_NOT_LOADED, CHECKPOINT_INVALID, SETTING_INVALID; CANCELLED: the new one was not taken.
         """
         before = self._info
-        self._tell(msgspec.structs.replace(before, state="loading", note=f"Loading {spec}.", error=None))
+        self._notify(msgspec.structs.replace(before, state="loading", note=f"Loading {spec}.", error=None))
         try:
             held = self._read(spec)
             if cancelled.is_set():
@@ -108,7 +108,7 @@ class ModelHolder:
         self._held, self._error = held, None
         if switched:
             _free_memory()
-        self._tell(held.info)
+        self._notify(held.info)
         return held.info
 
     def _load_first(self, cancelled: threading.Event) -> None:
@@ -119,7 +119,7 @@ class ModelHolder:
     def _failed(self, before: ModelInfo, error: RpcError) -> None:
         if self._held is None and error.name != "CANCELLED":
             self._error, before = error, ModelInfo(state="failed", error=f"{error.name}: {error.message}")
-        self._tell(before)
+        self._notify(before)
 
     def _read(self, spec: ModelSpec) -> LoadedModel:
         """Load a checkpoint, whatever goes wrong as an RpcError."""
@@ -171,7 +171,7 @@ class ModelHolder:
 
         self._threads = torch.get_num_threads()
 
-    def _tell(self, info: ModelInfo) -> None:
+    def _notify(self, info: ModelInfo) -> None:
         note, error = (text and shortened(text, SHOWN_TEXT) for text in (info.note, info.error))
         self._info = info = msgspec.structs.replace(info, note=note, error=error)
         self._changed(info)

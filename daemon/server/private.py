@@ -38,17 +38,17 @@ def serve_private(settings: Settings, origins: Mapping[str, str], source: int, t
     ours, theirs = socket.socketpair()
     ours.sendall(introduction_line(settings))
     status: list[int] = []
-    told: list[bool] = []  # by a signal, to end
+    stopped: list[bool] = []  # by a signal, to end
 
     def copy() -> None:
-        status.append(pump(ours, source, target, hung_up=lambda: 0 if told else 1))
+        status.append(pump(ours, source, target, hung_up=lambda: 0 if stopped else 1))
 
     copying = threading.Thread(target=copy, name="stdout", daemon=True)
     with ours:
         copying.start()
         try:
             with theirs:
-                asyncio.run(_serve_one(settings, origins, theirs, told))
+                asyncio.run(_serve_one(settings, origins, theirs, stopped))
         except (RpcError, OSError) as error:
             fail(f"--private: {one_line(error)}", 1)
             status.append(1)
@@ -57,7 +57,7 @@ def serve_private(settings: Settings, origins: Mapping[str, str], source: int, t
 
 
 async def _serve_one(
-    settings: Settings, origins: Mapping[str, str], connection: socket.socket, told: list[bool]
+    settings: Settings, origins: Mapping[str, str], connection: socket.socket, stopped: list[bool]
 ) -> None:
     from daemon.server.listener import serve_streams
     from daemon.server.state import ServerState
@@ -72,7 +72,7 @@ async def _serve_one(
         stopping = asyncio.ensure_future(state.stopping.wait())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         if state.stopping.is_set():
-            told.append(True)
+            stopped.append(True)
         stopping.cancel()
     finally:
         set_last_limit(DEADLINE_SECONDS)

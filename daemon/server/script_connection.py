@@ -121,8 +121,8 @@ class _Script:
             if request.wants_answer and request.id is not None and request.id in self._session.calls:
                 raise duplicate(request.id)
         except RpcError as error:
-            told = error.name == "INVALID_REQUEST" or (isinstance(value, dict) and "id" in value)
-            return failure(id_of(value), error) if told else None
+            answered = error.name == "INVALID_REQUEST" or (isinstance(value, dict) and "id" in value)
+            return failure(id_of(value), error) if answered else None
         if not await self._connection.has_room():
             raise _HungUpError
         call = Call(cast("int | str | None", request.id), request.method)

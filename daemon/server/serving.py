@@ -164,15 +164,15 @@ def end_on_signals(stopping: asyncio.Event) -> None:
 async def _until_the_end(state: ServerState, address: Address) -> bool:
     """Until somebody says so, nobody has used the daemon for the idle timeout, or another has its place: False."""
     limit = state.settings.idle_timeout
-    told, replaced = asyncio.ensure_future(state.stopping.wait()), asyncio.ensure_future(address.keep())
+    stop_asked, replaced = asyncio.ensure_future(state.stopping.wait()), asyncio.ensure_future(address.keep())
     try:
         while True:
             rest = limit - state.idle_seconds() if limit else None
             if rest is not None and rest <= 0:
                 log.info("nobody has used the daemon for %g s", limit)
                 return True
-            await asyncio.wait((told, replaced), timeout=rest, return_when=asyncio.FIRST_COMPLETED)
-            if told.done():
+            await asyncio.wait((stop_asked, replaced), timeout=rest, return_when=asyncio.FIRST_COMPLETED)
+            if stop_asked.done():
                 log.info("told to end")
                 return True
             if replaced.done():
@@ -180,9 +180,9 @@ async def _until_the_end(state: ServerState, address: Address) -> bool:
                 log.info("another daemon has its place")
                 return False
     finally:
-        told.cancel()
+        stop_asked.cancel()
         replaced.cancel()
-        await asyncio.wait((told, replaced))
+        await asyncio.wait((stop_asked, replaced))
 
 
 def set_last_limit(deadline: float) -> None:

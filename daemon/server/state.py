@@ -190,9 +190,9 @@ class ServerState:
 
     def _status_soon(self) -> None:
         if self._status_due is None and self._loop is not None:
-            self._status_due = self._loop.call_later(STATUS_SECONDS, self._tell_status)
+            self._status_due = self._loop.call_later(STATUS_SECONDS, self._notify_status)
 
-    def _tell_status(self) -> None:
+    def _notify_status(self) -> None:
         self._status_due = None
         self._broadcast(STATUS_CHANGED, StatusChanged(queue=self.queue(), sessions=len(self.sessions)), None)
 

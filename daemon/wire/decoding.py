@@ -39,7 +39,7 @@ def decode(body: bytes) -> tuple[Any, bool]:
             Its `id` is the request's where that can be read all the same.
     """
     if not isinstance(body, Checked):
-        for _ in look_at(body):
+        for _ in check_slices(body):
             pass
     body = body.removeprefix(BYTE_ORDER_MARK)
     collecting = gc.isenabled()
@@ -82,10 +82,10 @@ def _no_json(problem: str, body: bytes) -> FramingError:
 
 
 class Checked(bytes):
-    """A body that `look_at` found nothing wrong with."""
+    """A body that `check_slices` found nothing wrong with."""
 
 
-def look_at(body: bytes) -> Iterator[None]:
+def check_slices(body: bytes) -> Iterator[None]:
     """Look, a slice at a time, whether a body can be decoded in bounded time and memory.
 
     Right for JSON, and never too lenient with the part before an error in it.

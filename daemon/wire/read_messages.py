@@ -6,7 +6,7 @@ import asyncio
 import select
 from collections.abc import AsyncIterator
 
-from daemon.wire.decoding import SLICE, Checked, look_at
+from daemon.wire.decoding import SLICE, Checked, check_slices
 from daemon.wire.framing import Frames, FramingError
 from daemon.wire.outbox import StreamOutbox
 
@@ -48,7 +48,7 @@ async def incoming(
 async def _checked(body: bytes) -> bytes | FramingError:
     """A long body, or what is wrong with it, with the others' turns in between."""
     try:
-        for _ in look_at(body):
+        for _ in check_slices(body):
             await asyncio.sleep(0)
     except FramingError as error:
         return error

@@ -42,9 +42,9 @@ def read_meta(path: Path) -> dict[str, Any]:
     config = meta.get("model_config") if isinstance(meta, dict) else None
     if not isinstance(config, dict):
         answer = next((meta[key] for key in ANSWERS if meta.get(key)), None) if isinstance(meta, dict) else None
-        said = f" It says {answer!r:.100}, as a server does instead of a file: download it again." if answer else ""
+        hint = f" It says {answer!r:.100}, as a server does instead of a file: download it again." if answer else ""
         raise CheckpointInvalidError(
-            f"{path} has no model_config: it is not the metadata of a nanochat checkpoint.{said}"
+            f"{path} has no model_config: it is not the metadata of a nanochat checkpoint.{hint}"
         )
     problem = config_problem(config)
     if problem:
@@ -76,10 +76,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
             ) from error
         first_line = str(error).strip().split("\n")[0]
         # Of a pickle that it refuses, torch says how to run it all the same: not to be passed on.
-        said = "" if isinstance(error, pickle.UnpicklingError) else f": {first_line[:200]}"
+        hint = "" if isinstance(error, pickle.UnpicklingError) else f": {first_line[:200]}"
         raise CheckpointInvalidError(
             f"{path} cannot be loaded: it is damaged, incomplete, or holds something other than weights; nothing in it "
-            f"was run. Copy it again from its source. ({type(error).__name__}{said})"
+            f"was run. Copy it again from its source. ({type(error).__name__}{hint})"
         ) from error
     if not isinstance(state, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()

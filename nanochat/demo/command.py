@@ -68,8 +68,8 @@ def main(argv: Sequence[str] | None = None, program: str = "nanoscope demo") -> 
     except OSError as error:
         discard_output()
         place = error.filename or "The output"
-        said = explained(error) or f"{place} cannot be used ({error.strerror or error}): choose another place."
-        return _fail(f"error: {said}", 1)
+        sentence = explained(error) or f"{place} cannot be used ({error.strerror or error}): choose another place."
+        return _fail(f"error: {sentence}", 1)
     return 0
 
 

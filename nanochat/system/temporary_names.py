@@ -78,8 +78,8 @@ def _remove_if_dead(path: Path, dead_after: float) -> bool:
         # A writer has its lock before it writes: a file with the mark and without a lock has none any more.
         if not ours or _digest(token, os.read(descriptor, MARKED_BYTES)) != digest:
             return False
-        told = lock(descriptor) and host == _host()
-        if time.time() - status.st_mtime < (dead_after if told else max(dead_after, DAY_SECONDS)):
+        is_dead = lock(descriptor) and host == _host()
+        if time.time() - status.st_mtime < (dead_after if is_dead else max(dead_after, DAY_SECONDS)):
             return False
     finally:
         os.close(descriptor)

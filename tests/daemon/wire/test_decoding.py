@@ -195,7 +195,7 @@ def test_slices_find_the_same_as_the_whole(text: str, size: int) -> None:
     def refused(body: bytes, size: int) -> bool:
         with mock.patch.multiple(decoding, SLICE=size, NESTING_LIMIT=2, BRACKETS_LIMIT=6, KEYS_LIMIT=5, VALUES_LIMIT=9):
             try:
-                list(decoding.look_at(body))
+                list(decoding.check_slices(body))
             except FramingError:
                 return True
             return False
