@@ -32,14 +32,12 @@ def test_the_projects_files_are_as_they_would_be_made():
 
 
 def test_a_changed_type_makes_every_file_stale_until_they_are_made_anew(copy):
-    types = copy / "protocol" / "types.py"
+    types = copy / "protocol" / "types" / "status.py"
     text = types.read_text(encoding="utf-8")
-    assert "class CancelResult(Result):" in text
-    types.write_text(
-        text.replace("    cancelled: bool\n", "    cancelled: bool\n    reason: str = ''\n"), encoding="utf-8"
-    )
-    with (copy / "protocol" / "descriptions.py").open("a", encoding="utf-8") as file:
-        file.write('\nDESCRIPTIONS["CancelResult.reason"] = "Why."\n')
+    following = "\n\n\nclass ShutdownParams(Params):"
+    assert text.count(following) == 1
+    field = '    reason: Annotated[str, Meta(description="Why.")] = ""'
+    types.write_text(text.replace(following, f"\n{field}{following}"), encoding="utf-8")
     checked = run(copy, "--check")
     assert checked.returncode == 1
     for name in artifacts(copy):
