@@ -300,7 +300,9 @@ class TestReading:
         assert [(row[0], row[1]) for row in rows] == [(str(i), str(j)) for i in range(4) for j in range(4)]
         attention = client.analyze_trace(trace_id=trace).analysis.attention
         assert attention is not None
-        assert float(rows[5][2]) == attention.layer_stats["1"]["heads"][1]["attention_entropy"]
+        heads = attention.layer_stats["1"]["heads"]
+        assert isinstance(heads, list)
+        assert float(rows[5][2]) == heads[1]["attention_entropy"]
         assert msgspec.json.decode(run("analyze", trace, "--json").out, type=AnalyzeTraceResult).trace_id == trace
         assert "induction" in in_terminal("analyze", trace).out
 
