@@ -30,7 +30,7 @@ from daemon.wire.messages import (
 from daemon.wire.outbox import StreamOutbox
 from daemon.wire.read_messages import hung_up, incoming
 from protocol.errors import RpcError
-from protocol.methods import CANCEL
+from protocol.methods import METHODS
 
 if TYPE_CHECKING:
     from daemon.server.listener import ConnectionHandler
@@ -208,7 +208,8 @@ class _Client:
         message = {"method": request.method, "params": request.params or {}}
         if request.wants_answer:
             message["id"] = request.id
-        limit = contextlib.nullcontext() if request.method == CANCEL.name else self._running
+        row = METHODS.get(request.method)
+        limit = contextlib.nullcontext() if row is not None and row.at_once else self._running
         try:
             async with limit:
                 return cast(

@@ -791,6 +791,19 @@ export interface StatusChanged {
 export type MethodName = keyof Methods;
 export type NotificationName = keyof Notifications;
 
+/** Methods that may be asked again where the answer was lost: asking twice changes nothing. */
+export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
+  "hello",
+  "list_traces",
+  "analyze_trace",
+  "get_summary",
+  "get_tensor",
+  "get_tokens",
+  "get_status",
+  "list_models",
+  "rpc.discover",
+]);
+
 /** The number of each error, by the name that its `data.name` has. */
 export const errorCodes = {
   PARSE_ERROR: -32700,
