@@ -162,7 +162,7 @@ DISCOVER = Method(
     "rpc.discover",
     types.NoParams,
     dict[str, Any],
-    "This protocol as an OpenRPC document.",
+    "This protocol as an OpenRPC document, with the table of metrics under `x-metrics`.",
     repeatable=True,
     about_daemon=True,
 )

@@ -1,4 +1,4 @@
-"""protocol/openrpc.json: the protocol as an OpenRPC document, which `rpc.discover` answers."""
+"""protocol/openrpc.json: the protocol as an OpenRPC document; `rpc.discover` adds the table of metrics to it."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ export interface Methods {
     params: ShutdownParams;
     result: null;
   };
-  /** This protocol as an OpenRPC document. */
+  /** This protocol as an OpenRPC document, with the table of metrics under `x-metrics`. */
   "rpc.discover": {
     params: NoParams;
     result: {

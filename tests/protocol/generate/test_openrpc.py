@@ -51,6 +51,11 @@ def test_it_is_as_openrpc_specifies(document, specification):
     assert [f"{fault.json_path}: {fault.message}" for fault in specification.iter_errors(document)] == []
 
 
+def test_what_is_added_under_an_x_is_openrpc_too(document, specification):
+    assert specification.is_valid(document | {"x-metrics": {}})
+    assert not specification.is_valid(document | {"metrics": {}})
+
+
 @pytest.mark.parametrize("spoil", [lambda method: method.pop("name"), lambda method: method.update(extra=1)])
 def test_the_specification_would_tell(spoil, specification):
     document = openrpc()
