@@ -54,6 +54,16 @@ class Notification:
     to: str
 
 
+HELLO = Method(
+    "hello",
+    types.HelloParams,
+    types.HelloResult,
+    "Say who calls, which versions it expects, which traces folder it uses, and which model it means.",
+    ("VERSION_MISMATCH", "STORAGE_FAILED"),
+    repeatable=True,
+    about_daemon=True,
+    by_connection=True,
+)
 GENERATE_AND_CAPTURE = Method(
     "generate_and_capture",
     types.GenerateAndCaptureParams,
@@ -148,16 +158,6 @@ SHUTDOWN = Method(
     ("IN_USE",),
     about_daemon=True,
 )
-HELLO = Method(
-    "hello",
-    types.HelloParams,
-    types.HelloResult,
-    "Say who calls, which versions it expects, which traces folder it uses, and which model it means.",
-    ("VERSION_MISMATCH", "STORAGE_FAILED"),
-    repeatable=True,
-    about_daemon=True,
-    by_connection=True,
-)
 DISCOVER = Method(
     "rpc.discover",
     types.NoParams,
@@ -167,13 +167,7 @@ DISCOVER = Method(
     about_daemon=True,
 )
 
-METHODS: dict[str, Method] = {
-    row.name: row
-    for row in (
-        HELLO, GENERATE_AND_CAPTURE, LIST_TRACES, ANALYZE_TRACE, GET_SUMMARY, GET_TENSOR, GET_TOKENS, DELETE_TRACE,
-        GET_STATUS, LIST_MODELS, LOAD_MODEL, CANCEL, SHUTDOWN, DISCOVER,
-    )
-}  # fmt: skip
+METHODS: dict[str, Method] = {row.name: row for row in list(vars().values()) if isinstance(row, Method)}
 
 TRACES_CHANGED = Notification(
     "traces_changed", types.TracesChanged, "Traces came, changed or went.", "every session that uses the folder"
@@ -193,5 +187,5 @@ STATUS_CHANGED = Notification(
 )
 
 NOTIFICATIONS: dict[str, Notification] = {
-    row.name: row for row in (TRACES_CHANGED, GENERATION_PROGRESS, REQUEST_PROGRESS, MODEL_CHANGED, STATUS_CHANGED)
+    row.name: row for row in list(vars().values()) if isinstance(row, Notification)
 }
