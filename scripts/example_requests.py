@@ -103,17 +103,21 @@ DURING = {  # a request under way meanwhile, by method and note
 }
 
 
+class RequestMissingError(Exception):
+    """Nobody said what to ask of a method; the message says where to."""
+
+
 def asked_of(method: str) -> dict[str, Asked]:
     """What is asked of a method, by note; where the table has nothing of it, what it answers without params.
 
     Raises:
-        LookupError: the table has nothing of it, and it needs params.
+        RequestMissingError: the table has nothing of it, and it needs params.
     """
     if method in ASKED:
         return ASKED[method]
     required = [field.name for field in msgspec.structs.fields(METHODS[method].params) if field.required]
     if required:
-        raise LookupError(
+        raise RequestMissingError(
             f"{method} needs {', '.join(required)}: say in ASKED, in scripts/example_requests.py, what to ask of it."
         )
     return {"Without params.": Asked({})}

@@ -11,7 +11,7 @@ from typing import Any
 
 from protocol.generate.json_text import readable
 from protocol.methods import METHODS
-from scripts.example_requests import DURING, PROMPT, SHORT, asked_of
+from scripts.example_requests import DURING, PROMPT, SHORT, RequestMissingError, asked_of
 from scripts.golden_exchanges import (
     CLIENT_NAME,
     EXAMPLE_FOLDER,
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with ground() as here:
             for method in METHODS:
                 recorded |= record(here, method)
-    except (LookupError, UnexpectedAnswerError) as error:
+    except (RequestMissingError, UnexpectedAnswerError) as error:
         print(f"{error}\nNothing was recorded: the examples are as they were.", file=sys.stderr)
         return 1
     write(recorded)
@@ -88,7 +88,7 @@ def record(here: Ground, method: str) -> Examples:
     """One method's exchanges, on a connection and in a folder of their own; and what was pushed meanwhile.
 
     Raises:
-        LookupError: nobody said what to ask of it.
+        RequestMissingError: nobody said what to ask of it.
         UnexpectedAnswerError: what came is not what was to come.
     """
     requests = asked_of(method)

@@ -4,7 +4,7 @@ import pytest
 
 from protocol.methods import METHODS
 from scripts import example_requests, record_examples
-from scripts.example_requests import ASKED, DURING, Asked, asked_of
+from scripts.example_requests import ASKED, DURING, Asked, RequestMissingError, asked_of
 from scripts.golden_exchanges import (
     DAMAGED_ID,
     EXAMPLE_ID,
@@ -117,9 +117,7 @@ def test_requests_are_of_methods_that_there_are():
 def test_a_method_that_nobody_has_said_what_to_ask_of_is_asked_without_params(monkeypatch):
     monkeypatch.setattr(example_requests, "ASKED", {})
     assert asked_of("list_models") == {"Without params.": Asked({})}
-    with pytest.raises(
-        LookupError, match=r"get_tensor needs trace_id, name: say in ASKED, in scripts/example_requests"
-    ):
+    with pytest.raises(RequestMissingError, match=r"get_tensor needs trace_id, name: say in ASKED, in scripts/"):
         asked_of("get_tensor")
 
 
