@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from protocol import types
@@ -18,17 +16,32 @@ MODEL_ERRORS = ("MODEL_NOT_LOADED", "CHECKPOINT_INVALID", "SETTING_INVALID", "QU
 
 @dataclass(frozen=True)
 class Method:
-    """A method: its name, params, result (None: null), what it is for, and the errors of its own."""
+    """A method: its name, params, result (None: null), what it is for, the errors of its own; then its policy.
+
+    Args:
+        repeatable: asking twice changes nothing, so a client that lost the answer asks again. No other method is ever
+            sent again without the caller's knowing.
+        long: it takes as long as it takes: clients set no time limit of their own.
+        about_daemon: it asks of the daemon itself: a session that asks nothing else has not used the daemon.
+        at_once: it is answered however many of the session's requests run.
+        by_connection: a client's connection sends it; it is not among the client's calls.
+    """
 
     name: str
     params: type[Params]
     result: Any
     summary: str
     errors: tuple[str, ...] = ()
+    repeatable: bool = False
+    long: bool = False
+    about_daemon: bool = False
+    at_once: bool = False
+    by_connection: bool = False
 
-    def examples(self) -> list[dict[str, Any]]:
-        """Recorded exchanges, each {note, params, result} or {note, params, error}."""
-        return _examples(self.name)
+    @property
+    def streams(self) -> bool:
+        """Whether it tells its progress where it is asked to."""
+        return "stream" in self.params.__struct_fields__
 
 
 @dataclass(frozen=True)
@@ -40,15 +53,17 @@ class Notification:
     summary: str
     to: str
 
-    def examples(self) -> list[dict[str, Any]]:
-        """Recorded params, each {note, params}."""
-        return _examples(self.name)
 
-
-def _examples(name: str) -> list[dict[str, Any]]:
-    return json.loads((resources.files("protocol") / "examples" / f"{name}.json").read_text(encoding="utf-8"))
-
-
+HELLO = Method(
+    "hello",
+    types.HelloParams,
+    types.HelloResult,
+    "Say who calls, which versions it expects, which traces folder it uses, and which model it means.",
+    ("VERSION_MISMATCH", "STORAGE_FAILED"),
+    repeatable=True,
+    about_daemon=True,
+    by_connection=True,
+)
 GENERATE_AND_CAPTURE = Method(
     "generate_and_capture",
     types.GenerateAndCaptureParams,
@@ -58,6 +73,7 @@ GENERATE_AND_CAPTURE = Method(
         "PROMPT_INVALID", "PROMPT_TOO_LONG", "CATEGORY_INVALID", "NON_FINITE", "STORAGE_FAILED", "STORAGE_FULL",
         "MODEL_MISMATCH", *MODEL_ERRORS,
     ),
+    long=True,
 )  # fmt: skip
 LIST_TRACES = Method(
     "list_traces",
@@ -65,6 +81,7 @@ LIST_TRACES = Method(
     types.ListTracesResult,
     "The traces of the session's folder, newest first, unreadable ones with the reason.",
     ("CATEGORY_INVALID", "STORAGE_FAILED"),
+    repeatable=True,
 )
 ANALYZE_TRACE = Method(
     "analyze_trace",
@@ -72,6 +89,7 @@ ANALYZE_TRACE = Method(
     types.AnalyzeTraceResult,
     "A trace's statistics: attention and head roles, activations, logits.",
     TRACE_ERRORS,
+    repeatable=True,
 )
 GET_SUMMARY = Method(
     "get_summary",
@@ -79,6 +97,7 @@ GET_SUMMARY = Method(
     types.TraceSummary,
     "A trace's metadata, and the shape and dtype of each tensor in it.",
     TRACE_ERRORS,
+    repeatable=True,
 )
 GET_TENSOR = Method(
     "get_tensor",
@@ -86,6 +105,7 @@ GET_TENSOR = Method(
     types.GetTensorResult,
     "A tensor of a trace, or a part of it: a head, a step, some rows and columns.",
     (*TRACE_ERRORS, "TOO_LARGE"),
+    repeatable=True,
 )
 GET_TOKENS = Method(
     "get_tokens",
@@ -93,6 +113,7 @@ GET_TOKENS = Method(
     types.GetTokensResult,
     "A trace's tokens: text, surprisal, and what else was likely.",
     TRACE_ERRORS,
+    repeatable=True,
 )
 DELETE_TRACE = Method(
     "delete_trace", types.TraceParams, types.DeleteTraceResult, "Delete a trace from the disk.", TRACE_ERRORS
@@ -102,9 +123,15 @@ GET_STATUS = Method(
     types.GetStatusParams,
     types.GetStatusResult,
     "How the daemon is: versions, model, queue, sessions, watchers, memory.",
+    repeatable=True,
+    about_daemon=True,
 )
 LIST_MODELS = Method(
-    "list_models", types.NoParams, types.ListModelsResult, "The checkpoints that can be loaded, and the model held."
+    "list_models",
+    types.NoParams,
+    types.ListModelsResult,
+    "The checkpoints that can be loaded, and the model held.",
+    repeatable=True,
 )
 LOAD_MODEL = Method(
     "load_model",
@@ -112,12 +139,16 @@ LOAD_MODEL = Method(
     types.LoadModelResult,
     "Switch to another checkpoint, for all sessions; the one held stays if it cannot be loaded.",
     MODEL_ERRORS,
+    long=True,
 )
 CANCEL = Method(
     "cancel",
     types.CancelParams,
     types.CancelResult,
     "Cancel a request of one's own that waits or runs; it answers CANCELLED. (Editors send `$/cancelRequest`.)",
+    about_daemon=True,
+    at_once=True,
+    by_connection=True,
 )
 SHUTDOWN = Method(
     "shutdown",
@@ -125,23 +156,18 @@ SHUTDOWN = Method(
     None,
     "End the daemon; without `force` only if nobody else uses it. (An editor's `shutdown` ends its session alone.)",
     ("IN_USE",),
+    about_daemon=True,
 )
-HELLO = Method(
-    "hello",
-    types.HelloParams,
-    types.HelloResult,
-    "Say who calls, which versions it expects, which traces folder it uses, and which model it means.",
-    ("VERSION_MISMATCH", "STORAGE_FAILED"),
+DISCOVER = Method(
+    "rpc.discover",
+    types.NoParams,
+    dict[str, Any],
+    "This protocol as an OpenRPC document, with the table of metrics under `x-metrics`.",
+    repeatable=True,
+    about_daemon=True,
 )
-DISCOVER = Method("rpc.discover", types.NoParams, dict[str, Any], "This protocol as an OpenRPC document.")
 
-METHODS: dict[str, Method] = {
-    row.name: row
-    for row in (
-        HELLO, GENERATE_AND_CAPTURE, LIST_TRACES, ANALYZE_TRACE, GET_SUMMARY, GET_TENSOR, GET_TOKENS, DELETE_TRACE,
-        GET_STATUS, LIST_MODELS, LOAD_MODEL, CANCEL, SHUTDOWN, DISCOVER,
-    )
-}  # fmt: skip
+METHODS: dict[str, Method] = {row.name: row for row in list(vars().values()) if isinstance(row, Method)}
 
 TRACES_CHANGED = Notification(
     "traces_changed", types.TracesChanged, "Traces came, changed or went.", "every session that uses the folder"
@@ -161,5 +187,5 @@ STATUS_CHANGED = Notification(
 )
 
 NOTIFICATIONS: dict[str, Notification] = {
-    row.name: row for row in (TRACES_CHANGED, GENERATION_PROGRESS, REQUEST_PROGRESS, MODEL_CHANGED, STATUS_CHANGED)
+    row.name: row for row in list(vars().values()) if isinstance(row, Notification)
 }

@@ -47,7 +47,7 @@ VOLATILE: dict[str, Any] = {
 # In errors and in one method's results.
 VOLATILE_IN: dict[str, dict[str, Any]] = {
     "hello": {"sessions": 0, "jobs": 0},
-    "rpc.discover": {"methods": [], "components": {}, "x-notifications": []},
+    "rpc.discover": {"methods": [], "components": {}, "x-notifications": [], "x-metrics": {}},
     "status_changed": {"sessions": 2, "running": True, "waiting": 0},
 }
 

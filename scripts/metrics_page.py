@@ -26,7 +26,8 @@ ROLES = """
 ## Roles
 
 A head is said to have the role that it scores highest in, from the score on that is given here. Everything that names
-roles goes by it: the terminal, VS Code, and whoever reads `metrics` of `analyze_trace`.
+roles goes by it: the terminal, VS Code, and whoever reads `metrics` of `analyze_trace`, or `x-metrics` of
+`rpc.discover`, which is the same table.
 
 | role | a head that | from |
 | --- | --- | --- |

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
 from daemon.client.base import (
     ClientState,
@@ -17,6 +17,7 @@ from daemon.client.base import (
     TokenListener,
     method_named,
 )
+from daemon.client.calls import AsyncCalls
 from daemon.client.conversation import (
     CHUNK,
     ConnectionLostError,
@@ -29,7 +30,7 @@ from daemon.client.conversation import (
     overdue,
     pieces_of,
 )
-from protocol import methods, types
+from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import Method
 from protocol.types import (
@@ -43,8 +44,6 @@ from protocol.types import (
 if TYPE_CHECKING:
     import numpy as np
 
-P = ParamSpec("P")
-R = TypeVar("R")
 __all__ = ["AsyncCall", "AsyncClient", "AsyncNotifications", "ConnectionLostError", "Notice"]
 
 
@@ -180,19 +179,7 @@ class AsyncNotifications:
             self._sinks.remove(self._queue.put_nowait)
 
 
-def _typed(
-    method: Method, params: Callable[P, Params], result: type[R]
-) -> Callable[Concatenate[AsyncClient, P], Awaitable[R]]:
-    """A method of the table as a method of the client, with its params and its result for types."""
-
-    def call(self: AsyncClient, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
-        return self.call(method, params(*args, **kwargs))
-
-    call.__name__, call.__qualname__, call.__doc__ = method.name, f"AsyncClient.{method.name}", method.summary
-    return call
-
-
-class AsyncClient(ClientState[AsyncConnection]):
+class AsyncClient(AsyncCalls, ClientState[AsyncConnection]):
     """A client of the daemon for one event loop; use it in an `async with`. It behaves and fails as Client does."""
 
     new_lock = asyncio.Lock
@@ -289,15 +276,3 @@ class AsyncClient(ClientState[AsyncConnection]):
     def notifications(self, *names: str) -> AsyncNotifications:
         """Notifications from now on: those named, or all."""
         return AsyncNotifications(names, self._subscriptions)
-
-    list_traces = _typed(methods.LIST_TRACES, types.ListTracesParams, types.ListTracesResult)
-    analyze_trace = _typed(methods.ANALYZE_TRACE, types.TraceParams, types.AnalyzeTraceResult)
-    get_summary = _typed(methods.GET_SUMMARY, types.TraceParams, types.TraceSummary)
-    get_tensor = _typed(methods.GET_TENSOR, types.GetTensorParams, types.GetTensorResult)
-    get_tokens = _typed(methods.GET_TOKENS, types.TraceParams, types.GetTokensResult)
-    delete_trace = _typed(methods.DELETE_TRACE, types.TraceParams, types.DeleteTraceResult)
-    get_status = _typed(methods.GET_STATUS, types.GetStatusParams, types.GetStatusResult)
-    list_models = _typed(methods.LIST_MODELS, types.NoParams, types.ListModelsResult)
-    load_model = _typed(methods.LOAD_MODEL, types.LoadModelParams, types.LoadModelResult)
-    shutdown = _typed(methods.SHUTDOWN, types.ShutdownParams, type(None))
-    discover = _typed(methods.DISCOVER, types.NoParams, dict[str, Any])

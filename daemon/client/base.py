@@ -14,7 +14,6 @@ from daemon.launch.connect import connect_or_start
 from daemon.settings import Settings, load_settings
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
 from daemon.wire.introduction import introduction
-from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import METHODS, Method
 from protocol.types import (
@@ -35,15 +34,6 @@ ProgressListener = Callable[[RequestProgress], None]
 Timeout = float | Literal["default"] | None  # seconds; None: no limit
 
 ATTEMPTS = 3  # at a request that may be repeated
-# Asking twice changes nothing. What is not here is never sent again without the caller's knowing.
-REPEATABLE = frozenset(
-    row.name
-    for row in (
-        methods.HELLO, methods.LIST_TRACES, methods.ANALYZE_TRACE, methods.GET_SUMMARY, methods.GET_TENSOR,
-        methods.GET_TOKENS, methods.GET_STATUS, methods.LIST_MODELS, methods.DISCOVER,
-    )
-)  # fmt: skip
-LONG = frozenset((methods.GENERATE_AND_CAPTURE.name, methods.LOAD_MODEL.name))  # they take as long as they take
 
 
 class GenerationOptions(TypedDict, total=False):
@@ -93,7 +83,7 @@ class ClientState(Generic[ConnectionType]):
         settings: which daemon; None: as the environment and config.toml say.
         name: how the daemon's status calls this client.
         traces_dir: a traces folder of this client's own; None: the daemon's.
-        timeout: seconds for every call but generations and loading a model; None: no limit.
+        timeout: seconds for every call but long ones (generations, loading a model); None: no limit.
         notifications: whether the daemon is to push them.
         connect: makes the connection; default: `connect_or_start(settings)`.
         names_model: whether the model that the settings name must answer; False: any will do.
@@ -148,7 +138,7 @@ class ClientState(Generic[ConnectionType]):
     def seconds_for(self, method: Method, timeout: Timeout) -> float | None:
         """How long to wait for a method."""
         if timeout == "default":
-            return None if method.name in LONG else self.timeout
+            return None if method.long else self.timeout
         return timeout
 
     def may_repeat(self, method: Method, error: Exception, attempt: int) -> bool:
@@ -157,7 +147,7 @@ class ClientState(Generic[ConnectionType]):
             return False
         if isinstance(error, RpcError):
             return error.name == "SHUTTING_DOWN"  # said before anything was done
-        return method.name in REPEATABLE
+        return method.repeatable
 
     def told(self, notice: Notice) -> None:
         """A notification came."""

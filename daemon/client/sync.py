@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
 from daemon.client.base import (
     ClientState,
@@ -16,9 +16,10 @@ from daemon.client.base import (
     TokenListener,
     method_named,
 )
+from daemon.client.calls import Calls
 from daemon.client.connection import Call, Connection, Notifications
 from daemon.client.conversation import ConnectionLostError, Notice, array_of, joined, pieces_of
-from protocol import methods, types
+from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import Method
 from protocol.types import GenerateAndCaptureParams, GenerateAndCaptureResult, Params
@@ -26,22 +27,10 @@ from protocol.types import GenerateAndCaptureParams, GenerateAndCaptureResult, P
 if TYPE_CHECKING:
     import numpy as np
 
-P = ParamSpec("P")
-R = TypeVar("R")
 __all__ = ["Call", "Client", "ConnectionLostError", "Notice", "Notifications"]
 
 
-def _typed(method: Method, params: Callable[P, Params], result: type[R]) -> Callable[Concatenate[Client, P], R]:
-    """A method of the table as a method of the client, with its params and its result for types."""
-
-    def call(self: Client, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.call(method, params(*args, **kwargs))
-
-    call.__name__, call.__qualname__, call.__doc__ = method.name, f"Client.{method.name}", method.summary
-    return call
-
-
-class Client(ClientState[Connection]):
+class Client(Calls, ClientState[Connection]):
     """A client of the daemon, which is started if need be. Use it in a `with`; for the arguments see ClientState.
 
     When the daemon has gone away, the next call connects anew. A read that was under way is repeated then; a generation
@@ -162,15 +151,3 @@ class Client(ClientState[Connection]):
         notifications = Notifications(names, self._subscriptions)
         self.connected()
         return notifications
-
-    list_traces = _typed(methods.LIST_TRACES, types.ListTracesParams, types.ListTracesResult)
-    analyze_trace = _typed(methods.ANALYZE_TRACE, types.TraceParams, types.AnalyzeTraceResult)
-    get_summary = _typed(methods.GET_SUMMARY, types.TraceParams, types.TraceSummary)
-    get_tensor = _typed(methods.GET_TENSOR, types.GetTensorParams, types.GetTensorResult)
-    get_tokens = _typed(methods.GET_TOKENS, types.TraceParams, types.GetTokensResult)
-    delete_trace = _typed(methods.DELETE_TRACE, types.TraceParams, types.DeleteTraceResult)
-    get_status = _typed(methods.GET_STATUS, types.GetStatusParams, types.GetStatusResult)
-    list_models = _typed(methods.LIST_MODELS, types.NoParams, types.ListModelsResult)
-    load_model = _typed(methods.LOAD_MODEL, types.LoadModelParams, types.LoadModelResult)
-    shutdown = _typed(methods.SHUTDOWN, types.ShutdownParams, type(None))
-    discover = _typed(methods.DISCOVER, types.NoParams, dict[str, Any])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import psutil
@@ -11,9 +14,9 @@ from daemon.handlers.generation import described
 from daemon.server.dispatch import Context, handles, in_thread
 from daemon.server.named_models import Introduction, introduce, words_of
 from daemon.server.session import Session
+from nanochat.analysis import described_metrics
 from nanochat.system.text import on_one_line, shortened
 from protocol.errors import RpcError
-from protocol.generate.openrpc import openrpc
 from protocol.methods import CANCEL, DISCOVER, GET_STATUS, HELLO, PROTOCOL_VERSION, SHUTDOWN
 from protocol.types import (
     CancelParams,
@@ -153,5 +156,10 @@ async def shutdown(context: Context, params: ShutdownParams) -> None:
 
 @handles(DISCOVER)
 async def discover(context: Context, params: NoParams) -> dict[str, Any]:
-    """The protocol as an OpenRPC document."""
-    return await in_thread(context, openrpc)
+    """The protocol as an OpenRPC document, as it was generated, and the table of metrics."""
+    return {**await in_thread(context, _openrpc), "x-metrics": described_metrics()}
+
+
+@cache
+def _openrpc() -> dict[str, Any]:
+    return json.loads((resources.files("protocol") / "openrpc.json").read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from daemon.wire.decoding import decode, inexact_in
 from daemon.wire.framing import FramingError, LineFrames, line_frame
 from daemon.wire.messages import ANSWER_LIMIT, Request, duplicate, encode_response, failure, id_of, read_request
 from protocol.errors import RpcError
-from protocol.methods import CANCEL
+from protocol.methods import METHODS
 
 if TYPE_CHECKING:
     from daemon.server.state import ServerState
@@ -172,7 +172,8 @@ class _Script:
         message = {"method": request.method, "params": request.params or {}}
         if request.wants_answer:
             message["id"] = request.id
-        limit = contextlib.nullcontext() if request.method == CANCEL.name else self._running
+        row = METHODS.get(request.method)
+        limit = contextlib.nullcontext() if row is not None and row.at_once else self._running
         try:
             async with limit:
                 return cast(

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from protocol.methods import CANCEL, DISCOVER, GET_STATUS, HELLO, SHUTDOWN, Notification
+from protocol.methods import METHODS, Notification
 from protocol.types import NamedModel, Params, RequestId
 
 if TYPE_CHECKING:
     from daemon.folders.trace_folders import TraceFolder
 
 ConnectionKind = Literal["editor", "line"]
-STATUS_METHODS = tuple(row.name for row in (HELLO, GET_STATUS, CANCEL, SHUTDOWN, DISCOVER))  # asked by who only looks
 
 
 class Outbox(Protocol):
@@ -79,7 +78,8 @@ class Session:
         key = call if call.request_id is None else call.request_id
         assert key not in self.calls
         self.calls[key] = call
-        self.used |= call.method not in STATUS_METHODS
+        row = METHODS.get(call.method)
+        self.used |= row is None or not row.about_daemon
 
     def end(self, call: Call) -> None:
         """The call was answered."""

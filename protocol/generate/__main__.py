@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from protocol.generate.clients import CALLS, client_calls
+from protocol.generate.examples import ExampleMissing
 from protocol.generate.openrpc import openrpc
 from protocol.generate.page import page
 from protocol.generate.schemas import json_schema
@@ -29,6 +31,7 @@ def artifacts(root: Path) -> dict[str, Callable[[], str]]:
         "protocol/openrpc.json": lambda: _json(openrpc()),
         "protocol/schema.json": lambda: _json(json_schema()),
         "docs/protocol.md": page,
+        CALLS: client_calls,
         TYPESCRIPT: lambda: typescript(root / CLIENT),
     }
 
@@ -57,7 +60,7 @@ def stale(root: Path) -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """Generate, or check; the exit status: 0, 1 for stale files or types that do not compile, 2 without Node.js."""
+    """Generate, or check; the exit status: 0, 1 for stale files or wrong types, 2 without Node.js or an example."""
     parser = argparse.ArgumentParser(prog="python -m protocol.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name the files that are stale")
     check = parser.parse_args(argv).check
@@ -66,7 +69,7 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
         if not check:
             generate(root)
         faults = type_faults(root / CLIENT, root / TYPESCRIPT) if check and not differences else ""
-    except GeneratorMissing as error:
+    except (ExampleMissing, GeneratorMissing) as error:
         print(error, file=sys.stderr)
         return 2
     for name, difference in differences.items():

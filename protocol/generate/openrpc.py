@@ -1,10 +1,11 @@
-"""The protocol as an OpenRPC document, which `rpc.discover` answers."""
+"""protocol/openrpc.json: the protocol as an OpenRPC document; `rpc.discover` adds the table of metrics to it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from protocol.errors import ERRORS
+from protocol.generate.examples import examples_of
 from protocol.generate.schemas import Schema, result_type, schemas
 from protocol.methods import ALWAYS, METHODS, NOTIFICATIONS, PROTOCOL_VERSION, Method, Notification
 
@@ -37,7 +38,7 @@ def openrpc() -> dict[str, Any]:
 
 
 def _method(method: Method, of_types: dict[Any, Schema], named: dict[str, Schema]) -> dict[str, Any]:
-    examples = method.examples()
+    examples = examples_of(method)
     return {
         "name": method.name,
         "summary": method.summary,
@@ -80,5 +81,5 @@ def _notification(notification: Notification, named: dict[str, Schema]) -> dict[
         "summary": notification.summary,
         "to": notification.to,
         "params": _params(named[notification.params.__name__]),
-        "examples": notification.examples(),
+        "examples": examples_of(notification),
     }

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from protocol.errors import ERRORS
+from protocol.generate.examples import examples_of
 from protocol.generate.json_text import readable
 from protocol.generate.page_texts import CONNECTING, HEADER
 from protocol.generate.schemas import Schema, result_type, schemas
@@ -79,7 +80,7 @@ def type_text(schema: Schema) -> str:
 def _method(row: Method, named: dict[str, Schema], nested: set[str]) -> str:
     errors = f"Errors: {_listed(row.errors)}.\n" if row.errors else ""
     parts = [f"### {row.name}\n", row.summary + "\n", _params(named[row.params.__name__]), _result(row, named, nested)]
-    return "\n".join(filter(None, [*parts, errors, *(_example(row.name, example) for example in row.examples())]))
+    return "\n".join(filter(None, [*parts, errors, *(_example(row.name, example) for example in examples_of(row))]))
 
 
 def _params(schema: Schema) -> str:
@@ -123,7 +124,7 @@ def _type(name: str, schema: Schema) -> str:
 
 def _notification(row: Notification, named: dict[str, Schema]) -> str:
     schema = named[row.params.__name__]
-    examples = [_example(row.name, example) for example in row.examples()]
+    examples = [_example(row.name, example) for example in examples_of(row)]
     return "\n".join(
         [f"### {row.name}\n", f"{row.summary} To {row.to}.\n", _about(schema) + _fields(schema), *examples]
     )

@@ -9,8 +9,9 @@ HEADER = """\
 
 JSON-RPC 2.0 to nanoscope's daemon, which holds the model, captures what it does while it writes, and keeps the traces.
 One daemon serves all of a user's editors and scripts. The same is there for programs:
-[openrpc.json](../protocol/openrpc.json), which `rpc.discover` answers, [schema.json](../protocol/schema.json), and
-types in [protocol.ts](../vscode-client/src/protocol.ts).
+[openrpc.json](../protocol/openrpc.json), which `rpc.discover` answers with the [metrics](metrics.md) of attention heads
+added under `x-metrics`; [schema.json](../protocol/schema.json); and types in
+[protocol.ts](../vscode-client/src/protocol.ts).
 """
 
 CONNECTING = """\

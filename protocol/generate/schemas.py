@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from protocol.descriptions import description_of
 from protocol.methods import METHODS, NOTIFICATIONS, Method
 
 Schema = dict[str, Any]
@@ -27,8 +26,7 @@ def schemas(ref_template: str) -> tuple[dict[Any, Schema], dict[str, Schema]]:
     types: list[Any] = [kind for method in METHODS.values() for kind in (method.params, result_type(method))]
     types = list(dict.fromkeys(types + [notification.params for notification in NOTIFICATIONS.values()]))
     of_types, named = msgspec.json.schema_components(types, ref_template=ref_template)
-    described = {name: _described(name, tidied(named[name])) for name in sorted(named)}
-    return dict(zip(types, map(tidied, of_types), strict=True)), described
+    return dict(zip(types, map(tidied, of_types), strict=True)), {name: tidied(named[name]) for name in sorted(named)}
 
 
 def json_schema() -> Schema:
@@ -76,12 +74,4 @@ def tidied(schema: Any) -> Any:
             schema = {"description": branch.pop("description"), **schema}
     if schema.get("type") == "object" and "properties" not in schema:
         schema.setdefault("additionalProperties", True)
-    return schema
-
-
-def _described(kind: str, schema: Schema) -> Schema:
-    fields = schema["properties"]
-    for name, field in fields.items():
-        if "description" not in field and description_of(kind, name):
-            fields[name] = {"description": description_of(kind, name), **field}
     return schema

@@ -10,7 +10,7 @@ from typing import Any
 
 from protocol.errors import ERRORS
 from protocol.generate.schemas import json_schema
-from protocol.methods import PROTOCOL_VERSION
+from protocol.methods import METHODS, PROTOCOL_VERSION
 
 HEADER = """\
 // What is said on the wire. Generated from protocol/ by `make protocol`: change it there, not here.
@@ -22,6 +22,10 @@ export const PROTOCOL_VERSION = {version};
 TABLES = """
 export type MethodName = keyof Methods;
 export type NotificationName = keyof Notifications;
+
+/** Methods that may be asked again where the answer was lost: asking twice changes nothing. */
+export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
+{repeatable}]);
 
 /** The number of each error, by the name that its `data.name` has. */
 export const errorCodes = {{
@@ -53,7 +57,9 @@ def typescript(client: Path) -> str:
     if done.returncode:
         raise RuntimeError(f"json2ts failed: {done.stderr.strip()}")
     codes = "".join(f"  {name}: {row.code},\n" for name, row in ERRORS.items())
-    return HEADER.format(version=json.dumps(PROTOCOL_VERSION)) + tidied_text(done.stdout) + TABLES.format(codes=codes)
+    repeatable = "".join(f"  {json.dumps(row.name)},\n" for row in METHODS.values() if row.repeatable)
+    tables = TABLES.format(codes=codes, repeatable=repeatable)
+    return HEADER.format(version=json.dumps(PROTOCOL_VERSION)) + tidied_text(done.stdout) + tables
 
 
 def for_generator(schema: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from daemon.launch.dial import connect_tcp, connect_unix
+from protocol.generate.examples import examples_of
 from protocol.methods import METHODS, NOTIFICATIONS
 from scripts.golden_exchanges import CLIENT_NAME, PUSHED, differences, make_scene, play
 from tests.daemon.waiting import until
@@ -77,13 +78,13 @@ def test_a_methods_examples(client, here, method, request):
     scene = make_scene(request.node.name, here.folder, here.settings.log_file)
     client.call("hello", {"client_name": CLIENT_NAME, "traces_dir": str(scene.traces)})
     client.notifications.clear()
-    for example in METHODS[method].examples():
+    for example in examples_of(METHODS[method]):
         answered = play(client, scene, method, example)
         expected = {key: example[key] for key in ("result", "error") if key in example}
         assert differences(expected, answered) == [], example["note"]
         for name, row in PUSHED.items():
             if (row.method, row.example) == (method, example["note"]):
-                (pushed,) = NOTIFICATIONS[name].examples()
+                (pushed,) = examples_of(NOTIFICATIONS[name])
                 assert differences(pushed["params"], row.wait(client, scene)) == [], name
 
 
@@ -92,7 +93,7 @@ def test_the_examples_of_shutdown(place):
     with own_daemon() as here, connected(here, *place.split()) as client, here.client(name="bystander") as bystander:
         client.notification("status_changed", sessions=2)
         scene = make_scene("shutdown", here.folder, here.settings.log_file)
-        for example in METHODS["shutdown"].examples():
+        for example in examples_of(METHODS["shutdown"]):
             expected = {key: example[key] for key in ("result", "error") if key in example}
             assert differences(expected, play(client, scene, "shutdown", example)) == [], example["note"]
         with pytest.raises(ConnectionError):

@@ -2,6 +2,9 @@ import json
 
 import pytest
 
+from protocol.methods import METHODS
+from scripts import example_requests, record_examples
+from scripts.example_requests import ASKED, DURING, Asked, RequestMissingError, asked_of
 from scripts.golden_exchanges import (
     DAMAGED_ID,
     EXAMPLE_ID,
@@ -13,7 +16,7 @@ from scripts.golden_exchanges import (
     make_scene,
     normalised,
 )
-from scripts.record_examples import ASKED, DURING, EXAMPLES, rounded
+from scripts.record_examples import EXAMPLES, main, rounded
 
 
 @pytest.fixture
@@ -95,10 +98,40 @@ def test_six_digits_are_kept():
     assert rounded({"a": [0.123456789, 2, "x", None]}) == {"a": [0.123457, 2, "x", None]}
 
 
-@pytest.mark.parametrize("method", ASKED)
+@pytest.mark.parametrize("method", METHODS)
 def test_what_is_recorded_is_what_is_asked(method):
     examples = json.loads((EXAMPLES / f"{method}.json").read_text(encoding="utf-8"))
-    assert {example["note"]: example["params"] for example in examples} == ASKED[method]
+    errors = {example["note"]: example["error"]["data"]["name"] for example in examples if "error" in example}
+    assert {
+        example["note"]: Asked(example["params"], errors.get(example["note"], "")) for example in examples
+    } == asked_of(method)
     assert {(method, example["note"]): example["during"] for example in examples if "during" in example} == {
         key: during for key, during in DURING.items() if key[0] == method
     }
+
+
+def test_requests_are_of_methods_that_there_are():
+    assert ASKED.keys() <= METHODS.keys()
+
+
+def test_a_method_that_nobody_has_said_what_to_ask_of_is_asked_without_params(monkeypatch):
+    monkeypatch.setattr(example_requests, "ASKED", {})
+    assert asked_of("list_models") == {"Without params.": Asked({})}
+    with pytest.raises(RequestMissingError, match=r"get_tensor needs trace_id, name: say in ASKED, in scripts/"):
+        asked_of("get_tensor")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (Asked({"limit": 0}), "list_traces, 'Some.': a result was expected, and came INVALID_PARAMS: list_traces: "),
+        (Asked({}, "CATEGORY_INVALID"), "list_traces, 'Some.': CATEGORY_INVALID was expected, and came a result"),
+        (Asked({"limit": 0}, "CATEGORY_INVALID"), "CATEGORY_INVALID was expected, and came INVALID_PARAMS: "),
+    ],
+)
+def test_what_was_not_expected_is_said_and_nothing_is_recorded(asked, message, monkeypatch, capsys):
+    monkeypatch.setattr(record_examples, "METHODS", {name: METHODS[name] for name in ("list_models", "list_traces")})
+    monkeypatch.setitem(ASKED, "list_traces", {"Some.": asked})
+    monkeypatch.setattr(record_examples, "write", lambda recorded: pytest.fail("it was recorded"))
+    assert main([]) == 1
+    assert message in capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import inspect
 
+from protocol.generate.examples import examples_of
 from protocol.methods import METHODS
 
 NEVER = ("shutdown",)  # it would end what is tested
@@ -170,7 +171,7 @@ def _parameters() -> Iterator[Place]:
     for method in METHODS.values():
         if method.name in NEVER:
             continue
-        asked = [example["params"] for example in method.examples() if "result" in example]
+        asked = [example["params"] for example in examples_of(method) if "result" in example]
         base = min(asked or [{}], key=lambda params: len(json.dumps(params)))
         for field in _fields(inspect.type_info(method.params)):
             beside = {name: value for name, value in base.items() if name not in EXCLUDES.get(field.encode_name, ())}

@@ -13,9 +13,9 @@ import {
   type Result,
 } from "./language_client";
 import { Problem, problemOf, type ProblemName } from "./problems";
-import { PROTOCOL_VERSION, type HelloResult, type MethodName, type TracesChanged } from "./protocol";
+import { PROTOCOL_VERSION, REPEATABLE, type HelloResult, type MethodName, type TracesChanged } from "./protocol";
 import type { Command } from "./pump";
-import { READS, type TraceSource } from "./trace_source";
+import type { TraceSource } from "./trace_source";
 
 /** `waiting`: between two attempts; `blocked`: until the user does something, or the world has changed. */
 export type DaemonState =
@@ -108,7 +108,7 @@ export class Daemon implements TraceSource, Disposable {
       return await session.request(method, params, token, onId);
     } catch (error) {
       if (
-        !READS.has(method) ||
+        !REPEATABLE.has(method) ||
         problemOf(error).name !== "CONNECTION_LOST" ||
         token?.isCancellationRequested === true
       ) {

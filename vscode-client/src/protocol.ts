@@ -76,7 +76,7 @@ export interface Methods {
     params: ShutdownParams;
     result: null;
   };
-  /** This protocol as an OpenRPC document. */
+  /** This protocol as an OpenRPC document, with the table of metrics under `x-metrics`. */
   "rpc.discover": {
     params: NoParams;
     result: {
@@ -790,6 +790,19 @@ export interface StatusChanged {
 
 export type MethodName = keyof Methods;
 export type NotificationName = keyof Notifications;
+
+/** Methods that may be asked again where the answer was lost: asking twice changes nothing. */
+export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
+  "hello",
+  "list_traces",
+  "analyze_trace",
+  "get_summary",
+  "get_tensor",
+  "get_tokens",
+  "get_status",
+  "list_models",
+  "rpc.discover",
+]);
 
 /** The number of each error, by the name that its `data.name` has. */
 export const errorCodes = {

@@ -15,14 +15,3 @@ export interface TraceSource {
     onId?: (id: RequestId) => void,
   ): Promise<Result<M>>;
 }
-
-/** What may be asked again where the answer was lost with the connection. */
-export const READS: ReadonlySet<MethodName> = new Set<MethodName>([
-  "list_traces",
-  "analyze_trace",
-  "get_summary",
-  "get_tensor",
-  "get_tokens",
-  "get_status",
-  "list_models",
-]);

@@ -6,17 +6,21 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
+from daemon.client.aio import AsyncClient
+from daemon.client.base import GenerationOptions, TensorOptions
 from daemon.client.connection import Interrupted
 from daemon.client.sync import Client, ConnectionLostError
+from nanochat.analysis import HEAD_METRICS
 from nanochat.trace_storage import TraceStorage
 from protocol import methods
 from protocol.errors import RpcError
-from protocol.types import GenerateAndCaptureParams, GenerationProgress, RequestProgress
+from protocol.types import GenerateAndCaptureParams, GenerationProgress, GetTensorParams, RequestProgress
 from tests.daemon.running import DaemonProcess, environment_set_to, private_settings, running_daemon
 from tests.daemon.scripted_daemon import NO_TRACES, ScriptedDaemon, error, hang_up, line, result
 from tests.daemon.waiting import Notes, until
@@ -90,7 +94,7 @@ def test_the_daemon_knows_its_client(shared: DaemonProcess, tmp_path: Path) -> N
         assert (session.name, session.traces_dir) == ("notebook", str(tmp_path))
         assert client.greeting.pid == shared.pid
         assert "demo" in [model.source for model in client.list_models().models]
-        assert client.discover()["openrpc"]
+        assert client.discover()["x-metrics"].keys() == HEAD_METRICS.keys()
 
 
 def test_the_daemons_folder_by_its_name_is_the_daemons_folder() -> None:
@@ -101,9 +105,21 @@ def test_the_daemons_folder_by_its_name_is_the_daemons_folder() -> None:
             assert [row.trace_id for row in client.list_traces().traces] == [made.trace_id]
 
 
-def test_every_method_has_its_call() -> None:
-    missing = {name for name in methods.METHODS if not hasattr(Client, name.removeprefix("rpc."))}
-    assert missing == {"hello", "cancel"}
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_every_method_has_its_call(kind: type) -> None:
+    missing = {name for name in methods.METHODS if not hasattr(kind, name.removeprefix("rpc."))}
+    assert missing == {row.name for row in methods.METHODS.values() if row.by_connection} == {"hello", "cancel"}
+
+
+@pytest.mark.parametrize(
+    ("options", "params", "others"),
+    [
+        (GenerationOptions, GenerateAndCaptureParams, {"prompt", "stream"}),
+        (TensorOptions, GetTensorParams, {"trace_id", "name", "encoding"}),
+    ],
+)
+def test_what_the_clients_take_besides_is_what_the_method_takes(options: Any, params: Any, others: set[str]) -> None:
+    assert options.__annotations__.keys() == set(params.__struct_fields__) - others
 
 
 def test_a_stream_is_cancelled_by_another_thread(client: Client) -> None:

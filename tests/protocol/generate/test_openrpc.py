@@ -1,16 +1,18 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
-from protocol.descriptions import DESCRIPTIONS
+from protocol import types
 from protocol.errors import ERRORS
 from protocol.generate.openrpc import openrpc
 from protocol.generate.schemas import schemas
 from protocol.methods import METHODS, NOTIFICATIONS, PROTOCOL_VERSION
+from protocol.types import Params, Result
 
 META = Path(__file__).parent.parent.parent / "data" / "openrpc_meta_schema" / "schema.json"
 ANY_SCHEMA = {  # for schemas inside the document, which are of a newer draft and checked by that
@@ -47,6 +49,11 @@ def references(value):
 
 def test_it_is_as_openrpc_specifies(document, specification):
     assert [f"{fault.json_path}: {fault.message}" for fault in specification.iter_errors(document)] == []
+
+
+def test_what_is_added_under_an_x_is_openrpc_too(document, specification):
+    assert specification.is_valid(document | {"x-metrics": {}})
+    assert not specification.is_valid(document | {"metrics": {}})
 
 
 @pytest.mark.parametrize("spoil", [lambda method: method.pop("name"), lambda method: method.update(extra=1)])
@@ -89,7 +96,7 @@ def test_every_field_of_every_type_has_a_description():
     assert bare == []
 
 
-def test_every_description_is_of_a_field():
+def test_every_type_is_said_by_a_method_or_a_notification():
     _, named = schemas("#/{name}")
-    fields = {f"{kind}.{name}" for kind, schema in named.items() for name in schema["properties"]}
-    assert DESCRIPTIONS.keys() <= fields | {field.split(".")[1] for field in fields}
+    structs = [kind for kind in vars(types).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    assert {kind.__name__ for kind in structs if kind not in (msgspec.Struct, Params, Result)} == named.keys()

@@ -10,8 +10,9 @@ from protocol.methods import METHODS, NOTIFICATIONS, PROTOCOL_VERSION
 CLIENT = Path(__file__).parent.parent.parent.parent / "vscode-client"
 
 USES = """
-import { Methods, Notifications, PROTOCOL_VERSION, errorCodes } from "./protocol.js";
+import { Methods, Notifications, PROTOCOL_VERSION, REPEATABLE, errorCodes } from "./protocol.js";
 export const version: "1" = PROTOCOL_VERSION;
+export const again: boolean = REPEATABLE.has("get_tensor");
 export const code: -31001 = errorCodes.TRACE_NOT_FOUND;
 export const asked: Methods["get_tensor"]["params"] = { trace_id: "t", name: "q", layer: 0, rows: [0, 2] };
 export const nothing: Methods["shutdown"]["result"] = null;
@@ -53,6 +54,11 @@ def test_it_has_every_method_notification_and_error(text):
     assert all(re.search(rf'^  "?{re.escape(name)}"?: ', text, re.M) for name in METHODS | NOTIFICATIONS)
     assert all(f"  {row.name}: {row.code},\n" in text for row in ERRORS.values())
     assert f'PROTOCOL_VERSION = "{PROTOCOL_VERSION}"' in text
+
+
+def test_it_has_what_may_be_asked_again(text):
+    (names,) = re.findall(r"^export const REPEATABLE: .*\[\n(.*?)^\]\);$", text, re.M | re.S)
+    assert re.findall(r'"(.+)",', names) == [row.name for row in METHODS.values() if row.repeatable]
 
 
 def test_it_reads_well(text):

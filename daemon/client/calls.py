@@ -1,0 +1,41 @@
+"""The Python clients' calls, one a method. Generated from protocol/ by `make protocol`: change it there, not here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daemon.client.typed import async_call, call
+from protocol import types
+from protocol.methods import METHODS
+
+
+class Calls:
+    """Of Client."""
+
+    list_traces = call(METHODS["list_traces"], types.ListTracesParams, types.ListTracesResult)
+    analyze_trace = call(METHODS["analyze_trace"], types.TraceParams, types.AnalyzeTraceResult)
+    get_summary = call(METHODS["get_summary"], types.TraceParams, types.TraceSummary)
+    get_tensor = call(METHODS["get_tensor"], types.GetTensorParams, types.GetTensorResult)
+    get_tokens = call(METHODS["get_tokens"], types.TraceParams, types.GetTokensResult)
+    delete_trace = call(METHODS["delete_trace"], types.TraceParams, types.DeleteTraceResult)
+    get_status = call(METHODS["get_status"], types.GetStatusParams, types.GetStatusResult)
+    list_models = call(METHODS["list_models"], types.NoParams, types.ListModelsResult)
+    load_model = call(METHODS["load_model"], types.LoadModelParams, types.LoadModelResult)
+    shutdown = call(METHODS["shutdown"], types.ShutdownParams, type(None))
+    discover = call(METHODS["rpc.discover"], types.NoParams, dict[str, Any])
+
+
+class AsyncCalls:
+    """Of AsyncClient."""
+
+    list_traces = async_call(METHODS["list_traces"], types.ListTracesParams, types.ListTracesResult)
+    analyze_trace = async_call(METHODS["analyze_trace"], types.TraceParams, types.AnalyzeTraceResult)
+    get_summary = async_call(METHODS["get_summary"], types.TraceParams, types.TraceSummary)
+    get_tensor = async_call(METHODS["get_tensor"], types.GetTensorParams, types.GetTensorResult)
+    get_tokens = async_call(METHODS["get_tokens"], types.TraceParams, types.GetTokensResult)
+    delete_trace = async_call(METHODS["delete_trace"], types.TraceParams, types.DeleteTraceResult)
+    get_status = async_call(METHODS["get_status"], types.GetStatusParams, types.GetStatusResult)
+    list_models = async_call(METHODS["list_models"], types.NoParams, types.ListModelsResult)
+    load_model = async_call(METHODS["load_model"], types.LoadModelParams, types.LoadModelResult)
+    shutdown = async_call(METHODS["shutdown"], types.ShutdownParams, type(None))
+    discover = async_call(METHODS["rpc.discover"], types.NoParams, dict[str, Any])

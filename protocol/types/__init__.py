@@ -1,0 +1,8 @@
+"""The params and results of every method, and the params of every notification, as msgspec structs."""
+
+from protocol.types.analysis import *
+from protocol.types.base import *
+from protocol.types.generation import *
+from protocol.types.models import *
+from protocol.types.status import *
+from protocol.types.traces import *

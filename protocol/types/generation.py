@@ -1,0 +1,119 @@
+"""A generation: what is asked, what comes of it, and what is told meanwhile."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, field
+
+from protocol.types import meanings
+from protocol.types.base import Count, DType, Format, Name, Params, RequestId, Result, Text
+from protocol.types.models import ModelInfo
+from protocol.types.traces import Alternative, TraceSummary
+
+
+class Message(Params):
+    """One turn of a chat."""
+
+    role: Annotated[Literal["system", "user", "assistant"], Meta(description="Who says it.")]
+    content: Annotated[Text, Meta(description="What is said.")]
+
+
+class Capture(Params):
+    """Narrows what is captured; what is left out is as by default."""
+
+    layers: (
+        Annotated[list[Count], Meta(max_length=10_000, description="These layers alone; all by default.")] | None
+    ) = None
+    sites: (
+        Annotated[list[Name], Meta(max_length=100, description="Such as attention_weights, post_mlp, residual, q.")]
+        | None
+    ) = None
+    logits: Annotated[
+        Literal["generated", "all"] | Count | None,
+        Meta(description="The row of each generated token, of every position, the top K of every position, or none."),
+    ] = "generated"
+    dtype: Annotated[DType | None, Meta(description="What the tensors are stored as; as computed by default.")] = None
+
+
+class GenerateAndCaptureParams(Params):
+    """Give either `prompt` or `messages`."""
+
+    prompt: Annotated[Text, Meta(description="Plain text to go on from.")] | None = None
+    messages: (
+        Annotated[list[Message], Meta(max_length=10_000, description="A chat that ends with the user's message.")]
+        | None
+    ) = None
+    category: Annotated[Name | None, Meta(description="A name to find the trace by; `general` by default.")] = None
+    metadata: (
+        Annotated[
+            dict[str, Any],
+            Meta(
+                max_length=10_000,
+                description="Anything of the caller's own, kept exactly: up to 2 MiB as JSON, 64 levels deep, whole "
+                "numbers of up to 1,000 digits.",
+            ),
+        ]
+        | None
+    ) = None
+    max_tokens: Annotated[Count, Meta(description="Stops there, or at an end token; 0 looks at the prompt alone.")] = (
+        256
+    )
+    temperature: Annotated[float, Meta(ge=0, description="0 takes the likeliest token.")] = 0.6
+    top_k: Annotated[Count, Meta(description="Draw from the k likeliest; 0 or null: from all.")] | None = 50
+    seed: Annotated[
+        int, Meta(ge=0, le=(1 << 63) - 1, description="The same seed writes the same text, with or without a capture.")
+    ] = 42
+    capture_intermediate_steps: Annotated[
+        bool, Meta(description="Spell the generation's steps out, in a JSON trace.")
+    ] = False
+    capture: Annotated[
+        Capture | None,
+        Meta(description="What to capture: all layers, the usual sites and the generated tokens' logits by default."),
+    ] = None
+    format: Annotated[Format, Meta(description="How the trace is kept; by default as the daemon is set.")] | None = None
+    stream: Annotated[bool, Meta(description="Send `generation_progress` with every token.")] = False
+
+
+class GenerateAndCaptureResult(Result):
+    """What was written, and where the trace of it is."""
+
+    trace_id: Annotated[str, meanings.TRACE_ID]
+    prompt: Annotated[str, meanings.PROMPT]
+    response: Annotated[str, meanings.RESPONSE]
+    prompt_tokens: Annotated[int, meanings.PROMPT_TOKENS]
+    response_tokens: Annotated[int, meanings.RESPONSE_TOKENS]
+    metadata: Annotated[dict[str, Any], meanings.METADATA]
+    summary: Annotated[TraceSummary, Meta(description="As `get_summary` gives it.")]
+    path: Annotated[str, Meta(description="The trace's file.")]
+    timings: Annotated[dict[str, float | None], Meta(description="Seconds; tokens_per_second.")]
+    model: Annotated[ModelInfo | None, Meta(description="The model that wrote.")] = None
+    notices: Annotated[list[str], Meta(description="What was said before the work, such as how large a trace is.")] = (
+        field(default_factory=list)
+    )
+
+
+class GenerationProgress(Params):
+    """One token of a generation that asked to stream. `text` is empty while a character is not whole."""
+
+    request: Annotated[RequestId, meanings.REQUEST]
+    token: Annotated[int, meanings.TOKEN]
+    text: Annotated[str, Meta(description="What it adds to the text; empty while a character is not whole.")]
+    position: Annotated[int, meanings.POSITION]
+    forced: Annotated[bool, meanings.FORCED]
+    surprisal: Annotated[float | None, meanings.SURPRISAL]
+    top: Annotated[list[Alternative], meanings.TOP]
+
+
+class RequestProgress(Params):
+    """Where a request that asked to stream stands."""
+
+    request: Annotated[RequestId, meanings.REQUEST]
+    state: Annotated[
+        Literal["queued", "loading", "running"], Meta(description="What it is waiting for, or that it runs.")
+    ]
+    ahead: Annotated[int, Meta(description="Jobs before it in the queue.")] = 0
+    message: Annotated[str, Meta(description="For a person.")] = ""
+    notice: Annotated[
+        str, Meta(description="What to know before it runs, such as how large its trace is; else empty.")
+    ] = ""

@@ -1,0 +1,38 @@
+"""What the fields mean that several types have: descriptions to put on them."""
+
+from __future__ import annotations
+
+from msgspec import Meta
+
+TRACE_ID = Meta(description="The trace, as `list_traces` has it.")
+PROMPT = Meta(description="What the model went on from; of a chat, the last message.")
+RESPONSE = Meta(description="What the model wrote.")
+PROMPT_TOKENS = Meta(description="How many, the first of all, `<|bos|>`, included.")
+RESPONSE_TOKENS = Meta(description="How many, the one that ended it included.")
+METADATA = Meta(description="The caller's own, with the model's source and the temperature.")
+TIMESTAMP = Meta(description="When it was made, ISO 8601, with the offset from UTC; other programs may leave that out.")
+CATEGORY = Meta(description="The name to find it by.")
+PATH = Meta(description="Where it lies.")
+TRACES_DIR = Meta(description="The traces folder.")
+MODEL_HELD = Meta(description="The model held.")
+QUEUE = Meta(description="The model's queue.")
+FORCED = Meta(description="The calculator chose it, not the model.")
+SURPRISAL = Meta(
+    description="Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from."
+)
+TOP = Meta(description="What was likely there, the likeliest first.")
+TOKEN_TEXT = Meta(description="Its text; bytes that are not UTF-8 are shown as `\\xNN`.")
+TOKEN = Meta(description="Its number in the vocabulary.")
+POSITION = Meta(description="In the whole sequence, from 0, which is `<|bos|>`.")
+REQUEST = Meta(description="The id of the request that this is about.")
+PID = Meta(description="The daemon's process.")
+SOURCE = Meta(description="`base`, `mid`, `sft`, `rl`, `demo`, or a folder.")
+PROTOCOL_VERSION = Meta(description="The protocol's version.")
+PACKAGE_VERSION = Meta(description="nanoscope's version.")
+SESSION = Meta(description="The client's number, while the daemon lives.")
+STEP = Meta(description="The training step of a checkpoint.")
+TAG = Meta(description="Which of the source's models.")
+ERA = Meta(description="The architecture, by the letter that nanoscope gives it.")
+DEVICE = Meta(description="`cpu`, `cuda` or `mps`.")
+COMPUTE_DTYPE = Meta(description="What is computed in.")
+WINDOW_PATTERN = Meta(description="The layers' windows, such as SSSL, where the checkpoint does not record them.")

@@ -1,0 +1,174 @@
+"""Traces: their listing, what one holds, its tokens and tensors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, field
+
+from protocol.types import meanings
+from protocol.types.base import Count, Id, Name, Params, Result, Span
+
+
+class Tensor(Result):
+    """What a tensor of a trace is; `shape` is null where a foreign file does not tell it."""
+
+    shape: Annotated[list[int] | None, Meta(description="The length of each axis.")]
+    dtype: Annotated[str, Meta(description="`torch.float32`, `torch.float16`, `torch.bfloat16`, ...")]
+
+
+class DataInfo(Result):
+    """What a trace holds."""
+
+    num_layers: Annotated[int, Meta(description="Layers that were captured.")]
+    num_tokens: Annotated[
+        int, Meta(description="Positions that the model ran over: all tokens but the last, which is not run.")
+    ]
+    num_steps: Annotated[int, Meta(description="Forward passes: the prompt is one, each further token one.")]
+    intermediate_steps: Annotated[bool, Meta(description="The file spells its steps out.")]
+    tensors: Annotated[dict[str, Tensor], Meta(description="By name, such as `attention_weights.layer_0`.")]
+
+
+class TraceSummary(Result):
+    """A trace without its tokens, tensors and analysis.
+
+    `model` and `generation` are null where another program wrote it.
+    """
+
+    trace_id: Annotated[str, meanings.TRACE_ID]
+    timestamp: Annotated[str, meanings.TIMESTAMP]
+    prompt: Annotated[str, meanings.PROMPT]
+    response: Annotated[str, meanings.RESPONSE]
+    category: Annotated[str | None, meanings.CATEGORY]
+    metadata: Annotated[dict[str, Any], meanings.METADATA]
+    model: Annotated[
+        dict[str, Any] | None, Meta(description="Source, era, sizes, dtype and device of the model that wrote.")
+    ]
+    generation: Annotated[
+        dict[str, Any] | None, Meta(description="The settings asked for, why it stopped, and the seconds it took.")
+    ]
+    data_info: Annotated[DataInfo, Meta(description="What the trace holds.")]
+
+
+class ListTracesParams(Params):
+    """Newest first, a page at a time."""
+
+    category: Annotated[Name | None, Meta(description="Traces of that category alone.")] = None
+    text: (
+        Annotated[str, Meta(max_length=10_000, description="Part of a prompt, response or id; case does not matter.")]
+        | None
+    ) = None
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="At most; fewer where their texts are long.")] = 100
+    cursor: Annotated[str, Meta(max_length=4096, description="From the page before.")] | None = None
+
+
+class TraceRow(Result):
+    """One line of a listing. Long prompts and responses are cut after 4,000 characters."""
+
+    trace_id: Annotated[str, meanings.TRACE_ID]
+    timestamp: Annotated[str, meanings.TIMESTAMP]
+    category: Annotated[str | None, meanings.CATEGORY]
+    prompt: Annotated[str, meanings.PROMPT]
+    response: Annotated[str, meanings.RESPONSE]
+    prompt_tokens: Annotated[int, meanings.PROMPT_TOKENS]
+    response_tokens: Annotated[int, meanings.RESPONSE_TOKENS]
+    size: Annotated[int, Meta(description="Bytes on disk.")]
+    format: Annotated[str, Meta(description="`json` or `safetensors`.")]
+    readable: Annotated[bool, Meta(description="Whether it can be opened.")]
+    reason: Annotated[str, Meta(description="Why it is not readable.")]
+    path: Annotated[str, Meta(description="The trace's file.")]
+
+
+class ListTracesResult(Result):
+    """One page; `cursor` is there while more follow."""
+
+    traces: Annotated[list[TraceRow], Meta(description="One row a trace.")]
+    total: Annotated[int, Meta(description="Traces that match, on all pages.")]
+    cursor: Annotated[str | None, Meta(description="Asks for the next page; null on the last.")] = None
+
+
+class TraceParams(Params):
+    """One trace."""
+
+    trace_id: Annotated[Id, meanings.TRACE_ID]
+
+
+class Alternative(Result):
+    """A token that could have come, with its logit and its probability at temperature 1."""
+
+    token: Annotated[int, meanings.TOKEN]
+    text: Annotated[str, meanings.TOKEN_TEXT]
+    probability: Annotated[float | None, Meta(description="At temperature 1.")]
+    logit: Annotated[float | None, Meta(description="Before the softmax.")] = None
+
+
+class TokenRow(Result):
+    """One position: surprisal in bits, null where the trace has no logits for it; `top`: what else was likely there."""
+
+    position: Annotated[int, meanings.POSITION]
+    id: Annotated[int, Meta(description="Its number in the vocabulary.")]
+    text: Annotated[str, meanings.TOKEN_TEXT]
+    forced: Annotated[bool, meanings.FORCED]
+    generated: Annotated[bool, Meta(description="Written, not part of the prompt.")]
+    surprisal: Annotated[float | None, meanings.SURPRISAL]
+    top: Annotated[list[Alternative], meanings.TOP]
+
+
+class GetTokensResult(Result):
+    """All positions, the prompt's first."""
+
+    trace_id: Annotated[str, meanings.TRACE_ID]
+    tokens: Annotated[list[TokenRow], Meta(description="One row a position.")]
+
+
+class GetTensorParams(Params):
+    """`name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0.
+
+    One answer holds 1,048,576 values as lists, or 16 MiB before base64; more is an error that says so.
+    """
+
+    trace_id: Annotated[Id, meanings.TRACE_ID]
+    name: Annotated[str, Meta(max_length=1000, description="As `get_summary` lists it, or without its layer.")]
+    layer: Annotated[Count | None, Meta(description="The layer, where `name` has none.")] = None
+    head: (
+        Annotated[Count, Meta(description="Of weights, q, k, v, head_output; its axis and the first are left out.")]
+        | None
+    ) = None
+    step: Annotated[Count, Meta(description="The rows of one generation step.")] | None = None
+    rows: (
+        Annotated[Span, Meta(description="[start, stop) on the last axis but one; past the end is nothing.")] | None
+    ) = None
+    columns: Annotated[Span, Meta(description="[start, stop) on the last axis.")] | None = None
+    encoding: Annotated[Literal["json", "base64"], Meta(description="Nested lists, or bytes, little endian.")] = "json"
+    dtype: Annotated[Literal["float32", "float16", "uint8"], Meta(description="Of base64 data.")] = "float32"
+
+
+class GetTensorResult(Result, omit_defaults=True):
+    """`data` is nested lists or base64. uint8 values stand for minimum + value / 255 * (maximum - minimum)."""
+
+    shape: Annotated[list[int], Meta(description="The length of each axis of what was asked for.")]
+    dtype: Annotated[str, Meta(description="The type of the values.")]
+    data: Annotated[
+        Any,
+        Meta(
+            description="Nested lists, or base64 of the bytes, row by row, little endian.",
+            extra_json_schema={"anyOf": [{"type": "array"}, {"type": "string"}]},
+        ),
+    ]
+    minimum: Annotated[float | None, Meta(description="Of uint8: what 0 stands for.")] = None
+    maximum: Annotated[float | None, Meta(description="Of uint8: what 255 stands for.")] = None
+
+
+class DeleteTraceResult(Result):
+    """The trace that is gone."""
+
+    deleted: Annotated[str, Meta(description="The trace that is gone.")]
+
+
+class TracesChanged(Params):
+    """Ids of traces that came, changed and went in a folder that the session uses."""
+
+    traces_dir: Annotated[str, meanings.TRACES_DIR]
+    added: Annotated[list[str], Meta(description="Ids of traces that came.")] = field(default_factory=list)
+    changed: Annotated[list[str], Meta(description="Ids of traces whose files changed.")] = field(default_factory=list)
+    removed: Annotated[list[str], Meta(description="Ids of traces that went.")] = field(default_factory=list)

@@ -1,0 +1,123 @@
+"""What is asked of a daemon for protocol/examples: of each method some requests, and what is to come of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from protocol.methods import METHODS
+from scripts.golden_exchanges import BUILT_IN, CLIENT_NAME, DAMAGED_ID, EXAMPLE_ID, STREAMED, TRACES
+
+PROMPT = "The symbol of gold is"
+CAPTURE = {"layers": [3], "sites": ["attention_weights", "post_mlp"]}
+SHORT = {"max_tokens": 3, "temperature": 0, "capture": CAPTURE}
+ABSENT = "trace_20260101_000000_000000"
+ENDLESS = {"prompt": "France", "max_tokens": 2000, "temperature": 0, "capture": {"sites": [], "logits": None}}
+TRACE = {"trace_id": EXAMPLE_ID}
+WEIGHTS = {**TRACE, "name": "attention_weights"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The params of one request, and the name of the error that is to come of it; "": a result is."""
+
+    params: dict[str, Any]
+    error: str = ""
+
+
+NO_TRACE = {
+    "No such trace.": Asked({"trace_id": ABSENT}, "TRACE_NOT_FOUND"),
+    "An id that cannot be one.": Asked({"trace_id": "../secrets"}, "TRACE_ID_INVALID"),
+    "A file that is not whole.": Asked({"trace_id": DAMAGED_ID}, "TRACE_UNREADABLE"),
+}
+
+# By method, then by note.
+ASKED: dict[str, dict[str, Asked]] = {
+    "hello": {
+        "A client says who it is, and which traces folder it uses.": Asked(
+            {"protocol_version": "1", "client_name": CLIENT_NAME, "traces_dir": TRACES}
+        ),
+        "A client of another protocol is told what to do.": Asked({"protocol_version": "99"}, "VERSION_MISMATCH"),
+        "A traces folder that is a file.": Asked(
+            {"traces_dir": f"{TRACES}/{EXAMPLE_ID}.safetensors"}, "STORAGE_FAILED"
+        ),
+    },
+    "generate_and_capture": {
+        STREAMED: Asked({"prompt": PROMPT, "category": "elements", **SHORT, "stream": True}),
+        "A chat, kept as safetensors.": Asked(
+            {"messages": [{"role": "user", "content": PROMPT}], **SHORT, "format": "safetensors"}
+        ),
+        "Nothing to go on from.": Asked({"max_tokens": 3}, "PROMPT_INVALID"),
+        "A layer that the model does not have.": Asked(
+            {"prompt": PROMPT, "capture": {"layers": [40]}}, "SETTING_INVALID"
+        ),
+        "A category that cannot name traces.": Asked({"prompt": PROMPT, "category": " "}, "CATEGORY_INVALID"),
+        "A parameter that there is not.": Asked({"prompt": PROMPT, "temprature": 0}, "INVALID_PARAMS"),
+    },
+    "list_traces": {
+        "All, newest first; one is damaged.": Asked({}),
+        "Those of a category whose text has a word, one a page.": Asked(
+            {"category": "elements", "text": "GOLD", "limit": 1}
+        ),
+        "The first page of two: `cursor` asks for the second.": Asked({"limit": 1}),
+        "A category that no trace has.": Asked({"category": "planets"}, "CATEGORY_INVALID"),
+        "A page of no rows.": Asked({"limit": 0}, "INVALID_PARAMS"),
+    },
+    "analyze_trace": {"A trace's statistics.": Asked(TRACE), **NO_TRACE},
+    "get_summary": {"What a trace holds.": Asked(TRACE), **NO_TRACE},
+    "get_tensor": {
+        "One attention head, the last two rows.": Asked({**WEIGHTS, "layer": 3, "head": 0, "rows": [6, 8]}),
+        "What one generation step added, as bytes.": Asked(
+            {**TRACE, "name": "attention_weights.layer_3", "step": 1, "encoding": "base64", "dtype": "uint8"}
+        ),
+        "Some columns of an activation.": Asked(
+            {**TRACE, "name": "layer_activations.layer_3.post_mlp", "rows": [0, 2], "columns": [0, 4]}
+        ),
+        "A tensor that the trace does not have.": Asked({**WEIGHTS, "layer": 0}, "TRACE_NOT_FOUND"),
+        "A head that the layer does not have.": Asked({**WEIGHTS, "layer": 3, "head": 4}, "TRACE_NOT_FOUND"),
+        "No such trace.": Asked({"trace_id": ABSENT, "name": "attention_weights", "layer": 3}, "TRACE_NOT_FOUND"),
+    },
+    "get_tokens": {"Every token, with what else was likely.": Asked(TRACE), **NO_TRACE},
+    "delete_trace": {"A trace is deleted.": Asked(TRACE), **{note: NO_TRACE[note] for note in list(NO_TRACE)[:2]}},
+    "get_status": {
+        "How the daemon is.": Asked({}),
+        "Something that it cannot tell.": Asked({"weather": True}, "INVALID_PARAMS"),
+    },
+    "list_models": {"What can be loaded.": Asked({})},
+    "load_model": {
+        BUILT_IN: Asked({"source": "demo", "device": "cpu"}),
+        "No checkpoint of that kind.": Asked({"source": "sft"}, "MODEL_NOT_LOADED"),
+    },
+    "cancel": {"A generation that runs.": Asked({"id": 7}), "No such request.": Asked({"id": 8})},
+    "shutdown": {"While others use it.": Asked({}, "IN_USE"), "All the same.": Asked({"force": True})},
+    "rpc.discover": {"The document, here without what it holds.": Asked({})},
+}
+DURING = {  # a request under way meanwhile, by method and note
+    ("cancel", "A generation that runs."): {
+        "id": 7,
+        "method": "generate_and_capture",
+        "params": {**ENDLESS, "stream": True},
+    }
+}
+
+
+class RequestMissingError(Exception):
+    """Nobody said what to ask of a method; the message says where to."""
+
+
+def asked_of(method: str) -> dict[str, Asked]:
+    """What is asked of a method, by note; where the table has nothing of it, what it answers without params.
+
+    Raises:
+        RequestMissingError: the table has nothing of it, and it needs params.
+    """
+    if method in ASKED:
+        return ASKED[method]
+    required = [field.name for field in msgspec.structs.fields(METHODS[method].params) if field.required]
+    if required:
+        raise RequestMissingError(
+            f"{method} needs {', '.join(required)}: say in ASKED, in scripts/example_requests.py, what to ask of it."
+        )
+    return {"Without params.": Asked({})}

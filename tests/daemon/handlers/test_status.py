@@ -1,0 +1,36 @@
+"""The protocol as the daemon tells it: what was generated, and the table of metrics."""
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from daemon.handlers.status import discover
+from daemon.server.dispatch import Context
+from nanochat.analysis import HEAD_METRICS, described_metrics
+from protocol.types import Metric, NoParams
+
+GENERATED = Path(__file__).parents[3] / "protocol" / "openrpc.json"
+
+
+def discovered() -> dict[str, Any]:
+    with ThreadPoolExecutor(1) as readers:
+        state: Any = SimpleNamespace(readers=readers)
+        return asyncio.run(discover(Context(state, session=None), NoParams()))  # pyright: ignore[reportArgumentType]
+
+
+def test_it_is_the_generated_document_and_the_metrics() -> None:
+    metrics = discovered().pop("x-metrics")
+    assert discovered() == json.loads(GENERATED.read_text(encoding="utf-8")) | {"x-metrics": metrics}
+    assert metrics == described_metrics()
+    assert metrics.keys() == HEAD_METRICS.keys()
+
+
+def test_each_metric_is_as_analyze_trace_has_it() -> None:
+    metrics = discovered()["x-metrics"]
+    decoded = msgspec.convert(metrics, dict[str, Metric], strict=True)
+    assert json.loads(msgspec.json.encode(decoded)) == metrics
