@@ -99,6 +99,14 @@ GET_SUMMARY = Method(
     TRACE_ERRORS,
     repeatable=True,
 )
+GET_DOCUMENT = Method(
+    "get_document",
+    types.TraceParams,
+    types.TraceDocument,
+    "All of a trace but its tensors: what it is, its tokens and its statistics, in one answer.",
+    TRACE_ERRORS,
+    repeatable=True,
+)
 GET_TENSOR = Method(
     "get_tensor",
     types.GetTensorParams,

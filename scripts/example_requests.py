@@ -66,6 +66,7 @@ ASKED: dict[str, dict[str, Asked]] = {
         "A page of no rows.": Asked({"limit": 0}, "INVALID_PARAMS"),
     },
     "analyze_trace": {"A trace's statistics.": Asked(TRACE), **NO_TRACE},
+    "get_document": {"A trace as a whole.": Asked(TRACE), **NO_TRACE},
     "get_summary": {"What a trace holds.": Asked(TRACE), **NO_TRACE},
     "get_tensor": {
         "One attention head, the last two rows.": Asked({**WEIGHTS, "layer": 3, "head": 0, "rows": [6, 8]}),

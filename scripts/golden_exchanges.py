@@ -30,7 +30,7 @@ RELATIVE, ABSOLUTE = 1e-3, 1e-4
 
 # What differs from run to run, by the key it stands under.
 VOLATILE: dict[str, Any] = {
-    "package_version": "0.1.0",
+    "package_version": "0.2.0",
     "pid": 4242,
     "session": 3,
     "uptime": 61.5,

@@ -18,15 +18,22 @@ class MetricRole(Result):
 
 
 class Metric(Result):
-    """What a number of each attention head is, and how to show it. Newer versions have more of them."""
+    """What a number of each head, layer or token is, and how to show it. Newer versions have more of them."""
 
+    of: Annotated[
+        Literal["head", "layer", "token"],
+        Meta(
+            description="What has such a number: each attention head (`analysis.attention`), each site of each layer "
+            "(`analysis.activations`), or each token (`analysis.logits`)."
+        ),
+    ]
     label: Annotated[str, Meta(description="What it is called.")]
     short: Annotated[str, Meta(description="Its name in a narrow column; '-': it has none.")]
     meaning: Annotated[str, Meta(description="What it is, in a sentence.")]
     unit: Annotated[str, Meta(description="Such as 'nats'; empty for none.")] = ""
     hint: Annotated[str, Meta(description="What to know to read the column.")] = ""
     span: Annotated[
-        tuple[float, float] | None, Meta(description="What its values lie between; null: from 0 to the largest head's.")
+        tuple[float, float] | None, Meta(description="What its values lie between; null: as far as they go.")
     ] = None
     over_heads: Annotated[
         Literal["mean", "max"] | None, Meta(description="How a layer sums its heads up; null: it does not.")
@@ -50,20 +57,13 @@ class AttentionAnalysis(Result):
     ]
 
 
-class SiteStatistics(Result):
-    """Of all values at one site of one layer."""
-
-    mean: Annotated[float | None, Meta(description="Mean of all values.")]
-    std: Annotated[float | None, Meta(description="Standard deviation, dividing by their number.")]
-    max: Annotated[float | None, Meta(description="Largest.")]
-    min: Annotated[float | None, Meta(description="Smallest.")]
-    sparsity: Annotated[float | None, Meta(description="Share nearer to 0 than 1e-6.")]
+SiteStatistics = dict[str, float | None]
 
 
 class ActivationAnalysis(Result):
     """By layer and site."""
 
-    layer_stats: Annotated[dict[str, dict[str, SiteStatistics]], Meta(description="By layer, then by site.")]
+    layer_stats: Annotated[dict[str, dict[str, SiteStatistics]], Meta(description="By layer, then by site: every metric of layers by its key.")]
 
 
 class Analysis(Result):
@@ -76,9 +76,8 @@ class Analysis(Result):
     logits: Annotated[
         dict[str, Any] | None,
         Meta(
-            description="`mean_logit`, `std_logit`; of each generated token `entropy_per_position` (nats), "
-            "`surprisal_per_token` (bits), `sampled_probability`, `top_tokens_per_position`; and `prompt`, with the "
-            "same of the prompt's own tokens."
+            description="`mean_logit`, `std_logit`; `top_tokens_per_position` and every metric of tokens by its key, "
+            "a list each with the generated tokens' numbers; and `prompt`, with the same of the prompt's own tokens."
         ),
     ] = None
 
@@ -88,7 +87,5 @@ class AnalyzeTraceResult(Result):
 
     trace_id: Annotated[str, meanings.TRACE_ID]
     metadata: Annotated[dict[str, Any], meanings.METADATA]
-    analysis: Annotated[
-        Analysis, Meta(description="What was computed when the trace was made, or now, where it has none.")
-    ]
-    metrics: Annotated[dict[str, Metric], Meta(description="What the numbers of each head are, by their keys.")]
+    analysis: Annotated[Analysis, meanings.ANALYSIS]
+    metrics: Annotated[dict[str, Metric], meanings.METRICS]

@@ -16,6 +16,8 @@ PATH = Meta(description="Where it lies.")
 TRACES_DIR = Meta(description="The traces folder.")
 MODEL_HELD = Meta(description="The model held.")
 QUEUE = Meta(description="The model's queue.")
+ANALYSIS = Meta(description="What was computed when the trace was made, or now, where it has none.")
+METRICS = Meta(description="What the numbers of heads, layers and tokens are, by their keys.")
 FORCED = Meta(description="The calculator chose it, not the model.")
 SURPRISAL = Meta(
     description="Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from."

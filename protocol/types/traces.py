@@ -112,6 +112,9 @@ class TokenRow(Result):
     generated: Annotated[bool, Meta(description="Written, not part of the prompt.")]
     surprisal: Annotated[float | None, meanings.SURPRISAL]
     top: Annotated[list[Alternative], meanings.TOP]
+    numbers: Annotated[
+        dict[str, float | None], Meta(description="Every metric of tokens by its key, where the trace has it.")
+    ] = field(default_factory=dict)
 
 
 class GetTokensResult(Result):

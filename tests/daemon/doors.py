@@ -42,7 +42,7 @@ def error_of(response: Any) -> tuple[object, int, str]:
 class FakeState:
     """Sessions come and go; nothing else."""
 
-    version, pid = "0.1.0", 1
+    version, pid = "0.2.0", 1
     settings = SimpleNamespace(fingerprint=lambda: "")
     worker = SimpleNamespace(stuck=False)
 

@@ -3,7 +3,7 @@
 import { CancellationTokenSource, EventEmitter, type Disposable, type Event } from "vscode";
 import { disposeAll } from "./disposables";
 import { isCancelled, problemOf } from "./problems";
-import type { AnalyzeTraceResult, GetTokensResult, TraceSummary } from "./protocol";
+import type { TraceDocument } from "./protocol";
 import { fitted } from "./selection";
 import type { Selection, TraceData, ViewAction, ViewState } from "./shared/messages";
 import type { TraceSource } from "./trace_source";
@@ -78,15 +78,10 @@ export class OpenTrace implements Disposable {
     const reading = new CancellationTokenSource();
     this.reading = reading;
     const { token } = reading;
-    const params = { trace_id: id };
     try {
-      const [summary, tokens, analysis] = await Promise.all([
-        this.source.request("get_summary", params, token),
-        this.source.request("get_tokens", { ...params }, token),
-        this.source.request("analyze_trace", { ...params }, token),
-      ]);
+      const document = await this.source.request("get_document", { trace_id: id }, token);
       if (!token.isCancellationRequested) {
-        this.set({ kind: "trace", trace: traceData(summary, tokens, analysis) });
+        this.set({ kind: "trace", trace: traceData(document) });
       }
     } catch (error) {
       if (!token.isCancellationRequested && !isCancelled(error)) {
@@ -130,7 +125,7 @@ export class OpenTrace implements Disposable {
 }
 
 /** `layers` counts up to the highest that was captured; `positions` are those with a row of attention, or all. */
-export function traceData(summary: TraceSummary, tokens: GetTokensResult, analysis: AnalyzeTraceResult): TraceData {
+export function traceData({ tokens, analysis, metrics, ...summary }: TraceDocument): TraceData {
   const { tensors, num_tokens } = summary.data_info;
   const shapes = Object.entries(tensors).flatMap(([name, { shape }]) => {
     const layer = ATTENTION.exec(name)?.[1];
@@ -138,9 +133,9 @@ export function traceData(summary: TraceSummary, tokens: GetTokensResult, analys
   });
   return {
     summary,
-    tokens: tokens.tokens,
-    analysis: analysis.analysis,
-    metrics: analysis.metrics,
+    tokens,
+    analysis,
+    metrics: Object.fromEntries(Object.entries(metrics).filter(([, metric]) => metric.of === "head")),
     layers: Math.max(0, ...shapes.map(({ layer }) => layer + 1)),
     heads: Math.max(0, ...shapes.map(({ shape }) => shape.at(-3) ?? 0)),
     positions: Math.max(0, ...shapes.map(({ shape }) => shape.at(-2) ?? 0)) || num_tokens,

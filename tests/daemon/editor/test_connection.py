@@ -21,7 +21,7 @@ def test_initialize_tells_every_method_as_a_command_and_takes_the_editors_name()
             capabilities = answer["result"]["capabilities"]
             commands = {f"nanoscope.{method}" for method in METHODS}
             assert set(capabilities["executeCommandProvider"]["commands"]) >= commands
-            assert answer["result"]["serverInfo"] == {"name": "nanoscope", "version": "0.1.0"}
+            assert answer["result"]["serverInfo"] == {"name": "nanoscope", "version": "0.2.0"}
             assert (session_of(running).name, session_of(running).kind) == ("vim 9", "editor")
 
     run(test)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -288,7 +289,7 @@ def test_model_scores_repeat_with_the_seed_and_average_the_draws():
 @pytest.fixture
 def metrics():
     """The tables, as they were before the test."""
-    tables = (registry.HEAD_METRICS, registry.LAYER_METRICS, registry.TOKEN_METRICS)
+    tables: list[dict[str, Any]] = [registry.HEAD_METRICS, registry.LAYER_METRICS, registry.TOKEN_METRICS]
     before = [dict(table) for table in tables]
     yield
     for table, rows in zip(tables, before, strict=True):
