@@ -1,4 +1,4 @@
-"""Traces on disk: one folder, one file per trace, in either of two formats."""
+"""Traces on disk: one folder, one file per trace, in any format of the table."""
 
 import contextlib
 import math
@@ -25,9 +25,10 @@ from nanochat.system.private_files import make_folder
 from nanochat.system.temporary_names import remove_dead_files
 from nanochat.traces.atomic_file import draft_in, publish, storage_error, sync_folder
 from nanochat.traces.catalogue import Catalogue, FileKey
+from nanochat.traces.content import Content, assemble
 from nanochat.traces.file import TraceFile
-from nanochat.traces.formats import FORMATS, Content, assemble, is_trace_of_ours, scan_file, write
-from nanochat.traces.json_index import TraceIndex
+from nanochat.traces.format import TraceIndex
+from nanochat.traces.formats import FORMATS, READING_ORDER
 from nanochat.traces.json_scanner import loads
 from nanochat.traces.listing import Listing, TraceEntry
 from nanochat.traces.metadata import exact_metadata
@@ -39,7 +40,6 @@ __all__ = ["TraceEntry", "TraceStorage"]
 
 SCHEMA_VERSION = 1
 CLEAR_SECONDS = 60.0  # between two looks for what dead writers left
-_READING_ORDER = ("safetensors", "json")
 _LONGEST_CATEGORY = 200
 
 
@@ -119,10 +119,10 @@ class TraceStorage:
         """Write one file; False if its id was taken meanwhile."""
         final = self.directory / f"{trace_id}.{format}"
         with draft_in(self.directory, final.name) as draft:
-            index = write(draft, format, content)
+            index = FORMATS[format].write(draft, content)
             if not publish(draft, final):
                 return False
-            if len(self._files(trace_id)) > 1:  # another process took the id, in the other format
+            if len(self._files(trace_id)) > 1:  # another process took the id, in another format
                 os.unlink(final)
                 return False
             key = FileKey.of(os.fstat(draft.descriptor))
@@ -151,7 +151,7 @@ class TraceStorage:
             raise TraceIdInvalidError(
                 f"{trace_id!r:.80} is no trace id: 1 to 200 letters, digits, '_', '-'. `list_traces` has them all."
             )
-        paths = (self.directory / f"{trace_id}.{format}" for format in _READING_ORDER)
+        paths = (self.directory / f"{trace_id}.{format}" for format in READING_ORDER)
         return [path for path in paths if os.path.lexists(path)]
 
     def _existing(self, trace_id: str) -> list[Path]:
@@ -210,8 +210,9 @@ class TraceStorage:
         if row and (index := known_index(row, file)):
             return index
         try:
-            index = scan_file(file)
-            if row is None or row.summary is None or file.format == "json":  # a compact file's header is its own index
+            index = file.scan()
+            # a compact file's header is its own index
+            if row is None or row.summary is None or not file.format.compact:
                 self._listing.keep(describe(name, key, index, complete=True))
         except TraceUnreadableError as error:
             raise TraceUnreadableError(f"{file.path} cannot be read: {error}") from error
@@ -261,7 +262,7 @@ class TraceStorage:
         for path in files:
             try:
                 with contextlib.closing(TraceFile(path)) as file:
-                    if not is_trace_of_ours(file):
+                    if not file.is_trace_of_ours():
                         self._index(file)
                 found.append(path)
             except (TraceNotFoundError, TraceUnreadableError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from protocol.trace_formats import FORMATS
+
 DESCRIPTIONS: dict[str, str] = {
     "trace_id": "The trace, as `list_traces` has it.",
     "prompt": "What the model went on from; of a chat, the last message.",
@@ -83,7 +85,7 @@ DESCRIPTIONS: dict[str, str] = {
     "GenerateAndCaptureResult.model": "The model that wrote.",
     "ListTracesResult.traces": "One row a trace.",
     "ListTracesResult.cursor": "Asks for the next page; null on the last.",
-    "TraceRow.format": "`json` or `safetensors`.",
+    "TraceRow.format": f"{' or '.join(f'`{name}`' for name in FORMATS)}.",
     "TraceRow.readable": "Whether it can be opened.",
     "TraceRow.path": "The trace's file.",
     "DeleteTraceResult.deleted": "The trace that is gone.",

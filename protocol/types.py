@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-Format = Literal["json", "safetensors"]
+from protocol.trace_formats import Format
+
 DType = Literal["float32", "float16", "bfloat16"]
 
 # What clients send has limits, as part of its type: see `Params`.

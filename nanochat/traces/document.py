@@ -11,6 +11,9 @@ from msgspec import Struct
 from nanochat.errors import TraceUnreadableError
 
 Number = int | float
+# One of a trace's own keys is no proof: logs and spans of other programs have a trace_id, data sets have tokens.
+_BESIDE_AN_ID = {"prompt", "response", "tokens", "category", "data_info"}
+_TOKENS = {"input_tokens", "output_tokens"}
 
 
 class Config(Struct):
@@ -146,3 +149,10 @@ def _of_another(trace_id: str, lacking: str) -> TraceUnreadableError:
         f"The trace {trace_id} lacks what is shown here ({lacking}), so another program wrote it: "
         "`nanoscope analyze` shows what can be worked out from it."
     )
+
+
+def is_trace(document: Mapping[str, Any]) -> bool:
+    """Whether a document is a trace's, whatever program wrote it."""
+    tokens = document.get("tokens")
+    named = "trace_id" in document and bool(document.keys() & _BESIDE_AN_ID)
+    return named or (isinstance(tokens, dict) and bool(tokens.keys() & _TOKENS))

@@ -13,6 +13,7 @@ import orjson
 
 from nanochat.errors import SettingInvalidError
 from nanochat.traces.atomic_file import Output
+from nanochat.traces.content import Infos, OwnStep, Tensors
 from nanochat.traces.json_numbers import rows_as_json
 from nanochat.traces.tensors import Span, TensorInfo, document_positions, document_tokens, nest, step_index
 
@@ -22,10 +23,6 @@ _ZERO = b",0.0"
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]  # code points that stand for nothing
 LARGEST_DOCUMENT = 64 << 20  # bytes of all but the tensors: readers take no more for a trace
-
-Tensors = Mapping[str, np.ndarray]
-Infos = Mapping[str, TensorInfo]
-OwnStep = tuple[Mapping[str, Any], Tensors, Infos]
 
 
 @dataclass

@@ -9,28 +9,17 @@ import orjson
 
 from nanochat.errors import TraceUnreadableError
 from nanochat.traces.catalogue import FileKey, Row
+from nanochat.traces.content import Infos
+from nanochat.traces.document import is_trace
 from nanochat.traces.file import TraceFile
-from nanochat.traces.formats import scan_file
-from nanochat.traces.json_index import TENSOR_KEYS, TraceIndex, closes_well, is_canonical, read_head
+from nanochat.traces.format import TraceIndex
 from nanochat.traces.json_scanner import loads
-from nanochat.traces.json_writer import Infos, document_json
+from nanochat.traces.json_writer import document_json
 from nanochat.traces.tensors import Span, TensorInfo, data_info, document_positions, read_bytes
 
-_SCANNED_WHOLE = 64 << 20  # bytes; of larger files listings read the head and the end
-_PARSED_WHOLE = 1 << 16  # bytes; larger ones are walked, which jumps over their numbers
 _SHOWN_TEXT = 4000  # characters; other programs' traces have whatever they have
 _SHOWN_NAME = 200
 _TRACE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-# One of a trace's own keys is no proof: logs and spans of other programs have a trace_id, data sets have tokens.
-_BESIDE_AN_ID = {"prompt", "response", "tokens", "category", "data_info"}
-_TOKENS = {"input_tokens", "output_tokens"}
-
-
-def _is_trace(document: Mapping[str, Any]) -> bool:
-    """Whether a document is a trace's, whatever program wrote it."""
-    tokens = document.get("tokens")
-    named = "trace_id" in document and bool(document.keys() & _BESIDE_AN_ID)
-    return named or (isinstance(tokens, dict) and bool(tokens.keys() & _TOKENS))
 
 
 def valid_trace_id(trace_id: Any) -> bool:
@@ -60,7 +49,7 @@ def summarize(document: Mapping[str, Any], infos: Infos, *, steps: bool = False)
 def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> Row:
     """The catalogue's row of a readable file; `complete`: the index has the places of all tensors."""
     document = index.document
-    if not _is_trace(document) and not index.tensors:
+    if not is_trace(document) and not index.tensors:
         raise TraceUnreadableError("It is JSON, but not a trace; move it out of the traces folder.")
     summary = summarize(document, index.infos, steps=bool(index.steps))
     positions = document_positions(document)
@@ -118,29 +107,12 @@ def _moment(timestamp: str, key: FileKey) -> float:
     return made.timestamp() if made.tzinfo else key.mtime_ns / 1e9
 
 
-def _small_document(file: TraceFile, size: int) -> dict[str, Any] | None:
-    """The document of a small file, parsed at once, which is faster than walking; None: walking tells what it is."""
-    if size > _PARSED_WHOLE:
-        return None
-    try:
-        content = loads(read_bytes(file.fileno(), 0, size))
-    except ValueError:
-        return None
-    if not isinstance(content, dict) or not _is_trace(content):
-        return None
-    return {key: value for key, value in content.items() if key not in TENSOR_KEYS}
-
-
 def read_row(file: TraceFile) -> Row:
     """The row of a file, read without parsing tensors. Raises TraceUnreadableError."""
     key = FileKey.of(file.status())
     file.expect_parts()
-    if file.format == "json":
-        large = key.size > _SCANNED_WHOLE and closes_well(file.fileno(), key.size)
-        if large or is_canonical(file.fileno(), key.size):
-            head = read_head(file.fileno(), key.size)
-            if head is not None:
-                return describe(file.path.name, key, TraceIndex(head[0]), complete=False)
-        elif document := _small_document(file, key.size):
-            return describe(file.path.name, key, TraceIndex(document), complete=False)
-    return describe(file.path.name, key, scan_file(file), complete=True)
+    scan_head = file.format.scan_head
+    head = scan_head(file.fileno(), key.size) if scan_head else None
+    if head is not None:
+        return describe(file.path.name, key, head, complete=False)
+    return describe(file.path.name, key, file.scan(), complete=True)
