@@ -28,14 +28,16 @@ def show(
 ) -> int:
     """A trace as a whole: its text, its tables, and one head as a heat map."""
     from nanochat.terminal.report import report, trace_line, written
+    from nanochat.traces.document import read_document
 
     wish = _head(head)
     with daemon.client() as client:
         trace_id = trace_names.find(client, trace)
-        document = document_of(client, trace_id)
+        raw = document_of(client, trace_id)
         if as_json:
-            print_json(document)
+            print_json(raw)
             return 0
+        document = read_document(raw)
         place = trace_names.row_of(client, trace_id)
 
         def attention(layer: int, head: int) -> Any:

@@ -14,7 +14,7 @@ from nanochat.analysis.whole import analyze
 from nanochat.eras import ERAS
 from nanochat.errors import CancelledError
 from nanochat.gpt_config import GPTConfig, config_problem
-from nanochat.traces.tensors import document_tokens
+from nanochat.traces.document import Document
 from nanochat.traces.trace import Trace
 
 LARGEST_VOCABULARY = 1 << 31
@@ -43,7 +43,21 @@ def recompute_analysis(
     )
 
 
-def with_new_metrics(trace: Trace, analysis: Any, cancel: threading.Event | None = None) -> Any:
+def trace_analysis(
+    trace: Trace, token_text: Callable[[int], str], cancel: threading.Event | None = None
+) -> dict[str, Any]:
+    """A trace's analysis, as stored, keys of newer versions included; else, and of metrics that it lacks, computed.
+
+    Raises:
+        TraceUnreadableError: a tensor's bytes are damaged. CancelledError: `cancel` was set.
+    """
+    stored = trace.fields.analysis
+    if stored is None:
+        return recompute_analysis(trace, token_text, cancel)
+    return with_new_metrics(trace, stored, cancel)
+
+
+def with_new_metrics(trace: Trace, analysis: dict[str, Any], cancel: threading.Event | None = None) -> dict[str, Any]:
     """A trace's stored analysis, with the numbers of those head metrics that it was made without.
 
     Returns:
@@ -52,7 +66,7 @@ def with_new_metrics(trace: Trace, analysis: Any, cancel: threading.Event | None
     Raises:
         TraceUnreadableError: a tensor's bytes are damaged. CancelledError: `cancel` was set.
     """
-    stored = _layer_stats(analysis)
+    stored = (analysis.get("attention") or {}).get("layer_stats", {})
     missing = {layer: lacking for layer, stats in stored.items() if (lacking := _lacking(stats))}
     if not missing:
         return analysis
@@ -70,19 +84,9 @@ def with_new_metrics(trace: Trace, analysis: Any, cancel: threading.Event | None
     return {**analysis, "attention": {**analysis["attention"], "layer_stats": layers}}
 
 
-def _layer_stats(analysis: Any) -> dict[str, Any]:
-    """The layers of an analysis; none where it is not of our form."""
-    attention = analysis.get("attention") if isinstance(analysis, dict) else None
-    stats = attention.get("layer_stats") if isinstance(attention, dict) else None
-    return stats if isinstance(stats, dict) else {}
-
-
-def _lacking(stats: Any) -> list[str]:
+def _lacking(stats: Mapping[str, Any]) -> list[str]:
     """The keys of the metrics that a layer's heads have no number of, not even null."""
-    heads = stats.get("heads") if isinstance(stats, dict) else None
-    if not isinstance(heads, list) or not heads or not all(isinstance(head, dict) for head in heads):
-        return []
-    return [key for key in HEAD_METRICS if any(key not in head for head in heads)]
+    return [key for key in HEAD_METRICS if any(key not in head for head in stats.get("heads", ()))]
 
 
 def _joined(stored: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -102,10 +106,10 @@ def recompute_logits(
 
 def _terms(trace: Trace) -> tuple[list[int], int, GPTConfig | None]:
     """A trace's token ids, how many of them are the prompt's, and its model, as far as it says."""
-    prompt, generated = document_tokens(trace.document)
+    prompt, generated = trace.fields.tokens.prompt, trace.fields.tokens.generated
     if not all(0 <= token < LARGEST_VOCABULARY for token in prompt + generated):
         prompt, generated = [], []
-    return prompt + generated, len(prompt), _model_config(trace.document)
+    return prompt + generated, len(prompt), _model_config(trace.fields)
 
 
 def _forgiving(token_text: Callable[[int], str]) -> Callable[[int], str]:
@@ -118,13 +122,12 @@ def _forgiving(token_text: Callable[[int], str]) -> Callable[[int], str]:
     return text
 
 
-def _model_config(document: Mapping[str, Any]) -> GPTConfig | None:
+def _model_config(document: Document) -> GPTConfig | None:
     """The model that a trace says it is of; None where it does not say, or not in our terms."""
-    model = document.get("model")
-    config = model.get("config") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or not isinstance(config, dict) or model.get("era") not in ERAS:
+    config, era = document.config, document.era
+    if config is None or era not in ERAS or config_problem(config):
         return None
-    return None if config_problem(config) else GPTConfig.of(config, era=model["era"])
+    return GPTConfig.of(config, era=era)
 
 
 class _FittingTensors(Mapping[str, np.ndarray]):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nanochat.errors import SettingInvalidError
+from nanochat.traces.document import read_tokens
 from nanochat.traces.tensors import (
     FLOATS,
     STORABLE_FLOATS,
@@ -14,7 +15,6 @@ from nanochat.traces.tensors import (
     LazyTensors,
     TensorInfo,
     data_info,
-    document_positions,
     in_file_order,
     to_dtype,
 )
@@ -60,7 +60,7 @@ def assemble(
     keys += [key for key in document if key not in keys and key not in left_out]
     ordered = {key: document[key] for key in keys}
     converted, kept = _converted(tensors, infos, dtype)
-    ordered["data_info"] = data_info(kept, document_positions(document), steps or bool(own_steps))
+    ordered["data_info"] = data_info(kept, read_tokens(document).positions, steps or bool(own_steps))
     own = [(small, *_converted(step_tensors, step_infos, dtype)) for small, step_tensors, step_infos in own_steps]
     return Content(ordered, converted, kept, steps, own)
 

@@ -8,17 +8,17 @@ from nanochat.errors import NanoscopeError, StorageError
 from nanochat.traces.atomic_file import draft_in, publish, replace
 from nanochat.traces.content import Content
 from nanochat.traces.file import TraceFile
-from nanochat.traces.formats import FORMATS
+from nanochat.traces.format import Format
 
 
-def export(content: Content, format: str, final: Path, *, replacing: bool) -> None:
+def export(content: Content, format: Format, final: Path, *, replacing: bool) -> None:
     """Write a whole file or none; `replacing`: what is there gives way.
 
     Raises StorageError, StorageFullError.
     """
     place = Path(os.path.realpath(final)) if replacing else final
     with draft_in(place.parent, place.name) as draft:
-        FORMATS[format].write(draft, content)
+        format.write(draft, content)
         if replacing:
             replace(draft, place)
         elif not publish(draft, place):

@@ -2,13 +2,29 @@
 
 from pathlib import Path
 
+from nanochat.errors import SettingInvalidError
 from nanochat.traces.format import Format
 from nanochat.traces.json_format import JSON
 from nanochat.traces.safetensors import SAFETENSORS
 
 FORMATS: dict[str, Format] = {row.name: row for row in (JSON, SAFETENSORS)}
-ENDINGS = tuple(f".{name}" for name in FORMATS)
-READING_ORDER = sorted(FORMATS, key=lambda name: not FORMATS[name].compact)  # of several files of one trace
+
+
+def format_named(name: str) -> Format:
+    """The row of a format. Raises SettingInvalidError for a name that none has."""
+    if name not in FORMATS:
+        raise SettingInvalidError(f"There is no trace format {name!r}; use one of {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def endings() -> tuple[str, ...]:
+    """What the names of trace files end with."""
+    return tuple(f".{name}" for name in FORMATS)
+
+
+def reading_order() -> list[str]:
+    """Which of several files of one trace is read first."""
+    return sorted(FORMATS, key=lambda name: not FORMATS[name].compact)
 
 
 def format_of(path: Path) -> Format:

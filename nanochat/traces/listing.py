@@ -16,7 +16,7 @@ import orjson
 from nanochat.errors import StorageError, TraceNotFoundError, TraceUnreadableError
 from nanochat.traces.catalogue import Catalogue, FileKey, Row
 from nanochat.traces.file import TraceFile
-from nanochat.traces.formats import ENDINGS, FORMATS
+from nanochat.traces.formats import FORMATS, endings
 from nanochat.traces.rows import read_row, unreadable, valid_trace_id
 
 TRUST_SECONDS = 2.0
@@ -197,10 +197,11 @@ class Listing:
     def _present(self) -> dict[str, FileKey]:
         """Names that look like traces, and the states of their files."""
         present: dict[str, FileKey] = {}
+        suffixes = endings()
         try:
             with os.scandir(self.folder) as found:
                 for item in found:
-                    if item.name.startswith(".") or not item.name.endswith(ENDINGS):
+                    if item.name.startswith(".") or not item.name.endswith(suffixes):
                         continue
                     try:
                         present[item.name] = FileKey.of(item.stat())

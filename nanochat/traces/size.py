@@ -10,7 +10,7 @@ from pathlib import Path
 from nanochat.errors import StorageFullError
 from nanochat.system.text import human_size
 from nanochat.traces.content import Infos
-from nanochat.traces.formats import FORMATS
+from nanochat.traces.formats import FORMATS, format_named
 from nanochat.traces.tensors import FLOATS, Positions, TensorInfo
 
 LARGE = 200_000_000  # bytes: what is larger is said before
@@ -25,7 +25,7 @@ def stored_as(infos: Infos, dtype: str | None) -> dict[str, TensorInfo]:
 
 def expected_bytes(infos: Infos, positions: Positions, format: str, *, steps: bool = False) -> int:
     """The bytes of a trace's tensors in a file; `steps`: its steps are spelled out beside them, as JSON does."""
-    return FORMATS[format].expected_bytes(infos, positions, steps)
+    return format_named(format).expected_bytes(infos, positions, steps)
 
 
 def size_notice(infos: Infos, positions: Positions, format: str, *, steps: bool = False, most: bool = True) -> str:

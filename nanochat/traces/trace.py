@@ -13,17 +13,17 @@ from nanochat.system.places import check_place
 from nanochat.system.standard_streams import notice
 from nanochat.traces.atomic_file import Output, storage_error
 from nanochat.traces.content import Content, assemble
+from nanochat.traces.document import read_document
 from nanochat.traces.export import export, holds_trace
 from nanochat.traces.file import TensorReader, TraceFile, known_tensors
 from nanochat.traces.format import TraceIndex
+from nanochat.traces.formats import format_named
 from nanochat.traces.json_format import JSON
 from nanochat.traces.json_scanner import loads
 from nanochat.traces.size import check_room, expected_bytes, size_notice
 from nanochat.traces.tensors import (
     LazyTensors,
     TensorInfo,
-    document_positions,
-    document_tokens,
     nest,
     read_bytes,
     step_index,
@@ -33,7 +33,8 @@ from nanochat.traces.tensors import (
 class Trace:
     """A trace on disk. Tensors come as float32 (integers as they are), freshly read, never cached.
 
-    `document` is everything but tensors and steps. The file stays open: use `with`, or `close`.
+    `document` is everything but tensors and steps, as it stands in the file; `fields` is the same, made whole. The file
+    stays open: use `with`, or `close`.
     """
 
     def __init__(self, file: TraceFile, index: TraceIndex) -> None:
@@ -41,6 +42,7 @@ class Trace:
         self.trace_id = file.path.stem
         self.format = file.format.name
         self.document: dict[str, Any] = {**index.document, "trace_id": self.trace_id}
+        self.fields = read_document(self.document)
         self._file = file
         self._reader = TensorReader(file, str(file.path), index.tensors, index.infos)
         self._own_steps = [
@@ -128,7 +130,7 @@ class Trace:
     @property
     def steps(self) -> int:
         """Number of generation steps."""
-        return len(self._own_steps) or document_positions(self.document).steps
+        return len(self._own_steps) or self.fields.tokens.positions.steps
 
     def step(self, step: int) -> "StepView":
         """What step `step` saw and produced. Raises TraceNotFoundError for a step that was not made."""
@@ -137,8 +139,8 @@ class Trace:
         if self._own_steps:  # an older file, whose steps are not views of its whole tensors
             small, reader = self._own_steps[step]
             return StepView(reader, small, dict.fromkeys(reader.names(), ()))
-        positions = document_positions(self.document)
-        _, generated = document_tokens(self.document)
+        positions = self.fields.tokens.positions
+        generated = self.fields.tokens.generated
         small = {"step": step, "token": generated[step] if step < len(generated) else None}
         places = {name: step_index(name, self.shape(name), positions, step) for name in self.names()}
         return StepView(self._reader, small, {name: index for name, index in places.items() if index is not None})
@@ -159,17 +161,18 @@ class Trace:
         spelt out; None: as the trace was saved. `dtype`: what floats are stored as; None: as they are. `on_notice` is
         called before with a sentence about a file that is going to be large; by default stderr is told.
 
-        Raises StorageError, StorageFullError, TraceUnreadableError, SettingInvalidError for a dtype that cannot hold
-        the values.
+        Raises StorageError, StorageFullError, TraceUnreadableError, SettingInvalidError for a format that there
+        is not or a dtype that cannot hold the values.
         """
+        row = format_named(format)
         content = self._content(steps=steps, dtype=dtype)
         final = self.path.with_suffix(f".{format}") if path is None else Path(path)
         check_place(final)
-        positions = document_positions(self.document)
+        positions = self.fields.tokens.positions
         check_room(final.parent, expected_bytes(content.infos, positions, format, steps=content.steps))
         if text := size_notice(content.infos, positions, format, steps=content.steps, most=False):
             on_notice(text)
-        export(content, format, final, replacing=overwrite or holds_trace(final, self.trace_id, self._file.status()))
+        export(content, row, final, replacing=overwrite or holds_trace(final, self.trace_id, self._file.status()))
         return final
 
     def to_json(
@@ -209,8 +212,8 @@ class Trace:
 
     def _keeps_steps(self) -> bool:
         """Whether the trace was saved with its steps as part of it."""
-        info = self.document.get("data_info")
-        return bool(info.get("intermediate_steps")) if isinstance(info, dict) else False
+        info = self.fields.data_info
+        return info is not None and info["intermediate_steps"]
 
     def _content(self, *, steps: bool | None = None, dtype: str | None = None) -> Content:
         steps = self._keeps_steps() if steps is None else steps

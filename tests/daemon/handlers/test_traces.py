@@ -19,6 +19,8 @@ from daemon.handlers.traces import make_cursor, read_cursor
 from daemon.server.dispatch import Context, dispatch
 from nanochat.analysis import HEAD_METRICS
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces import document as documents
+from protocol import types
 from protocol.errors import RpcError
 from protocol.methods import METHODS
 from tests.daemon.waiting import until
@@ -363,3 +365,25 @@ def test_a_broken_trace_says_so(ground, method):
 def test_handlers_import_no_torch():
     code = "import sys, daemon.handlers.traces, daemon.handlers.tensors; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_a_document_takes_for_its_own_is_what_the_protocol_takes():
+    pairs = [
+        (documents.DataInfo, types.DataInfo), (documents.Tensor, types.Tensor), (documents.Site, types.SiteStatistics),
+        (documents.Attention, types.AttentionAnalysis), (documents.Activations, types.ActivationAnalysis),
+        (documents.Analysis, types.Analysis), (documents.Alternative, types.Alternative),
+    ]  # fmt: skip
+    for ours, wire in pairs:
+        fields = [{field.name: field.required for field in msgspec.structs.fields(kind)} for kind in (ours, wire)]
+        assert fields[0] == fields[1], ours
+    for analysis in (
+        {"attention": {"num_layers": 1.5, "layer_stats": {}}},
+        {"attention": {"num_layers": 1, "layer_stats": {"0": {"x": "y"}}}},
+        {"attention": {"num_layers": 1, "layer_stats": {"0": {"heads": [{"x": "y"}]}}}},
+        {"activations": {"layer_stats": {"0": {"post_mlp": {"mean": 1.0}}}}},
+        {"activations": {"layer_stats": {"0": {"post_mlp": 1}}}},
+        {"logits": [1]},
+    ):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(analysis, types.Analysis)
+        assert documents.read_document({"analysis": analysis}).analysis is None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nanochat.errors import SettingInvalidError
 from nanochat.traces.atomic_file import Output
 from nanochat.traces.content import assemble
+from nanochat.traces.document import read_tokens
 from nanochat.traces.json_format import JSON
 from nanochat.traces.json_writer import document_json
 from nanochat.traces.tensors import TensorInfo, dtype_name, nest, step_index
@@ -259,9 +260,7 @@ def test_metadata_that_json_cannot_hold_is_refused():
 
 def test_step_index_knows_no_row_for_tensors_of_other_lengths():
     document, _ = small_trace(3, 4)
-    from nanochat.traces.tensors import document_positions
-
-    positions = document_positions(document)
+    positions = read_tokens(document).positions
     assert step_index("layer_activations.layer_0.post_mlp", (1, 5, 8), positions, 1) is None
     assert step_index("attention_weights.layer_0", (1, 2, 6, 5), positions, 1) is None
     assert step_index("output_logits", (1, 4, 9), positions, 3) == (slice(None), slice(3, 4))
