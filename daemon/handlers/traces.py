@@ -158,7 +158,8 @@ def tokens_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Eve
             logits = recompute_logits(trace, text, cancel)
     prompt = prompt_statistics(logits, len(tokens.prompt))
     generated = generated_statistics(logits, len(tokens.generated))
-    surprisal, top = prompt.surprisal + generated.surprisal, prompt.top + generated.top
+    surprisal = prompt.surprisal + generated.surprisal
+    top = msgspec.convert(prompt.top + generated.top, list[list[Alternative]], from_attributes=True)
     texts = [
         *(tokens.prompt_text or map(text, tokens.prompt)),
         *(tokens.generated_text or map(text, tokens.generated)),
@@ -171,7 +172,7 @@ def tokens_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Eve
             forced=tokens.forced[position],
             generated=position >= len(tokens.prompt),
             surprisal=surprisal[position],
-            top=msgspec.convert(top[position], list[Alternative], from_attributes=True),
+            top=top[position],
         )
         for position, token in enumerate(tokens.prompt + tokens.generated)
     ]

@@ -241,15 +241,11 @@ def prompt_statistics(logits: Mapping[str, Any], count: int) -> TokenStatistics:
 
 def generated_statistics(logits: Mapping[str, Any], count: int) -> TokenStatistics:
     """What an analysis's `logits` say of each of so many generated tokens."""
-
-    def numbers(key: str) -> list[float | None]:
-        return [_number(value) for value in _filled(logits.get(key), count)]
-
     return TokenStatistics(
-        surprisal=numbers("surprisal_per_token"),
-        probability=numbers("sampled_probability"),
-        entropy=numbers("entropy_per_position"),
-        top=[_alternatives(value) for value in _filled(logits.get("top_tokens_per_position"), count)],
+        surprisal=_each(logits.get("surprisal_per_token"), count, float),
+        probability=_each(logits.get("sampled_probability"), count, float),
+        entropy=_each(logits.get("entropy_per_position"), count, float),
+        top=[found or [] for found in _each(logits.get("top_tokens_per_position"), count, list[Alternative])],
     )
 
 
@@ -295,14 +291,8 @@ def _last(value: Any, count: int) -> list[bool]:
     return [False] * (count - len(known)) + known
 
 
-def _filled(value: Any, count: int) -> list[Any]:
+def _each(value: Any, count: int, form: type[T]) -> list[T | None]:
+    """So many values of a form; None where there is none."""
     values = _list(value)[:count]
-    return values + [None] * (count - len(values))
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or isinstance(value, bool) else _of_form(value, float)
-
-
-def _alternatives(value: Any) -> list[Alternative]:
-    return _of_form(value or [], list[Alternative]) or []
+    found = _of_form(values, list[form | None])  # mostly all are: one by one takes longer
+    return (found or [_of_form(value, form) for value in values]) + [None] * (count - len(values))
