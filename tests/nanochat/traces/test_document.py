@@ -119,7 +119,7 @@ def test_a_document_of_any_form_is_made_whole(raw: dict[str, Any]) -> None:
     document = read_document(raw)
     assert document.raw is raw
     for name in ("timestamp", "prompt", "response"):
-        assert getattr(document, name) == raw.get(name, "") or getattr(document, name) == ""
+        assert isinstance(getattr(document, name), str)
     tokens, logits = document.tokens, document.logits or {}
     assert all(isinstance(token, int) for token in tokens.prompt + tokens.generated)
     assert len(tokens.forced) == len(tokens.prompt) + len(tokens.generated)
@@ -159,8 +159,16 @@ def test_an_analysis_of_another_form_is_none(attention: dict[str, Any]) -> None:
     assert read_document({"analysis": {"attention": attention}}).analysis is None
 
 
+def test_texts_are_taken_where_every_token_has_one() -> None:
+    tokens = {"input_tokens": [[1, 2]], "output_tokens": [3, None], "input_text": ["a"], "output_text": ["b"]}
+    found = read_document({"tokens": tokens}).tokens
+    assert (found.prompt, found.prompt_text) == ([1, 2], None)
+    assert (found.generated, found.generated_text) == ([3], ["b"])
+    assert read_document({"tokens": tokens | {"output_text": [3]}}).tokens.generated_text is None
+
+
 def test_a_short_list_of_forced_tokens_is_of_the_last_ones() -> None:
     tokens = {"input_tokens": [1, 2], "output_tokens": [3, 4], "forced": [0, 1]}
     assert read_document({"tokens": tokens}).tokens.forced == [False, False, False, True]
-    assert read_document({"tokens": tokens | {"forced": [1] * 9}}).tokens.forced == [True] * 4
+    assert read_document({"tokens": tokens | {"forced": [1, 0, 0, 0, 1]}}).tokens.forced == [False, False, False, True]
     assert read_document({"tokens": tokens | {"forced": "no"}}).tokens.forced == [False] * 4
