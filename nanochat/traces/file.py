@@ -13,7 +13,7 @@ from nanochat.errors import StorageError, TraceNotFoundError, TraceUnreadableErr
 from nanochat.traces.blocks import block_for
 from nanochat.traces.format import TraceIndex
 from nanochat.traces.formats import format_of
-from nanochat.traces.tensors import Span, TensorInfo, readable
+from nanochat.traces.tensors import Span, TensorInfo, read_bytes, readable
 
 
 class TraceFile:
@@ -44,6 +44,10 @@ class TraceFile:
 
     def status(self) -> os.stat_result:
         return os.fstat(self.fileno())
+
+    def read(self) -> bytes:
+        """All of it; ValueError if it has become shorter meanwhile."""
+        return read_bytes(self.fileno(), 0, self.status().st_size)
 
     def expect_parts(self) -> None:
         """Tell the system that only parts of the file will be read, so that it fetches no more than those."""

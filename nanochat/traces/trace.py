@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,7 +14,7 @@ from nanochat.system.places import check_place
 from nanochat.system.standard_streams import notice
 from nanochat.traces.atomic_file import Output, storage_error
 from nanochat.traces.content import Content, assemble
-from nanochat.traces.document import read_document
+from nanochat.traces.document import Document, read_document
 from nanochat.traces.export import export, holds_trace
 from nanochat.traces.file import TensorReader, TraceFile, known_tensors
 from nanochat.traces.format import TraceIndex
@@ -42,13 +43,17 @@ class Trace:
         self.trace_id = file.path.stem
         self.format = file.format.name
         self.document: dict[str, Any] = {**index.document, "trace_id": self.trace_id}
-        self.fields = read_document(self.document)
         self._file = file
         self._reader = TensorReader(file, str(file.path), index.tensors, index.infos)
         self._own_steps = [
             (step.small, TensorReader(file, f"step {number} of {file.path}", step.tensors, step.infos))
             for number, step in enumerate(index.steps)
         ]
+
+    @cached_property
+    def fields(self) -> Document:
+        """The document, made whole."""
+        return read_document(self.document)
 
     @classmethod
     def open(cls, path: Path | str) -> "Trace":
@@ -203,17 +208,15 @@ class Trace:
         Raises TraceUnreadableError where any part of the file is damaged.
         """
         try:
-            is_json = self._file.format is JSON
-            text = read_bytes(self._file.fileno(), 0, self._file.status().st_size) if is_json else self._as_json()
-            document = loads(text)
+            file = self._file
+            document = loads(file.read() if file.format is JSON else self._as_json())
         except (ValueError, OSError) as error:
             raise TraceUnreadableError(f"{self.path} is not JSON ({error}).") from error
         return {**document, "trace_id": self.trace_id}
 
     def _keeps_steps(self) -> bool:
         """Whether the trace was saved with its steps as part of it."""
-        info = self.fields.data_info
-        return info is not None and info["intermediate_steps"]
+        return bool((self.fields.data_info or {}).get("intermediate_steps"))
 
     def _content(self, *, steps: bool | None = None, dtype: str | None = None) -> Content:
         steps = self._keeps_steps() if steps is None else steps
