@@ -15,11 +15,11 @@ import platformdirs
 from daemon.run_folder import HAS_UNIX_SOCKETS, default_folder
 from nanochat.system.current_folder import DELETED, is_deleted
 from protocol.errors import RpcError
+from protocol.trace_formats import FORMATS
 
 SOURCES = ("base", "mid", "sft", "rl", "demo")
 ERAS = ("A", "Ap", "B", "C", "D", "E", "F")
 DTYPES = ("float32", "bfloat16", "float16")
-FORMATS = ("json", "safetensors")
 MODEL_SETTINGS = ("source", "model_tag", "step", "era", "device", "dtype", "window_pattern")  # base_dir besides
 PREFIX = "NANOSCOPE_"
 BASE_DIR = "~/.cache/nanochat"  # nanochat's own choice, here without importing it

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nanochat.analysis import analyze
 from nanochat.analysis.logits import join_statistics, logits_statistics, of_prompt, token_statistics, top_tokens
-from nanochat.analysis.stored import recompute_analysis, with_new_metrics
+from nanochat.analysis.stored import trace_analysis
 from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.sites import FINAL, CaptureSettings
@@ -185,11 +185,10 @@ class InterpretabilityEngine:
             TraceIdInvalidError, TraceNotFoundError, TraceUnreadableError: as `TraceStorage.open_trace`.
         """
         with self.storage.open_trace(trace_id) as trace:
-            analysis = trace.document.get("analysis") or recompute_analysis(trace, self.tokenizer.token_text)
             return {
                 "trace_id": trace_id,
-                "metadata": trace.document.get("metadata") or {},
-                "analysis": with_new_metrics(trace, analysis),
+                "metadata": trace.fields.metadata,
+                "analysis": trace_analysis(trace, self.tokenizer.token_text),
             }
 
     def clear_model_captures(self) -> None:

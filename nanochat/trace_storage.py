@@ -1,4 +1,4 @@
-"""Traces on disk: one folder, one file per trace, in either of two formats."""
+"""Traces on disk: one folder, one file per trace, in any format of the table."""
 
 import contextlib
 import math
@@ -25,13 +25,14 @@ from nanochat.system.private_files import make_folder
 from nanochat.system.temporary_names import remove_dead_files
 from nanochat.traces.atomic_file import draft_in, publish, storage_error, sync_folder
 from nanochat.traces.catalogue import Catalogue, FileKey
+from nanochat.traces.content import Content, assemble
 from nanochat.traces.file import TraceFile
-from nanochat.traces.formats import FORMATS, Content, assemble, is_trace_of_ours, scan_file, write
-from nanochat.traces.json_index import TraceIndex
+from nanochat.traces.format import Format, TraceIndex
+from nanochat.traces.formats import format_named, reading_order
 from nanochat.traces.json_scanner import loads
 from nanochat.traces.listing import Listing, TraceEntry
 from nanochat.traces.metadata import exact_metadata
-from nanochat.traces.rows import describe, known_index, summarize, valid_trace_id
+from nanochat.traces.rows import describe, known_index, valid_trace_id
 from nanochat.traces.tensors import TensorInfo, check_names, dtype_name
 from nanochat.traces.trace import Trace
 
@@ -39,7 +40,6 @@ __all__ = ["TraceEntry", "TraceStorage"]
 
 SCHEMA_VERSION = 1
 CLEAR_SECONDS = 60.0  # between two looks for what dead writers left
-_READING_ORDER = ("safetensors", "json")
 _LONGEST_CATEGORY = 200
 
 
@@ -60,7 +60,7 @@ class TraceStorage:
         on_change: Callable[[str, TraceEntry | None], None] | None = None,
     ) -> None:
         self.directory = own_path(os.fspath(directory))
-        self.format = _checked_format(format)
+        self.format = format_named(format).name
         self.catalogue = catalogue if isinstance(catalogue, Catalogue) else Catalogue(catalogue)
         if os.path.lexists(self.directory) and not os.path.isdir(self.directory):
             raise StorageError(f"{self.directory} is not a folder; choose another traces folder, or move it away.")
@@ -94,7 +94,7 @@ class TraceStorage:
         float16), their own by default. Raises StorageError, StorageFullError, SettingInvalidError (a tensor name,
         dtype, or a value too large for the dtype), CategoryInvalidError.
         """
-        format = self.format if format is None else _checked_format(format)
+        chosen = format_named(self.format if format is None else format)
         check_category(document.get("category"))
         if "metadata" in document:
             document = {**document, "metadata": exact_metadata(document["metadata"])}
@@ -110,19 +110,19 @@ class TraceStorage:
             trace_id = base if suffix == 1 else f"{base}_{suffix}"
             added = {"schema_version": SCHEMA_VERSION, "trace_id": trace_id, "timestamp": now.isoformat()}
             content = assemble({**document, **added}, tensors, infos, dtype=dtype, steps=steps)
-            if not self._files(trace_id) and self._save(trace_id, format, content):
+            if not self._files(trace_id) and self._save(trace_id, chosen, content):
                 self._clear_away()
                 return trace_id
             suffix += 1
 
-    def _save(self, trace_id: str, format: str, content: Content) -> bool:
+    def _save(self, trace_id: str, format: Format, content: Content) -> bool:
         """Write one file; False if its id was taken meanwhile."""
-        final = self.directory / f"{trace_id}.{format}"
+        final = self.directory / f"{trace_id}.{format.name}"
         with draft_in(self.directory, final.name) as draft:
-            index = write(draft, format, content)
+            index = format.write(draft, content)
             if not publish(draft, final):
                 return False
-            if len(self._files(trace_id)) > 1:  # another process took the id, in the other format
+            if len(self._files(trace_id)) > 1:  # another process took the id, in another format
                 os.unlink(final)
                 return False
             key = FileKey.of(os.fstat(draft.descriptor))
@@ -151,7 +151,7 @@ class TraceStorage:
             raise TraceIdInvalidError(
                 f"{trace_id!r:.80} is no trace id: 1 to 200 letters, digits, '_', '-'. `list_traces` has them all."
             )
-        paths = (self.directory / f"{trace_id}.{format}" for format in _READING_ORDER)
+        paths = (self.directory / f"{trace_id}.{format}" for format in reading_order())
         return [path for path in paths if os.path.lexists(path)]
 
     def _existing(self, trace_id: str) -> list[Path]:
@@ -210,8 +210,9 @@ class TraceStorage:
         if row and (index := known_index(row, file)):
             return index
         try:
-            index = scan_file(file)
-            if row is None or row.summary is None or file.format == "json":  # a compact file's header is its own index
+            index = file.scan()
+            # a compact file's header is its own index
+            if row is None or row.summary is None or not file.format.compact:
                 self._listing.keep(describe(name, key, index, complete=True))
         except TraceUnreadableError as error:
             raise TraceUnreadableError(f"{file.path} cannot be read: {error}") from error
@@ -234,7 +235,7 @@ class TraceStorage:
                 if row and row.summary:
                     return {"trace_id": trace_id, **loads(row.summary)}
         with self.open_trace(trace_id) as trace:
-            return {"trace_id": trace_id, **summarize(trace.document, trace.infos())}
+            return trace.summary()
 
     def delete_trace(self, trace_id: str) -> None:
         """Delete a trace in all its formats; a file of that name which is no trace stays.
@@ -261,7 +262,7 @@ class TraceStorage:
         for path in files:
             try:
                 with contextlib.closing(TraceFile(path)) as file:
-                    if not is_trace_of_ours(file):
+                    if not file.is_trace_of_ours():
                         self._index(file)
                 found.append(path)
             except (TraceNotFoundError, TraceUnreadableError) as error:
@@ -271,12 +272,6 @@ class TraceStorage:
                 f"{problem} Nothing was deleted; if the file is not wanted, remove it by hand."
             ) from problem
         return found
-
-
-def _checked_format(format: str) -> str:
-    if format not in FORMATS:
-        raise SettingInvalidError(f"There is no trace format {format!r}; use one of {', '.join(FORMATS)}.")
-    return format
 
 
 def of_category(entries: Sequence[TraceEntry], category: str) -> list[TraceEntry]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nanochat.analysis import HEAD_METRICS
+from nanochat.analysis import HEAD_METRICS, LAYER_METRICS, TOKEN_METRICS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 HEADER = """<!-- Generated from nanochat/analysis/ by `make protocol`: change it there, not here. -->

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
 import typer
@@ -13,6 +13,7 @@ import typer
 from daemon.cli.options import INTERRUPTED, MISUSED, TRACES, Daemon, Json, command, misused
 from daemon.cli.output import Waiting, error, notice, output, print_json
 from nanochat.system.from_outside import read_text
+from protocol.trace_formats import Format
 from protocol.types import Capture, GenerateAndCaptureParams, GenerateAndCaptureResult, Message
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in msgspec.structs.fields(GenerateAndCaptureParams)}
-Formats = Literal["json", "safetensors"]
 
 
 class LiveText:
@@ -103,7 +103,7 @@ def capture(
         ),
     ] = None,
     format: Annotated[
-        Formats | None, typer.Option(help="How the trace is kept.", show_default="as the daemon is set")
+        Format | None, typer.Option(help="How the trace is kept.", show_default="as the daemon is set")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the response alone, when it is whole.")] = False,
     as_json: Json = False,

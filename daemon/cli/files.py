@@ -17,6 +17,7 @@ from daemon.cli.output import error, notice, output, print_json_line, print_line
 from nanochat.system.places import check_place, own_path, wrong_ending
 from nanochat.system.text import human_size, on_one_line
 from protocol.errors import RpcError
+from protocol.trace_formats import Format
 
 if TYPE_CHECKING:
     from daemon.client.conversation import Notice
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 AGAIN_SECONDS = 1.0  # between two looks for a daemon that went away
 SIGNS = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
-Formats = Literal["json", "safetensors"]
 DTypes = Literal["float32", "float16", "bfloat16"]
 
 
@@ -33,7 +33,7 @@ def export(
     daemon: Daemon,
     trace: Trace,
     *,
-    to: Annotated[Formats, typer.Option(help="The format to write.")],
+    to: Annotated[Format, typer.Option(help="The format to write.")],
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Where to.", show_default="its id, in this folder")
     ] = None,
@@ -44,9 +44,13 @@ def export(
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it is there.")] = False,
 ) -> int:
     """Write a trace in either format, to keep or to hand on."""
-    if steps and to != "json":
+    from nanochat.trace_storage import TraceStorage
+    from nanochat.traces.formats import FORMATS
+
+    compact = FORMATS[to].compact
+    if steps and compact:
         raise misused("--steps", "it is for --to json; the other format gives every step without it.")
-    if save_as is not None and to != "safetensors":
+    if save_as is not None and not compact:
         raise misused("--save-as", "it is for --to safetensors.")
     place = None if out is None else own_path(out)
     if place is not None:
@@ -60,22 +64,11 @@ def export(
     if os.path.lexists(target) and not force:
         error(f"{target} is there already: name another file with --out, or replace it with --force.")
         return FAILED
-    _write(Path(row.path), trace_id, target.absolute(), to, steps=steps, dtype=save_as, overwrite=force)
+    # the file is on this machine: what is large need not pass the socket
+    with TraceStorage(Path(row.path).parent).open_trace(trace_id) as opened:
+        opened.convert(to, target.absolute(), steps=None if compact else steps, dtype=save_as, overwrite=force)
     notice(f"{target}, {human_size(target.stat().st_size)}", "dim")
     return 0
-
-
-def _write(
-    path: Path, trace_id: str, target: Path, to: str, *, steps: bool, dtype: str | None, overwrite: bool
-) -> None:
-    """The file is on this machine: what is large need not pass the socket."""
-    from nanochat.trace_storage import TraceStorage
-
-    with TraceStorage(path.parent).open_trace(trace_id) as opened:
-        if to == "json":
-            opened.to_json(target, steps=steps, overwrite=overwrite)
-        else:
-            opened.to_safetensors(target, dtype=dtype, overwrite=overwrite)
 
 
 @command("delete", panel=TRACES)

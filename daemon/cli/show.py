@@ -28,14 +28,16 @@ def show(
 ) -> int:
     """A trace as a whole: its text, its tables, and one head as a heat map."""
     from nanochat.terminal.report import report, trace_line, written
+    from nanochat.traces.document import read_document
 
     wish = _head(head)
     with daemon.client() as client:
         trace_id = trace_names.find(client, trace)
-        document = document_of(client, trace_id)
+        raw = document_of(client, trace_id)
         if as_json:
-            print_json(document)
+            print_json(raw)
             return 0
+        document = read_document(raw)
         place = trace_names.row_of(client, trace_id)
 
         def attention(layer: int, head: int) -> Any:
@@ -64,20 +66,19 @@ def _head(text: str | None) -> tuple[int, int] | None:
 
 
 def document_of(client: Client, trace_id: str) -> dict[str, Any]:
-    """What a trace's own file has besides tensors, put together from the daemon's answers."""
+    """What a trace's own file has besides tensors."""
     import msgspec
 
-    calls = [client.start(method, {"trace_id": trace_id}) for method in ("get_summary", "get_tokens", "analyze_trace")]
-    summary, tokens, analysis = (msgspec.to_builtins(call.result(client.timeout)) for call in calls)
-    prompt = [row for row in tokens["tokens"] if not row["generated"]]
-    generated = [row for row in tokens["tokens"] if row["generated"]]
-    return summary | {
+    document = msgspec.to_builtins(client.get_document(trace_id=trace_id))
+    tokens = document["tokens"]
+    prompt = [row for row in tokens if not row["generated"]]
+    generated = [row for row in tokens if row["generated"]]
+    return document | {
         "tokens": {
             "input_tokens": [row["id"] for row in prompt],
             "output_tokens": [row["id"] for row in generated],
             "input_text": [row["text"] for row in prompt],
             "output_text": [row["text"] for row in generated],
-            "forced": [int(row["forced"]) for row in tokens["tokens"]],
+            "forced": [int(row["forced"]) for row in tokens],
         },
-        "analysis": analysis["analysis"],
     }

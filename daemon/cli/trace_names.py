@@ -12,6 +12,7 @@ import typer
 from nanochat.system.places import ids_meant, trace_path
 from nanochat.system.text import some_of
 from protocol.errors import RpcError
+from protocol.trace_formats import FORMATS
 
 if TYPE_CHECKING:
     from daemon.client.sync import Client
@@ -35,7 +36,7 @@ def find(client: Client, name: str) -> str:
     Raises:
         RpcError: TRACE_NOT_FOUND: none, or more than one, is meant.
     """
-    path = trace_path(name)
+    path = trace_path(name, FORMATS)
     if path is not None:
         return _at(client, path)
     if name == "latest":

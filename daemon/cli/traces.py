@@ -145,7 +145,9 @@ def analyze(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
     from nanochat.terminal.tables import NO_COLUMN, activations_table, metric_notes
 
     analysis = msgspec.to_builtins(result.analysis)
-    metrics = {key: metric for key, metric in result.metrics.items() if metric.short != NO_COLUMN}
+    metrics = {
+        key: metric for key, metric in result.metrics.items() if metric.of == "head" and metric.short != NO_COLUMN
+    }
     columns = [Column(title, "right") for title in ("layer", "head", *(metric.short for metric in metrics.values()))]
     if sys.stdout.isatty():
         output().print(styled(f"{result.trace_id}\n\nAttention heads", "bold"))

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from protocol.trace_formats import FORMATS
+
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
-SUFFIXES = (".json", ".safetensors")
+ENDINGS = tuple(f".{name}" for name in FORMATS)
 NETWORK_FILE_SYSTEMS = (  # what their servers and other hosts change raises no events here
     "nfs", "cifs", "smb", "9p", "afs", "ceph", "coda", "davfs", "drvfs", "fuse.", "glusterfs", "gpfs", "grpcfuse",
     "lustre", "macfuse", "ncpfs", "osxfs", "prl_fs", "vboxsf", "virtiofs", "vmhgfs",
@@ -47,7 +49,7 @@ def is_network(file_system: str) -> bool:
 
 def concerns_traces(name: str) -> bool:
     """Whether a file of that name may be a trace: not a hidden one, such as our own before they have their names."""
-    return not name.startswith(".") and name.endswith(SUFFIXES)
+    return not name.startswith(".") and name.endswith(ENDINGS)
 
 
 class _Handler:

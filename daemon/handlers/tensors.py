@@ -12,6 +12,7 @@ from daemon.handlers.tensor_encoding import as_base64, as_lists, check_size
 from daemon.server.dispatch import Context, handles, in_thread
 from nanochat.errors import CancelledError
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces.formats import FORMATS
 from nanochat.traces.trace import Trace
 from protocol.errors import RpcError
 from protocol.methods import GET_TENSOR
@@ -118,7 +119,7 @@ def _read(trace: Trace, source: Source, name: str, index: Index, cancel: Event) 
     """`tensor[index]`. Some rows of all heads are read head by head where the format allows it, not all rows."""
     whole = source.shape(name)
     every_head = name.startswith(WEIGHTS) and len(whole) == 4 and whole[0] == 1 and index[1] == slice(None)
-    if trace.format == "json" or not every_head or index[2] == slice(None) or not prod(whole):
+    if not FORMATS[trace.format].compact or not every_head or index[2] == slice(None) or not prod(whole):
         return source.tensor(name, index)
     heads = []
     for head in range(whole[1]):

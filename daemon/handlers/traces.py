@@ -18,14 +18,14 @@ import msgspec
 from daemon.folders.trace_folders import TraceFolder
 from daemon.server.dispatch import Context, handles, in_thread, in_thread_to_the_end
 from daemon.server.named_models import held_for
-from nanochat.analysis import described_metrics
-from nanochat.analysis.stored import recompute_analysis, recompute_logits, with_new_metrics
+from nanochat.analysis import TOKEN_METRICS, described_metrics
+from nanochat.analysis.stored import trace_analysis, trace_logits
 from nanochat.errors import CancelledError
 from nanochat.trace_storage import TraceEntry, TraceStorage, of_category
-from nanochat.traces.tensors import data_info, document_positions, document_tokens
+from nanochat.traces.document import generated_statistics, prompt_statistics
 from nanochat.traces.trace import Trace
 from protocol.errors import RpcError
-from protocol.methods import ANALYZE_TRACE, DELETE_TRACE, GET_SUMMARY, GET_TOKENS, LIST_TRACES
+from protocol.methods import ANALYZE_TRACE, DELETE_TRACE, GET_DOCUMENT, GET_SUMMARY, GET_TOKENS, LIST_TRACES
 from protocol.types import (
     Alternative,
     Analysis,
@@ -36,6 +36,7 @@ from protocol.types import (
     ListTracesResult,
     Metric,
     TokenRow,
+    TraceDocument,
     TraceParams,
     TraceRow,
     TraceSummary,
@@ -122,17 +123,8 @@ async def get_summary(context: Context, params: TraceParams) -> TraceSummary:
 
 
 def summary_of(storage: TraceStorage, trace_id: str) -> TraceSummary:
-    """A summary in the protocol's terms, whatever another program wrote in its place."""
-    summary = storage.get_trace_summary(trace_id)
-    for key in ("model", "generation"):
-        if not isinstance(summary.get(key), dict):
-            summary[key] = None
-    try:
-        return msgspec.convert(summary, TraceSummary)
-    except msgspec.ValidationError:
-        with storage.open_trace(trace_id) as trace:
-            info = data_info(trace.infos(), document_positions(trace.document), steps=False)
-        return msgspec.convert({**summary, "data_info": info}, TraceSummary)
+    """A summary in the protocol's terms."""
+    return msgspec.convert(storage.get_trace_summary(trace_id), TraceSummary)
 
 
 @handles(ANALYZE_TRACE)
@@ -142,29 +134,36 @@ async def analyze_trace(context: Context, params: TraceParams) -> AnalyzeTraceRe
     return await in_thread(context, analysis_of, storage, params.trace_id, token_text(context), context.cancel)
 
 
-def analysis_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Event) -> AnalyzeTraceResult:
-    """As stored, keys of newer versions included, if it is of the form that the protocol has; else computed.
+@handles(GET_DOCUMENT)
+async def get_document(context: Context, params: TraceParams) -> TraceDocument:
+    """All of a trace but its tensors."""
+    storage = context.state.folder_of(context.session).storage
+    return await in_thread(context, document_of, storage, params.trace_id, token_text(context), context.cancel)
 
-    Metrics that it lacks are computed.
-    """
+
+def document_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Event) -> TraceDocument:
+    """Summary, tokens and analysis of one state of the file."""
     with storage.open_trace(trace_id) as trace:
-        analysis, metadata = trace.document.get("analysis"), trace.document.get("metadata")
-        if not analysis or not _is_analysis(analysis):
-            analysis = recompute_analysis(trace, text, cancel)
+        analysis = trace_analysis(trace, text, cancel)
+        rows = _token_rows(trace, analysis.get("logits") or {}, text)
+        summary = trace.summary()
+    return TraceDocument(
+        **summary,
+        tokens=rows,
+        analysis=cast(Analysis, analysis),
+        metrics=cast(dict[str, Metric], described_metrics()),
+    )
+
+
+def analysis_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Event) -> AnalyzeTraceResult:
+    """As `trace_analysis`, in the protocol's terms."""
+    with storage.open_trace(trace_id) as trace:
         return AnalyzeTraceResult(
             trace_id=trace_id,
-            metadata=metadata if isinstance(metadata, dict) else {},
-            analysis=cast(Analysis, with_new_metrics(trace, analysis, cancel)),
+            metadata=trace.fields.metadata,
+            analysis=cast(Analysis, trace_analysis(trace, text, cancel)),
             metrics=cast(dict[str, Metric], described_metrics()),
         )
-
-
-def _is_analysis(value: object) -> bool:
-    try:
-        msgspec.convert(value, Analysis)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 @handles(GET_TOKENS)
@@ -177,67 +176,34 @@ async def get_tokens(context: Context, params: TraceParams) -> GetTokensResult:
 def tokens_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Event) -> GetTokensResult:
     """Tokens with their texts, and what the logits said of them, from the analysis or else from the logits."""
     with storage.open_trace(trace_id) as trace:
-        prompt, generated = document_tokens(trace.document)
-        logits = _logits_of(trace, text, cancel)
-        tokens = trace.document.get("tokens")
-    tokens = tokens if isinstance(tokens, dict) else {}
-    texts = _texts(tokens.get("input_text"), prompt, text) + _texts(tokens.get("output_text"), generated, text)
-    forced = _list(tokens.get("forced"))
-    of_prompt = logits.get("prompt")
-    of_prompt = of_prompt if isinstance(of_prompt, dict) else {}
-    surprisal = _fill(of_prompt, "surprisal_per_token", len(prompt)) + _fill(logits, "surprisal_per_token", None)
-    top = _fill(of_prompt, "top_tokens_per_position", len(prompt)) + _fill(logits, "top_tokens_per_position", None)
-    rows = [
+        rows = _token_rows(trace, trace_logits(trace, text, cancel), text)
+    return GetTokensResult(trace_id=trace_id, tokens=rows)
+
+
+def _token_rows(trace: Trace, logits: dict[str, Any], text: TokenText) -> list[TokenRow]:
+    tokens = trace.fields.tokens
+    prompt = prompt_statistics(logits, len(tokens.prompt))
+    generated = generated_statistics(logits, len(tokens.generated))
+    surprisal = prompt.surprisal + generated.surprisal
+    numbers = {key: prompt.of(key) + generated.of(key) for key in TOKEN_METRICS}
+    top = msgspec.convert(prompt.top + generated.top, list[list[Alternative]], from_attributes=True)
+    texts = [
+        *(tokens.prompt_text or map(text, tokens.prompt)),
+        *(tokens.generated_text or map(text, tokens.generated)),
+    ]
+    return [
         TokenRow(
             position=position,
             id=token,
             text=texts[position],
-            forced=bool(_at(forced, position)),
-            generated=position >= len(prompt),
-            surprisal=_number(_at(surprisal, position)),
-            top=_alternatives(_at(top, position)),
+            forced=tokens.forced[position],
+            generated=position >= len(tokens.prompt),
+            surprisal=surprisal[position],
+            top=top[position],
+            numbers={key: values[position] for key, values in numbers.items()},
         )
-        for position, token in enumerate(prompt + generated)
+        for position, token in enumerate(tokens.prompt + tokens.generated)
     ]
-    return GetTokensResult(trace_id=trace_id, tokens=rows)
-
-
-def _logits_of(trace: Trace, text: TokenText, cancel: Event) -> dict[str, Any]:
-    analysis = trace.document.get("analysis")
-    stored = analysis.get("logits") if isinstance(analysis, dict) else None
-    return stored if isinstance(stored, dict) else recompute_logits(trace, text, cancel)
-
-
-def _texts(stored: object, ids: list[int], text: TokenText) -> list[str]:
-    """The texts that the trace has of its tokens, or else the tokenizer's."""
-    if isinstance(stored, list) and len(stored) == len(ids) and all(isinstance(value, str) for value in stored):
-        return stored
-    return [text(token) for token in ids]
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _fill(statistics: dict[str, Any], key: str, length: int | None) -> list[Any]:
-    """A list of statistics; with a length, exactly so many, None for those that are missing."""
-    values = _list(statistics.get(key))
-    return values if length is None else [*values[:length], *[None] * (length - len(values))]
-
-
-def _at(values: list[Any], position: int) -> Any:
-    return values[position] if position < len(values) else None
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _alternatives(value: object) -> list[Alternative]:
-    try:
-        return msgspec.convert(value or [], list[Alternative])
-    except msgspec.ValidationError:
-        return []
 
 
 def token_text(context: Context) -> TokenText:

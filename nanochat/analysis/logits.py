@@ -10,12 +10,11 @@ import numpy as np
 from nanochat.analysis.logit_rows import LogitRows, bits, softmax_summary
 from nanochat.analysis.moments import Moments, moments, plain_number, plain_numbers, pooled
 from nanochat.analysis.registry import TOKEN_METRICS, token_metric
+from nanochat.traces.document import TOPS
 
 TOP_TOKENS = 5
 CHUNK_ELEMENTS = 1 << 16  # logits widened to float64 at a time
 CHUNK_ROWS = 256
-TOPS = "top_tokens_per_position"
-
 TokenText = Callable[[int], str]
 Statistics = dict[str, Any]
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nanochat.system.places import own_path, wrong_ending
+from nanochat.traces.formats import FORMATS
 
 
 def parse_head(text: str) -> tuple[int, int]:
@@ -64,9 +65,7 @@ def parse_arguments(argv: Sequence[str] | None, program: str) -> argparse.Namesp
         metavar="DIR",
         help="where traces are kept (default: %(default)s)",
     )
-    add(
-        "--format", choices=("json", "safetensors"), default="json", help="how the trace is kept (default: %(default)s)"
-    )
+    add("--format", choices=tuple(FORMATS), default="json", help="how the trace is kept (default: %(default)s)")
     add("--trace", metavar="ID", help="show a trace kept earlier: its id or path, latest, @2; nothing is generated")
     add = parser.add_argument_group("output").add_argument
     add("--head", type=parse_head, metavar="LAYER.HEAD", help="the head to draw (default: the most telling)")

@@ -19,6 +19,7 @@ from nanochat.analysis.stored import with_new_metrics
 from nanochat.checkpoints.base_dir import get_base_dir
 from nanochat.checkpoints.layouts import chosen_source
 from nanochat.demo.arguments import parse_arguments
+from nanochat.demo.complete import check_complete
 from nanochat.demo.trace_choice import find_trace
 from nanochat.errors import CancelledError, NanoscopeError
 from nanochat.system.current_folder import explained
@@ -30,7 +31,7 @@ from nanochat.terminal.picture import save_picture
 from nanochat.terminal.report import check_head, prompt_text, report, summary, trace_line, written
 from nanochat.terminal.tables import token_text
 from nanochat.trace_storage import TraceStorage
-from nanochat.traces.document import check_complete
+from nanochat.traces.document import read_document
 
 if TYPE_CHECKING:
     import argparse
@@ -115,17 +116,18 @@ def run(args: argparse.Namespace, out: Console) -> None:
     else:
         trace_id = generate(args, storage, out)
     with storage.open_trace(trace_id) as trace:
-        check_complete(trace.document, trace_id)
+        check_complete(trace.fields, trace_id)
         if args.json:
             print(json_for(sys.stdout, json.dumps(summary(trace), ensure_ascii=False)))
         elif args.quiet:
-            out.print(Text(printable(trace.document["response"])), soft_wrap=True)
+            out.print(Text(printable(trace.fields.response)), soft_wrap=True)
             _notice(f"Trace: {trace.path}")
         else:
             if args.trace:
-                out.print(written(trace.document), soft_wrap=True)
+                out.print(written(trace.fields), soft_wrap=True)
             place = trace_line(trace.path, trace.path.stat().st_size)
-            document = {**trace.document, "analysis": with_new_metrics(trace, trace.document["analysis"])}
+            analysis = with_new_metrics(trace, trace.document["analysis"])
+            document = read_document(trace.document | {"analysis": analysis})
             report(document, out, place=place, attention=trace.attention, rows=args.rows, wish=args.head)
     if args.picture:
         save_picture(out, args.picture)
@@ -137,7 +139,7 @@ def generate(args: argparse.Namespace, storage: TraceStorage, out: Console) -> s
     storage.check_writable()
     engine = load_engine(args, storage)
     if args.head:
-        check_head(args.head, vars(engine.model.config))
+        check_head(args.head, engine.model.config.n_layer, engine.model.config.n_head)
     prompt = {"messages": [{"role": "user", "content": args.prompt}]} if args.chat else {"prompt": args.prompt}
     live = None if args.json or args.quiet else LiveText(prompt_text(args.prompt, args.chat), out)
     with cancel_on_interrupt() as cancel:

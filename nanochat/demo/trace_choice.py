@@ -8,6 +8,7 @@ from nanochat.errors import TraceNotFoundError
 from nanochat.system.places import ids_meant, trace_path
 from nanochat.system.text import some_of
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces.formats import FORMATS
 
 
 def find_trace(storage: TraceStorage, name: str) -> tuple[TraceStorage, str]:
@@ -17,7 +18,7 @@ def find_trace(storage: TraceStorage, name: str) -> tuple[TraceStorage, str]:
         TraceNotFoundError: none, or more than one, is meant.
         StorageError: a folder cannot be read.
     """
-    path = trace_path(name)
+    path = trace_path(name, FORMATS)
     if path is not None:
         if not path.is_file():
             raise TraceNotFoundError(f"There is no file {path}: name a trace's file, or its id.")

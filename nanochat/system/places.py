@@ -9,17 +9,16 @@ from pathlib import Path
 
 from nanochat.errors import StorageError
 
-TRACE_ENDINGS = (".json", ".safetensors")
-
 
 def own_path(text: str) -> Path:
     """A path as it was typed; ~ is the home folder, which shells leave alone in --out=~/x."""
     return Path(os.path.expanduser(text))
 
 
-def trace_path(name: str) -> Path | None:
+def trace_path(name: str, formats: Iterable[str]) -> Path | None:
     """The path that a trace's name is; None: it is none, since ids have no folders and no endings."""
-    return own_path(name) if os.sep in name or name.endswith(TRACE_ENDINGS) else None
+    is_path = os.sep in name or name.endswith(tuple(f".{format}" for format in formats))
+    return own_path(name) if is_path else None
 
 
 def ids_meant(ids: Iterable[str], name: str) -> list[str]:

@@ -89,8 +89,10 @@ def below_each_other(numbers: Sequence[str]) -> list[str]:
     return [number.ljust(max(map(len, shifted))) for number in shifted]
 
 
-def short_probability(value: float) -> str:
+def short_probability(value: float | None) -> str:
     """A probability in at most four characters: .93, or 2e-4."""
+    if value is None:
+        return "–"
     return f"{value:.2f}".removeprefix("0") if value >= 0.005 or value == 0 else f"{value:.0e}".replace("e-0", "e-")
 
 

@@ -23,15 +23,15 @@ from nanochat.terminal.tables import (
     token_text,
 )
 from nanochat.text_stream import whole_characters
+from nanochat.traces.document import Document, generated_statistics
 from nanochat.traces.trace import Trace
 
 END_REASONS = ("bos", "assistant_end")  # an end token came
 PIPE_WIDTH, PIPE_HEIGHT = 120, 48  # for the heat map, where there is no terminal to measure
 
 
-def check_head(head: tuple[int, int], config: Mapping[str, Any]) -> None:
+def check_head(head: tuple[int, int], layers: int, heads: int) -> None:
     """Raise SettingInvalidError for a head that the model does not have."""
-    layers, heads = config["n_layer"], config["n_head"]
     if head[0] >= layers or head[1] >= heads:
         raise SettingInvalidError(
             f"There is no head {head[0]}.{head[1]}: layers go from 0 to {layers - 1}, heads from 0 to {heads - 1}."
@@ -49,36 +49,31 @@ def prompt_text(prompt: str, chat: bool) -> Text:
     return Text.assemble((printable(prompt) + ("\n" if chat else ""), "dim"))
 
 
-def written(document: Mapping[str, Any]) -> Text:
+def written(document: Document) -> Text:
     """The prompt and what the model made of it, as it looked while it came."""
-    prompt = prompt_text(document["prompt"], bool(document.get("messages")))
-    if not document.get("generation"):  # another program's: its tokens may be of another tokenizer
-        return prompt + Text(printable(document.get("response") or ""))
-    texts = list(document["tokens"]["output_text"])
-    if texts and document["generation"].get("stop_reason") in END_REASONS:
+    prompt = prompt_text(document.prompt, bool(document.messages))
+    texts = list(document.tokens.generated_text or ())
+    if not document.generation or not texts:  # another program's: its tokens may be of another tokenizer
+        return prompt + Text(printable(document.response))
+    if document.generation.get("stop_reason") in END_REASONS:
         texts.pop()  # the token that ends the text is no part of it
-    shown = whole_characters(texts, document.get("response") or "")
+    shown = whole_characters(texts, document.response)
     generated = list(zip(shown, surprisal_of(document), forced_of(document), strict=False))
     return prompt + Text.assemble(*(token_text(text, bits, forced) for text, bits, forced in generated))
 
 
-def surprisal_of(document: Mapping[str, Any]) -> list[float | None]:
+def surprisal_of(document: Document) -> list[float | None]:
     """Bits for each generated token; None where the trace has no logits to tell."""
-    count = len(document["tokens"]["output_text"])
-    known = list((document["analysis"].get("logits") or {}).get("surprisal_per_token") or [])[:count]
-    return known + [None] * (count - len(known))
+    return generated_statistics(document.logits or {}, len(document.tokens.generated)).surprisal
 
 
-def forced_of(document: Mapping[str, Any]) -> list[bool]:
+def forced_of(document: Document) -> list[bool]:
     """For each generated token whether the calculator chose it."""
-    tokens = document["tokens"]
-    count = len(tokens["output_text"])
-    known = list(map(bool, tokens.get("forced") or []))[-count:] if count else []
-    return [False] * (count - len(known)) + known
+    return document.tokens.forced[len(document.tokens.prompt) :]
 
 
 def report(
-    document: Mapping[str, Any],
+    document: Document,
     out: Console,
     *,
     place: str,
@@ -89,7 +84,7 @@ def report(
     """Where the trace is, its tables, and one head; what the trace does not hold is left out.
 
     Args:
-        document: a trace's, without its tensors.
+        document: a trace's, with its analysis.
         place: of `trace_line`.
         attention: (layer, head) to weights, (S, S).
         rows: tokens in the logits table at most, 0: all.
@@ -98,7 +93,7 @@ def report(
     if out.color_system and not out.no_color:
         out.print(surprisal_legend())
     out.print()
-    model = document.get("model") or {}
+    model = document.model or {}
     lines = {
         "Trace": place,
         "Model": model_line(document),
@@ -118,15 +113,16 @@ def report(
         show_head(document, attention(layer, head), f"Head {layer}.{head}", why, out)
 
 
-def tables(document: Mapping[str, Any], rows: int) -> Iterator[Table]:
+def tables(document: Document, rows: int) -> Iterator[Table]:
     """Attention, activations and logits: those that the trace's analysis has."""
-    analysis, texts = document["analysis"], document["tokens"]["output_text"]
+    analysis, texts = document.analysis or {}, document.tokens.generated_text or []
     if has_layers(analysis.get("attention")):
         yield attention_table(analysis["attention"])
     if has_layers(analysis.get("activations")):
         yield activations_table(analysis["activations"])
-    if any(bits is not None for bits in surprisal_of(document)):
-        yield logits_table(analysis["logits"], texts, forced_of(document), rows)
+    statistics = generated_statistics(document.logits or {}, len(document.tokens.generated))
+    if any(bits is not None for bits in statistics.surprisal):
+        yield logits_table(statistics, texts, forced_of(document), rows)
 
 
 def has_layers(statistics: Mapping[str, Any] | None) -> bool:
@@ -134,11 +130,12 @@ def has_layers(statistics: Mapping[str, Any] | None) -> bool:
     return bool(statistics and statistics["layer_stats"])
 
 
-def show_head(document: Mapping[str, Any], weights: np.ndarray, name: str, why: str, out: Console) -> None:
+def show_head(document: Document, weights: np.ndarray, name: str, why: str, out: Console) -> None:
     """One head as a heat map as large as the terminal."""
     out.print(Text.assemble((name, "bold"), (f"  {why}", "dim")))
-    tokens = document["tokens"]
-    labels = [one_line(text) for text in (*tokens["input_text"], *tokens["output_text"])][: len(weights)]
+    tokens = document.tokens
+    texts = (*(tokens.prompt_text or [""] * len(tokens.prompt)), *(tokens.generated_text or ()))
+    labels = [one_line(text) for text in texts][: len(weights)]
     labels += [""] * (len(weights) - len(labels))  # another program's trace may have lost some
     out.print(
         heat_map(
@@ -147,20 +144,20 @@ def show_head(document: Mapping[str, Any], weights: np.ndarray, name: str, why: 
             width=out.width if out.is_terminal else min(out.width, PIPE_WIDTH),
             height=max(8, out.height - 3) if out.is_terminal else PIPE_HEIGHT,
             palette=palette_of(out),
-            generated_from=len(tokens["input_text"]),
+            generated_from=len(tokens.prompt),
         )
     )
 
 
-def chosen_head(document: Mapping[str, Any], wish: tuple[int, int] | None) -> tuple[int, int, str] | None:
+def chosen_head(document: Document, wish: tuple[int, int] | None) -> tuple[int, int, str] | None:
     """The head to draw, and why; None where no attention was captured."""
-    attention = document["analysis"].get("attention")
-    if not has_layers(attention):
+    attention = (document.analysis or {}).get("attention")
+    if attention is None or not has_layers(attention):
         return None
     if wish is None:
         return notable_head(attention)
-    if document.get("model"):
-        check_head(wish, document["model"]["config"])
+    if document.sizes is not None:
+        check_head(wish, document.sizes.config.n_layer, document.sizes.config.n_head)
     return (*wish, "as asked")
 
 
@@ -176,26 +173,25 @@ def trace_line(path: Path, size: int) -> str:
     return f"{path}, {human_size(size)}"
 
 
-def run_line(document: Mapping[str, Any]) -> str:
+def run_line(document: Document) -> str:
     """How much was written, how fast, and why it ended; "" where another program wrote the trace."""
-    generation, count = document.get("generation"), len(document["tokens"]["output_text"])
-    if not generation or not generation.get("timings"):
+    run, count = document.run, len(document.tokens.generated)
+    if run is None or run.timings is None:
         return ""
-    timings = generation["timings"]
-    seconds = timings["prefill_seconds"] + timings["decode_seconds"]
+    seconds = run.timings.prefill_seconds + run.timings.decode_seconds
     return (
-        f"{count} token{'s' * (count != 1)} in {seconds:.2f} s, analysed in {timings['analysis_seconds']:.2f} s, "
-        f"stopped at {generation['stop_reason']}"
+        f"{count} token{'s' * (count != 1)} in {seconds:.2f} s, analysed in {run.timings.analysis_seconds:.2f} s, "
+        f"stopped at {run.stop_reason}"
     )
 
 
-def model_line(document: Mapping[str, Any]) -> str:
+def model_line(document: Document) -> str:
     """Which model wrote; "" where the trace does not tell."""
-    model = document.get("model")
-    if not model:
+    model = document.sizes
+    if model is None or document.model is None:
         return ""
-    config = model["config"]
+    config = model.config
     return (
-        f"{model_words(model)}: {config['n_layer']} layers of {config['n_head']} heads, "
-        f"{config['n_embd']} wide, {model['parameters'] / 1e6:.1f}M parameters"
+        f"{model_words(document.model)}: {config.n_layer} layers of {config.n_head} heads, "
+        f"{config.n_embd} wide, {model.parameters / 1e6:.1f}M parameters"
     )

@@ -23,6 +23,7 @@ from nanochat.system.text import (
     three_digits,
 )
 from nanochat.terminal.color_map import color_of
+from nanochat.traces.document import Alternative, TokenStatistics
 
 SINK = "sink"  # the usual case, which is counted
 SITES = ("pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp")
@@ -84,7 +85,7 @@ def head_roles(attention: Mapping[str, Any]) -> Iterator[tuple[float, str, int, 
     """
     roles = _roles()
     for layer, stats in _layers(attention):
-        for head, scores in enumerate(stats["heads"]):
+        for head, scores in enumerate(stats.get("heads", ())):
             found = [
                 (scores.get(role) or 0.0, role)
                 for role, known in roles.items()
@@ -114,7 +115,11 @@ def notable_head(attention: Mapping[str, Any]) -> tuple[int, int, str] | None:
     if found:
         score, role, layer, head = max(found, key=lambda entry: (roles[entry[1]].telling, entry[0]))
         return layer, head, f"{HEAD_METRICS[role].short} {score:.2f}"
-    heads = [(layer, head, scores) for layer, stats in _layers(attention) for head, scores in enumerate(stats["heads"])]
+    heads = [
+        (layer, head, scores)
+        for layer, stats in _layers(attention)
+        for head, scores in enumerate(stats.get("heads", ()))
+    ]
     if not heads:
         return None
     off_sink = [entry for entry in heads if (entry[2].get(SINK) or 0.0) < 0.5]
@@ -143,7 +148,9 @@ def attention_table(attention: Mapping[str, Any]) -> Table:
     table.add_column("notable heads")
     for layer, stats in _layers(attention):
         numbers = [metric_text(metric, stats.get(metric.key)) for metric in metrics]
-        table.add_row(str(layer), *numbers, head_bars(stats["heads"]), _yielding(Text(notable_roles(attention, layer))))
+        table.add_row(
+            str(layer), *numbers, head_bars(stats.get("heads", ())), _yielding(Text(notable_roles(attention, layer)))
+        )
     return table
 
 
@@ -200,16 +207,16 @@ def _site_column(column: Sequence[Mapping[str, Any] | None]) -> list[str]:
     return ["–" if stats is None else next(cells) for stats in column]
 
 
-def logits_table(logits: Mapping[str, Any], output_text: Sequence[str], forced: Sequence[bool], rows: int) -> Table:
+def logits_table(statistics: TokenStatistics, output_text: Sequence[str], forced: Sequence[bool], rows: int) -> Table:
     """One row a generated token: its probability, surprisal, the entropy it was drawn from, and the top five.
 
     Args:
-        logits: analysis.logits.
+        statistics: of the generated tokens.
         output_text: the generated tokens, one string each.
         forced: true where the calculator chose the token.
         rows: at most so many, the most surprising ones; 0 for all.
     """
-    surprisal = logits["surprisal_per_token"]
+    surprisal = statistics.surprisal
     order = sorted(range(len(output_text)), key=lambda index: -(surprisal[index] or 0.0))
     shown = sorted(order[: rows or None])
     caption = "p and bits (surprisal) at temperature 1; entropy in nats; underlined: the drawn"
@@ -220,7 +227,7 @@ def logits_table(logits: Mapping[str, Any], output_text: Sequence[str], forced: 
         table.add_column(name, justify="left" if name == "token" else "right", no_wrap=True)
     table.add_column("top five")
     for index in shown:
-        probability = logits["sampled_probability"][index]
+        probability = statistics.probability[index]
         table.add_row(
             str(index + 1),
             Text(
@@ -228,17 +235,17 @@ def logits_table(logits: Mapping[str, Any], output_text: Sequence[str], forced: 
             ),
             "–" if probability is None else f"{probability:.3f}",
             Text(f"{short_number(surprisal[index]):>5}", style=surprisal_style(surprisal[index])),
-            short_number(logits["entropy_per_position"][index]),
-            _top_tokens(logits["top_tokens_per_position"][index], output_text[index]),
+            short_number(statistics.entropy[index]),
+            _top_tokens(statistics.top[index], output_text[index]),
         )
     return table
 
 
-def _top_tokens(top: Sequence[Mapping[str, Any]], drawn: str) -> Text:
+def _top_tokens(top: Sequence[Alternative], drawn: str) -> Text:
     cells = []
     for entry in top:
-        label = Text(clipped(one_line(entry["text"]), 12), style="underline" if entry["text"] == drawn else "")
-        cells.append(label + Text(f" {short_probability(entry['probability'])}", style="dim not underline"))
+        label = Text(clipped(one_line(entry.text), 12), style="underline" if entry.text == drawn else "")
+        cells.append(label + Text(f" {short_probability(entry.probability)}", style="dim not underline"))
     return _yielding(Text("  ").join(cells))
 
 

@@ -6,18 +6,19 @@ from pathlib import Path
 
 from nanochat.errors import NanoscopeError, StorageError
 from nanochat.traces.atomic_file import draft_in, publish, replace
+from nanochat.traces.content import Content
 from nanochat.traces.file import TraceFile
-from nanochat.traces.formats import Content, scan_file, write
+from nanochat.traces.format import Format
 
 
-def export(content: Content, format: str, final: Path, *, replacing: bool) -> None:
+def export(content: Content, format: Format, final: Path, *, replacing: bool) -> None:
     """Write a whole file or none; `replacing`: what is there gives way.
 
     Raises StorageError, StorageFullError.
     """
     place = Path(os.path.realpath(final)) if replacing else final
     with draft_in(place.parent, place.name) as draft:
-        write(draft, format, content)
+        format.write(draft, content)
         if replacing:
             replace(draft, place)
         elif not publish(draft, place):
@@ -25,7 +26,7 @@ def export(content: Content, format: str, final: Path, *, replacing: bool) -> No
 
 
 def holds_trace(path: Path, trace_id: str, status: os.stat_result) -> bool:
-    """Whether a file is the one of that status, or holds the trace in either format."""
+    """Whether a file is the one of that status, or holds the trace in any format."""
     try:
         file = TraceFile(path)
     except NanoscopeError:
@@ -34,5 +35,5 @@ def holds_trace(path: Path, trace_id: str, status: os.stat_result) -> bool:
         if os.path.samestat(file.status(), status):
             return True
         with contextlib.suppress(NanoscopeError):
-            return scan_file(file).document.get("trace_id") == trace_id
+            return file.scan().document.get("trace_id") == trace_id
     return False

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from nanochat.checkpoints.file_kind import what_it_is
 from nanochat.errors import StorageError, TraceNotFoundError, TraceUnreadableError
-from nanochat.traces.json_blocks import block_for, read_json_block
-from nanochat.traces.json_scanner import loads
-from nanochat.traces.safetensors import read_values
-from nanochat.traces.tensors import Span, TensorInfo, readable
+from nanochat.traces.blocks import block_for
+from nanochat.traces.format import TraceIndex
+from nanochat.traces.formats import format_of
+from nanochat.traces.tensors import Span, TensorInfo, read_bytes, readable
 
 
 class TraceFile:
@@ -21,7 +22,7 @@ class TraceFile:
     def __init__(self, path: Path) -> None:
         """Open without ever waiting. Raises TraceNotFoundError, TraceUnreadableError."""
         self.path = path
-        self.format = path.suffix.removeprefix(".")
+        self.format = format_of(path)
         self._descriptor = -1
         try:
             _check_regular(path, os.stat(path))
@@ -44,10 +45,34 @@ class TraceFile:
     def status(self) -> os.stat_result:
         return os.fstat(self.fileno())
 
+    def read(self) -> bytes:
+        """All of it; ValueError if it has become shorter meanwhile."""
+        return read_bytes(self.fileno(), 0, self.status().st_size)
+
     def expect_parts(self) -> None:
         """Tell the system that only parts of the file will be read, so that it fetches no more than those."""
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+
+    def scan(self) -> TraceIndex:
+        """What the file holds; TraceUnreadableError if it is damaged."""
+        try:
+            return self.format.scan(self.fileno(), self.status().st_size)
+        except (TraceUnreadableError, OSError, ValueError) as error:
+            found = what_it_is(self.fileno(), self.format.kind)
+            if found and self.status().st_size:
+                raise TraceUnreadableError(f"It is {found}.") from error
+            if isinstance(error, TraceUnreadableError):
+                raise
+            raise TraceUnreadableError(f"The file cannot be read ({error}).") from error
+
+    def is_trace_of_ours(self) -> bool:
+        """Whether it begins as traces do that this program writes, be it damaged behind that or not."""
+        place, beginning = self.format.beginning
+        try:
+            return os.pread(self.fileno(), len(beginning), place) == beginning
+        except OSError:
+            return False
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -104,12 +129,7 @@ class TensorReader:
         info = self.info(name)
         block = block_for(info.dims, index)
         try:
-            if self._file.format == "json":
-                values = read_json_block(self._file.fileno(), self._spans[name], info.dims, info.dtype, block)
-            else:
-                columns = info.dims[-1] if info.dims else 1
-                first, last = block.first * columns, block.last * columns
-                values = read_values(self._file.fileno(), self._spans[name], info.dtype, first, last)
+            values = self._file.format.read_block(self._file.fileno(), self._spans[name], info, block)
             return values.reshape(block.shape)[block.rest]
         except (ValueError, OSError) as error:
             raise self._unreadable(name, str(error)) from error
@@ -119,8 +139,10 @@ class TensorReader:
         return readable(self.stored(name, index))
 
     def _inferred_shape(self, name: str) -> tuple[int, ...]:
+        infer = self._file.format.infer_shape
+        assert infer is not None, "this format's index tells every shape"
         try:
-            return np.array(loads(self._spans[name].read(self._file.fileno())), np.float64).shape
+            return infer(self._file.fileno(), self._spans[name])
         except (ValueError, TypeError, OverflowError, OSError) as error:
             raise self._unreadable(name, str(error)) from error
 

@@ -1,60 +1,26 @@
-"""Which contiguous part of a stored tensor an index needs, and how to read that part of a JSON tensor."""
+"""Reads a part of a JSON tensor, parsing no more text than that part's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from nanochat.traces.blocks import Block
 from nanochat.traces.json_numbers import parse_numbers, shaped
-from nanochat.traces.tensors import DTYPES, Span
+from nanochat.traces.json_scanner import loads
+from nanochat.traces.tensors import DTYPES, Span, TensorInfo
 
 _COMMA = ord(",")
 _LONG_ROW = 4096  # bytes
 _PARSED_AT_ONCE = 1 << 19  # bytes: what fits the caches, and lets other threads run in between
 
 
-@dataclass(frozen=True)
-class Block:
-    """Rows [first, last) of the last dimension, the shape they have together, and what to index in it then."""
-
-    first: int
-    last: int
-    shape: tuple[int, ...]
-    rest: tuple[Any, ...]
-
-
-def block_for(shape: tuple[int, ...], index: Any) -> Block:
-    """The smallest contiguous block that holds `tensor[index]`; IndexError as numpy raises it."""
-    index = index if isinstance(index, tuple) else (index,)
-    simple = all(isinstance(part, int | np.integer | slice) for part in index)
-    if not simple or len(index) > len(shape):
-        return Block(0, prod(shape[:-1]), shape, index)
-    first, count = 0, prod(shape[:-1])
-    for axis, part in enumerate(index[: len(shape) - 1]):
-        count = count // shape[axis] if shape[axis] else 0
-        if isinstance(part, slice):
-            start, stop, step = part.indices(shape[axis])
-            if step != 1:
-                return Block(first, first + count * shape[axis], shape[axis:], index[axis:])
-            stop = max(start, stop)
-            rest = (slice(None), *index[axis + 1 :])
-            return Block(first + start * count, first + stop * count, (stop - start, *shape[axis + 1 :]), rest)
-        place = int(part) + shape[axis] if part < 0 else int(part)
-        if not 0 <= place < shape[axis]:
-            raise IndexError(f"index {part} is out of bounds for axis {axis} with size {shape[axis]}")
-        first += place * count
-    axes = min(len(index), len(shape) - 1)
-    return Block(first, first + count, shape[axes:], index[axes:])
-
-
-def read_json_block(descriptor: int, span: Span, shape: tuple[int, ...], dtype: str, block: Block) -> np.ndarray:
+def read_json_block(descriptor: int, span: Span, info: TensorInfo, block: Block) -> np.ndarray:
     """The values of a block, (*block.shape); only that block's text is parsed.
 
     Raises ValueError where the text does not match the shape.
     """
-    text = span.read(descriptor)
+    text, shape, dtype = span.read(descriptor), info.dims, info.dtype
     if not prod(shape):
         return shaped(parse_numbers(text, dtype), shape).reshape(block.shape)
     rows, columns = prod(shape[:-1]), shape[-1]
@@ -111,3 +77,8 @@ def _check_row_lengths(part: bytes, starts: np.ndarray, ends: np.ndarray, column
     inside = np.searchsorted(commas, ends) - np.searchsorted(commas, starts)
     if np.any(inside != columns - 1):
         raise ValueError(f"not every row holds {columns} numbers")
+
+
+def inferred_shape(descriptor: int, span: Span) -> tuple[int, ...]:
+    """The shape of a tensor that stands without one. Raises ValueError, TypeError, OverflowError for what has none."""
+    return np.array(loads(span.read(descriptor)), np.float64).shape

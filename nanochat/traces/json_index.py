@@ -1,12 +1,12 @@
 """Finds out what a JSON trace holds and where, without parsing its number arrays."""
 
 import os
-from dataclasses import dataclass, field
 from typing import Any
 
 from nanochat.errors import TraceUnreadableError
+from nanochat.traces.format import StepIndex, TraceIndex
 from nanochat.traces.json_scanner import LONGEST_VALUE, SPACE, TAIL, JsonScanner, loads
-from nanochat.traces.tensors import DTYPES, Span, TensorInfo
+from nanochat.traces.tensors import DTYPES, TENSOR_KEYS, Span, TensorInfo
 
 CANONICAL_START = b'{"schema_version":1,"trace_id":'
 CANONICAL_END = b"}\n"
@@ -19,31 +19,6 @@ _BYTE_ORDER_MARKS = {  # the longer ones first: one begins as another
     b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }  # fmt: skip
-TENSOR_KEYS = ("model_data", "intermediate_steps")
-
-
-@dataclass
-class StepIndex:
-    """A step that a file spells out by itself: its small values, and where its tensors are."""
-
-    small: dict[str, Any]
-    tensors: dict[str, Span] = field(default_factory=dict)
-    infos: dict[str, TensorInfo] = field(default_factory=dict)
-
-
-@dataclass
-class TraceIndex:
-    """What a trace file holds: its document, and where its tensors are.
-
-    `head_end` is the length of the document's text, without its closing brace, where it stands before the tensors;
-    `steps` lists the steps of an older file, which are not views of its whole tensors.
-    """
-
-    document: dict[str, Any]
-    tensors: dict[str, Span] = field(default_factory=dict)
-    infos: dict[str, TensorInfo] = field(default_factory=dict)
-    steps: list[StepIndex] = field(default_factory=list)
-    head_end: int | None = None
 
 
 def read_head(descriptor: int, size: int) -> tuple[dict[str, Any], int] | None:

@@ -13,8 +13,10 @@ import orjson
 
 from nanochat.errors import SettingInvalidError
 from nanochat.traces.atomic_file import Output
+from nanochat.traces.content import Infos, OwnStep, Tensors
+from nanochat.traces.document import read_tokens
 from nanochat.traces.json_numbers import rows_as_json
-from nanochat.traces.tensors import Span, TensorInfo, document_positions, document_tokens, nest, step_index
+from nanochat.traces.tensors import Span, TensorInfo, nest, step_index
 
 _BLOCK_VALUES = 1 << 14  # values encoded at once: 0.6 ms with the interpreter locked, and its text stays in the cache
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
@@ -22,10 +24,6 @@ _ZERO = b",0.0"
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]  # code points that stand for nothing
 LARGEST_DOCUMENT = 64 << 20  # bytes of all but the tensors: readers take no more for a trace
-
-Tensors = Mapping[str, np.ndarray]
-Infos = Mapping[str, TensorInfo]
-OwnStep = tuple[Mapping[str, Any], Tensors, Infos]
 
 
 @dataclass
@@ -199,8 +197,8 @@ def _separator(shape: tuple[int, ...], row: int) -> bytes:
 
 def _write_steps(output: Output, document: Mapping[str, Any], infos: Infos, rows: Mapping[str, _Rows]) -> None:
     """The steps, each copied from the rows that the file already holds."""
-    positions = document_positions(document)
-    _, generated = document_tokens(document)
+    tokens = read_tokens(document)
+    positions, generated = tokens.positions, tokens.generated
     output.write(b',"intermediate_steps":[')
     output.flush()
     with mmap.mmap(output.descriptor, output.position, access=mmap.ACCESS_READ) as file, memoryview(file) as text:

@@ -16,6 +16,7 @@ import orjson
 from nanochat.errors import StorageError, TraceNotFoundError, TraceUnreadableError
 from nanochat.traces.catalogue import Catalogue, FileKey, Row
 from nanochat.traces.file import TraceFile
+from nanochat.traces.formats import FORMATS, endings
 from nanochat.traces.rows import read_row, unreadable, valid_trace_id
 
 TRUST_SECONDS = 2.0
@@ -196,10 +197,11 @@ class Listing:
     def _present(self) -> dict[str, FileKey]:
         """Names that look like traces, and the states of their files."""
         present: dict[str, FileKey] = {}
+        suffixes = endings()
         try:
             with os.scandir(self.folder) as found:
                 for item in found:
-                    if item.name.startswith(".") or not item.name.endswith((".json", ".safetensors")):
+                    if item.name.startswith(".") or not item.name.endswith(suffixes):
                         continue
                     try:
                         present[item.name] = FileKey.of(item.stat())
@@ -284,7 +286,7 @@ def _sort(files: Iterable[_File]) -> list[TraceEntry]:
 
 
 def _preference(file: _File) -> tuple[bool, bool]:
-    return file.entry.readable, file.entry.format == "safetensors"
+    return file.entry.readable, FORMATS[file.entry.format].compact
 
 
 def _folder_error(folder: Path, error: OSError) -> StorageError:

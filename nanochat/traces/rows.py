@@ -1,7 +1,6 @@
 """What the catalogue keeps of a trace file: its line in listings, its summary, and where its tensors are."""
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,28 +8,18 @@ import orjson
 
 from nanochat.errors import TraceUnreadableError
 from nanochat.traces.catalogue import FileKey, Row
+from nanochat.traces.content import Infos
+from nanochat.traces.document import Document, is_trace, read_document
 from nanochat.traces.file import TraceFile
-from nanochat.traces.formats import scan_file
-from nanochat.traces.json_index import TENSOR_KEYS, TraceIndex, closes_well, is_canonical, read_head
+from nanochat.traces.format import TraceIndex
 from nanochat.traces.json_scanner import loads
-from nanochat.traces.json_writer import Infos, document_json
-from nanochat.traces.tensors import Span, TensorInfo, data_info, document_positions, read_bytes
+from nanochat.traces.json_writer import document_json
+from nanochat.traces.tensors import Span, TensorInfo, data_info, read_bytes
 
-_SCANNED_WHOLE = 64 << 20  # bytes; of larger files listings read the head and the end
-_PARSED_WHOLE = 1 << 16  # bytes; larger ones are walked, which jumps over their numbers
 _SHOWN_TEXT = 4000  # characters; other programs' traces have whatever they have
 _SHOWN_NAME = 200
+_SUMMARY_KEYS = ("timestamp", "prompt", "response", "category", "metadata", "model", "generation")
 _TRACE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-# One of a trace's own keys is no proof: logs and spans of other programs have a trace_id, data sets have tokens.
-_BESIDE_AN_ID = {"prompt", "response", "tokens", "category", "data_info"}
-_TOKENS = {"input_tokens", "output_tokens"}
-
-
-def _is_trace(document: Mapping[str, Any]) -> bool:
-    """Whether a document is a trace's, whatever program wrote it."""
-    tokens = document.get("tokens")
-    named = "trace_id" in document and bool(document.keys() & _BESIDE_AN_ID)
-    return named or (isinstance(tokens, dict) and bool(tokens.keys() & _TOKENS))
 
 
 def valid_trace_id(trace_id: Any) -> bool:
@@ -38,42 +27,31 @@ def valid_trace_id(trace_id: Any) -> bool:
     return isinstance(trace_id, str) and bool(_TRACE_ID.fullmatch(trace_id))
 
 
-def summarize(document: Mapping[str, Any], infos: Infos, *, steps: bool = False) -> dict[str, Any]:
+def summarize(document: Document, infos: Infos, *, steps: bool = False) -> dict[str, Any]:
     """What a summary holds: the document without tokens, messages and analysis, and the tensors' shapes and dtypes."""
-    info, positions = document.get("data_info"), document_positions(document)
-    if not isinstance(info, dict) or "tensors" not in info:
+    info, positions = document.data_info, document.tokens.positions
+    if info is None:
         info = data_info(infos, positions, steps)
     elif positions.prompt:
         info = info | {"num_tokens": positions.count}  # older files have one more: the last token is not run over
-    texts = {key: document.get(key) for key in ("timestamp", "prompt", "response")}
-    category, metadata = document.get("category"), document.get("metadata")
-    return {
-        **{key: text if isinstance(text, str) else "" for key, text in texts.items()},
-        "category": category if isinstance(category, str) else None,
-        "metadata": metadata if isinstance(metadata, dict) else {},
-        "model": document.get("model"),
-        "generation": document.get("generation"),
-        "data_info": info,
-    }
+    return {**{key: getattr(document, key) for key in _SUMMARY_KEYS}, "data_info": info}
 
 
 def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> Row:
     """The catalogue's row of a readable file; `complete`: the index has the places of all tensors."""
-    document = index.document
-    if not _is_trace(document) and not index.tensors:
+    if not is_trace(index.document) and not index.tensors:
         raise TraceUnreadableError("It is JSON, but not a trace; move it out of the traces folder.")
-    summary = summarize(document, index.infos, steps=bool(index.steps))
-    positions = document_positions(document)
+    document = read_document(index.document)
     entry = {
-        "timestamp": summary["timestamp"][:_SHOWN_NAME],
-        "category": summary["category"] and summary["category"][:_SHOWN_NAME],
-        "prompt": summary["prompt"][:_SHOWN_TEXT],
-        "response": summary["response"][:_SHOWN_TEXT],
-        "prompt_tokens": positions.prompt,
-        "response_tokens": positions.generated,
+        "timestamp": document.timestamp[:_SHOWN_NAME],
+        "category": document.category and document.category[:_SHOWN_NAME],
+        "prompt": document.prompt[:_SHOWN_TEXT],
+        "response": document.response[:_SHOWN_TEXT],
+        "prompt_tokens": len(document.tokens.prompt),
+        "response_tokens": len(document.tokens.generated),
         "readable": True,
         "reason": "",
-        "moment": _moment(summary["timestamp"], key),
+        "moment": _moment(document.timestamp, key),
     }
     tensors = None
     if complete and index.head_end is not None and not index.steps:
@@ -83,8 +61,10 @@ def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> R
             for tensor, span in index.tensors.items()
         }
         tensors = orjson.dumps({"head_end": index.head_end, "tensors": places})
-    known = complete or "data_info" in document
-    return Row(name, key, document_json(entry), document_json(summary) if known else None, tensors)
+    summary = None
+    if complete or document.data_info is not None:
+        summary = document_json(summarize(document, index.infos, steps=bool(index.steps)))
+    return Row(name, key, document_json(entry), summary, tensors)
 
 
 def known_index(row: Row, file: TraceFile) -> TraceIndex | None:
@@ -118,29 +98,12 @@ def _moment(timestamp: str, key: FileKey) -> float:
     return made.timestamp() if made.tzinfo else key.mtime_ns / 1e9
 
 
-def _small_document(file: TraceFile, size: int) -> dict[str, Any] | None:
-    """The document of a small file, parsed at once, which is faster than walking; None: walking tells what it is."""
-    if size > _PARSED_WHOLE:
-        return None
-    try:
-        content = loads(read_bytes(file.fileno(), 0, size))
-    except ValueError:
-        return None
-    if not isinstance(content, dict) or not _is_trace(content):
-        return None
-    return {key: value for key, value in content.items() if key not in TENSOR_KEYS}
-
-
 def read_row(file: TraceFile) -> Row:
     """The row of a file, read without parsing tensors. Raises TraceUnreadableError."""
     key = FileKey.of(file.status())
     file.expect_parts()
-    if file.format == "json":
-        large = key.size > _SCANNED_WHOLE and closes_well(file.fileno(), key.size)
-        if large or is_canonical(file.fileno(), key.size):
-            head = read_head(file.fileno(), key.size)
-            if head is not None:
-                return describe(file.path.name, key, TraceIndex(head[0]), complete=False)
-        elif document := _small_document(file, key.size):
-            return describe(file.path.name, key, TraceIndex(document), complete=False)
-    return describe(file.path.name, key, scan_file(file), complete=True)
+    scan_head = file.format.scan_head
+    head = scan_head(file.fileno(), key.size) if scan_head else None
+    if head is not None:
+        return describe(file.path.name, key, head, complete=False)
+    return describe(file.path.name, key, file.scan(), complete=True)

@@ -2,18 +2,21 @@
 
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import orjson
 
+from nanochat.checkpoints.file_kind import SAFETENSORS as KIND
 from nanochat.errors import TraceUnreadableError
 from nanochat.traces.atomic_file import Output
-from nanochat.traces.json_index import StepIndex, TraceIndex
+from nanochat.traces.blocks import Block
+from nanochat.traces.content import Content, Infos, OwnStep, Tensors
+from nanochat.traces.format import Format, StepIndex, TraceIndex
 from nanochat.traces.json_scanner import loads
-from nanochat.traces.json_writer import LARGEST_DOCUMENT, Infos, OwnStep, Tensors, check_size, document_json
-from nanochat.traces.tensors import DTYPES, LazyTensors, Span, TensorInfo, read_bytes
+from nanochat.traces.json_writer import LARGEST_DOCUMENT, check_size, document_json
+from nanochat.traces.tensors import DTYPES, LazyTensors, Positions, Span, TensorInfo, read_bytes
 
 STEPS = "intermediate_steps"
 METADATA_KEY = "nanoscope.trace"
@@ -24,19 +27,12 @@ _COPY_BYTES = 4 << 20
 _NAMES = {stored: ours for ours, (_, stored) in DTYPES.items()}
 
 
-def write_trace(
-    output: Output,
-    document: Mapping[str, Any],
-    tensors: Tensors,
-    infos: Infos,
-    own_steps: Sequence[OwnStep] = (),
-) -> dict[str, Span]:
-    """Write a whole trace; where each tensor's bytes lie.
+def write_trace(output: Output, content: Content) -> TraceIndex:
+    """Write a whole trace, reading one tensor at a time.
 
     The steps of an older file (`own_steps`) become tensors named `intermediate_steps.<number>.<name>`.
-
-    `tensors` is read one tensor at a time, in the order of `infos`, whose dtypes and shapes it must have.
     """
+    document, tensors, infos, own_steps = content.document, content.tensors, content.infos, content.own_steps
     if own_steps:
         document = {**document, STEPS: [small for small, _, _ in own_steps]}
         tensors, infos = _with_own_steps(tensors, infos, own_steps)
@@ -63,7 +59,8 @@ def write_trace(
         values = np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8)
         for first in range(0, values.size, _COPY_BYTES):
             output.write(values[first : first + _COPY_BYTES].data)
-    return {name: Span(start + span.start, start + span.end) for name, span in offsets.items()}
+    spans = {name: Span(start + span.start, start + span.end) for name, span in offsets.items()}
+    return TraceIndex(content.document, spans, content.infos)
 
 
 def _with_own_steps(tensors: Tensors, infos: Infos, steps: Sequence[OwnStep]) -> tuple[Tensors, Infos]:
@@ -143,7 +140,27 @@ def _entry(name: str, entry: Any) -> tuple[TensorInfo, Span]:
     raise TraceUnreadableError(f"The header describes the tensor {name} wrongly.")
 
 
-def read_values(descriptor: int, span: Span, dtype: str, first: int, last: int) -> np.ndarray:
-    """Values [first, last) of a tensor, flat; ValueError if the file has become shorter."""
-    width = DTYPES[dtype][0].itemsize
-    return np.frombuffer(read_bytes(descriptor, span.start + first * width, (last - first) * width), DTYPES[dtype][0])
+def read_block(descriptor: int, span: Span, info: TensorInfo, block: Block) -> np.ndarray:
+    """The values of a block, flat; ValueError if the file has become shorter."""
+    dtype, columns = DTYPES[info.dtype][0], info.dims[-1] if info.dims else 1
+    row = columns * dtype.itemsize
+    first, length = span.start + block.first * row, (block.last - block.first) * row
+    return np.frombuffer(read_bytes(descriptor, first, length), dtype)
+
+
+def expected_bytes(infos: Infos, _positions: Positions, _steps: bool) -> int:
+    """The bytes of tensors in a file; steps are views of them."""
+    return sum(info.size * DTYPES[info.dtype][0].itemsize for info in infos.values())
+
+
+SAFETENSORS = Format(
+    name="safetensors",
+    title="safetensors",
+    kind=KIND,
+    beginning=(_LENGTH.size, b'{"__metadata__":{"format":"pt","%b":"' % METADATA_KEY.encode()),
+    compact=True,
+    scan=scan_trace,
+    write=write_trace,
+    read_block=read_block,
+    expected_bytes=expected_bytes,
+)

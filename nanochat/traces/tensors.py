@@ -28,6 +28,7 @@ DTYPES: dict[str, tuple[np.dtype, str]] = {
 }
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 STORABLE_FLOATS = ("float32", "bfloat16", "float16")
+TENSOR_KEYS = ("model_data", "intermediate_steps")  # of a document, as JSON has it
 GROUPS = ("token_embeddings", "output_logits", "attention_weights", "layer_activations")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -95,27 +96,6 @@ class Positions:
     @property
     def steps(self) -> int:
         return max(self.generated, 1)
-
-
-def flat_tokens(value: object) -> list[int]:
-    """Token ids of a document; older files nest them in a list of one."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
-        value = value[0]
-    return [token for token in value if isinstance(token, int)] if isinstance(value, list) else []
-
-
-def document_tokens(document: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-    """Prompt and generated token ids."""
-    tokens = document.get("tokens")
-    if not isinstance(tokens, dict):
-        return [], []
-    return flat_tokens(tokens.get("input_tokens")), flat_tokens(tokens.get("output_tokens"))
-
-
-def document_positions(document: Mapping[str, Any]) -> Positions:
-    """P and N of a document."""
-    prompt, generated = document_tokens(document)
-    return Positions(len(prompt), len(generated))
 
 
 def dtype_name(dtype: np.dtype) -> str:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,17 +13,19 @@ from nanochat.errors import TraceNotFoundError, TraceUnreadableError
 from nanochat.system.places import check_place
 from nanochat.system.standard_streams import notice
 from nanochat.traces.atomic_file import Output, storage_error
+from nanochat.traces.content import Content, assemble
+from nanochat.traces.document import Document, read_document
 from nanochat.traces.export import export, holds_trace
 from nanochat.traces.file import TensorReader, TraceFile, known_tensors
-from nanochat.traces.formats import Content, assemble, scan_file, write
-from nanochat.traces.json_index import TraceIndex
+from nanochat.traces.format import TraceIndex
+from nanochat.traces.formats import format_named
+from nanochat.traces.json_format import JSON
 from nanochat.traces.json_scanner import loads
+from nanochat.traces.rows import summarize
 from nanochat.traces.size import check_room, expected_bytes, size_notice
 from nanochat.traces.tensors import (
     LazyTensors,
     TensorInfo,
-    document_positions,
-    document_tokens,
     nest,
     read_bytes,
     step_index,
@@ -32,13 +35,14 @@ from nanochat.traces.tensors import (
 class Trace:
     """A trace on disk. Tensors come as float32 (integers as they are), freshly read, never cached.
 
-    `document` is everything but tensors and steps. The file stays open: use `with`, or `close`.
+    `document` is everything but tensors and steps, as it stands in the file; `fields` is the same, made whole. The file
+    stays open: use `with`, or `close`.
     """
 
     def __init__(self, file: TraceFile, index: TraceIndex) -> None:
         self.path = file.path
         self.trace_id = file.path.stem
-        self.format = file.format
+        self.format = file.format.name
         self.document: dict[str, Any] = {**index.document, "trace_id": self.trace_id}
         self._file = file
         self._reader = TensorReader(file, str(file.path), index.tensors, index.infos)
@@ -47,12 +51,17 @@ class Trace:
             for number, step in enumerate(index.steps)
         ]
 
+    @cached_property
+    def fields(self) -> Document:
+        """The document, made whole."""
+        return read_document(self.document)
+
     @classmethod
     def open(cls, path: Path | str) -> "Trace":
         """Open a trace file by its path. Raises TraceNotFoundError, TraceUnreadableError."""
         file = TraceFile(Path(path))
         try:
-            return cls(file, scan_file(file))
+            return cls(file, file.scan())
         except TraceUnreadableError as error:
             file.close()
             raise TraceUnreadableError(f"{path} cannot be read: {error}") from error
@@ -127,7 +136,11 @@ class Trace:
     @property
     def steps(self) -> int:
         """Number of generation steps."""
-        return len(self._own_steps) or document_positions(self.document).steps
+        return len(self._own_steps) or self.fields.tokens.positions.steps
+
+    def summary(self) -> dict[str, Any]:
+        """As `TraceStorage.get_trace_summary`."""
+        return {"trace_id": self.trace_id, **summarize(self.fields, self.infos(), steps=bool(self._own_steps))}
 
     def step(self, step: int) -> "StepView":
         """What step `step` saw and produced. Raises TraceNotFoundError for a step that was not made."""
@@ -136,11 +149,41 @@ class Trace:
         if self._own_steps:  # an older file, whose steps are not views of its whole tensors
             small, reader = self._own_steps[step]
             return StepView(reader, small, dict.fromkeys(reader.names(), ()))
-        positions = document_positions(self.document)
-        _, generated = document_tokens(self.document)
+        positions = self.fields.tokens.positions
+        generated = self.fields.tokens.generated
         small = {"step": step, "token": generated[step] if step < len(generated) else None}
         places = {name: step_index(name, self.shape(name), positions, step) for name in self.names()}
         return StepView(self._reader, small, {name: index for name, index in places.items() if index is not None})
+
+    def convert(
+        self,
+        format: str,
+        path: Path | str | None = None,
+        *,
+        steps: bool | None = None,
+        dtype: str | None = None,
+        overwrite: bool = False,
+        on_notice: Callable[[str], None] = notice,
+    ) -> Path:
+        """Write the trace in a format of the table, beside this file if no path is given; the path.
+
+        A file that holds this trace is replaced, any other only to `overwrite` it. `steps`: whether the steps are
+        spelt out; None: as the trace was saved. `dtype`: what floats are stored as; None: as they are. `on_notice` is
+        called before with a sentence about a file that is going to be large; by default stderr is told.
+
+        Raises StorageError, StorageFullError, TraceUnreadableError, SettingInvalidError for a format that there
+        is not or a dtype that cannot hold the values.
+        """
+        row = format_named(format)
+        content = self._content(steps=steps, dtype=dtype)
+        final = self.path.with_suffix(f".{format}") if path is None else Path(path)
+        check_place(final)
+        positions = self.fields.tokens.positions
+        check_room(final.parent, expected_bytes(content.infos, positions, format, steps=content.steps))
+        if text := size_notice(content.infos, positions, format, steps=content.steps, most=False):
+            on_notice(text)
+        export(content, row, final, replacing=overwrite or holds_trace(final, self.trace_id, self._file.status()))
+        return final
 
     def to_json(
         self,
@@ -150,15 +193,8 @@ class Trace:
         overwrite: bool = False,
         on_notice: Callable[[str], None] = notice,
     ) -> Path:
-        """Write the trace as JSON, beside this file if no path is given; the path.
-
-        A file that holds this trace is replaced, any other only to `overwrite` it. `steps`: whether the steps are
-        spelt out; None: as the trace was saved. `on_notice` is called before with a sentence about a file that is
-        going to be large; by default stderr is told.
-
-        Raises StorageError, StorageFullError, TraceUnreadableError.
-        """
-        return self._convert(path, "json", self._content(steps=steps), overwrite, on_notice)
+        """Write the trace as JSON; otherwise as `convert`."""
+        return self.convert("json", path, steps=steps, overwrite=overwrite, on_notice=on_notice)
 
     def to_safetensors(
         self,
@@ -168,11 +204,8 @@ class Trace:
         overwrite: bool = False,
         on_notice: Callable[[str], None] = notice,
     ) -> Path:
-        """Write the trace as safetensors, in the dtypes stored or in the one given; otherwise as `to_json`.
-
-        Raises SettingInvalidError for a dtype that cannot hold the values.
-        """
-        return self._convert(path, "safetensors", self._content(dtype=dtype), overwrite, on_notice)
+        """Write the trace as safetensors; otherwise as `convert`."""
+        return self.convert("safetensors", path, dtype=dtype, overwrite=overwrite, on_notice=on_notice)
 
     def whole(self) -> dict[str, Any]:
         """The whole document with its tensors as nested lists, as the JSON format has it.
@@ -180,16 +213,15 @@ class Trace:
         Raises TraceUnreadableError where any part of the file is damaged.
         """
         try:
-            text = read_bytes(self._file.fileno(), 0, self._file.status().st_size) if self.format == "json" else None
-            document = loads(self._as_json() if text is None else text)
+            file = self._file
+            document = loads(file.read() if file.format is JSON else self._as_json())
         except (ValueError, OSError) as error:
             raise TraceUnreadableError(f"{self.path} is not JSON ({error}).") from error
         return {**document, "trace_id": self.trace_id}
 
     def _keeps_steps(self) -> bool:
         """Whether the trace was saved with its steps as part of it."""
-        info = self.document.get("data_info")
-        return bool(info.get("intermediate_steps")) if isinstance(info, dict) else False
+        return bool((self.fields.data_info or {}).get("intermediate_steps"))
 
     def _content(self, *, steps: bool | None = None, dtype: str | None = None) -> Content:
         steps = self._keeps_steps() if steps is None else steps
@@ -197,28 +229,11 @@ class Trace:
         source = LazyTensors(self.names(), self.stored)
         return assemble(self.document, source, self._reader.infos(), dtype=dtype, steps=steps, own_steps=own)
 
-    def _convert(
-        self,
-        path: Path | str | None,
-        format: str,
-        content: Content,
-        overwrite: bool,
-        on_notice: Callable[[str], None],
-    ) -> Path:
-        final = self.path.with_suffix(f".{format}") if path is None else Path(path)
-        check_place(final)
-        positions = document_positions(self.document)
-        check_room(final.parent, expected_bytes(content.infos, positions, format, steps=content.steps))
-        if text := size_notice(content.infos, positions, format, steps=content.steps, most=False):
-            on_notice(text)
-        export(content, format, final, replacing=overwrite or holds_trace(final, self.trace_id, self._file.status()))
-        return final
-
     def _as_json(self) -> bytes:
         try:
             with tempfile.TemporaryFile() as file:
                 output = Output(file.fileno())
-                write(output, "json", self._content())
+                JSON.write(output, self._content())
                 output.flush()
                 return read_bytes(file.fileno(), 0, output.position)
         except OSError as error:

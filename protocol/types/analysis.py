@@ -63,7 +63,10 @@ SiteStatistics = dict[str, float | None]
 class ActivationAnalysis(Result):
     """By layer and site."""
 
-    layer_stats: Annotated[dict[str, dict[str, SiteStatistics]], Meta(description="By layer, then by site: every metric of layers by its key.")]
+    layer_stats: Annotated[
+        dict[str, dict[str, SiteStatistics]],
+        Meta(description="By layer, then by site: every metric of layers by its key."),
+    ]
 
 
 class Analysis(Result):

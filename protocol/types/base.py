@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-Format = Literal["json", "safetensors"]
 DType = Literal["float32", "float16", "bfloat16"]
 
 # What clients send has limits, as part of its type: see `Params`.

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
+from protocol.trace_formats import Format
 from protocol.types import meanings
-from protocol.types.base import Count, DType, Format, Name, Params, RequestId, Result, Text
+from protocol.types.base import Count, DType, Name, Params, RequestId, Result, Text
 from protocol.types.models import ModelInfo
 from protocol.types.traces import Alternative, TraceSummary
 

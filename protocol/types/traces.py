@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
+from protocol.trace_formats import FORMATS
 from protocol.types import meanings
 from protocol.types.base import Count, Id, Name, Params, Result, Span
 
@@ -73,7 +74,7 @@ class TraceRow(Result):
     prompt_tokens: Annotated[int, meanings.PROMPT_TOKENS]
     response_tokens: Annotated[int, meanings.RESPONSE_TOKENS]
     size: Annotated[int, Meta(description="Bytes on disk.")]
-    format: Annotated[str, Meta(description="`json` or `safetensors`.")]
+    format: Annotated[str, Meta(description=" or ".join(f"`{name}`" for name in FORMATS) + ".")]
     readable: Annotated[bool, Meta(description="Whether it can be opened.")]
     reason: Annotated[str, Meta(description="Why it is not readable.")]
     path: Annotated[str, Meta(description="The trace's file.")]

@@ -227,7 +227,7 @@ def test_the_tables_are_the_librarys_own():
     assert BASE_DIR == base_dir.DEFAULT
     assert tuple(eras.ERAS) == ERAS
     assert set(DTYPES) == set(common.DTYPES)
-    assert FORMATS == formats.FORMATS
+    assert tuple(formats.FORMATS) == FORMATS
     assert set(TABLE) == set(Settings.__dataclass_fields__)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from nanochat.analysis import analyze
 from nanochat.capture.recorder import Recorder
 from nanochat.engine import Engine, Step
 from nanochat.errors import (
@@ -28,6 +30,7 @@ from nanochat.errors import (
 )
 from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces.formats import FORMATS
 from tests.models import golden_model, write_tokens
 
 PROMPT = "The capital of France is"
@@ -444,20 +447,22 @@ def test_cancel_after_the_last_token_still_leaves_no_trace(engine: Interpretabil
 
 
 @pytest.mark.parametrize("format", ["json", "safetensors"])
-@pytest.mark.parametrize("step", ["nanochat.interpretability_engine.analyze", "nanochat.trace_storage.write"])
+@pytest.mark.parametrize("step", ["analyse", "write"])
 def test_cancel_while_a_trace_is_analysed_or_written_leaves_none(
     engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch, step: str, format: str
 ) -> None:
     cancel = threading.Event()
-    module, name = step.rsplit(".", 1)
-    work = getattr(sys.modules[module], name)
+    work: Any = FORMATS[format].write if step == "write" else analyze
 
     def cancelled_as_it_begins(*args: Any, **kwargs: Any) -> Any:
         cancel.set()
         result = work(*args, **kwargs)
-        raise AssertionError(f"{name} went on to the end, with {result}")
+        raise AssertionError(f"{step} went on to the end, with {result}")
 
-    monkeypatch.setattr(step, cancelled_as_it_begins)
+    if step == "write":
+        monkeypatch.setitem(FORMATS, format, replace(FORMATS[format], write=cancelled_as_it_begins))
+    else:
+        monkeypatch.setattr("nanochat.interpretability_engine.analyze", cancelled_as_it_begins)
     with pytest.raises(CancelledError):
         engine.generate_and_capture(PROMPT, max_tokens=2, cancel=cancel, format=format)
     assert files_of(engine) == []

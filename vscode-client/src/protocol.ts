@@ -36,6 +36,11 @@ export interface Methods {
     params: TraceParams;
     result: TraceSummary;
   };
+  /** All of a trace but its tensors: what it is, its tokens and its statistics, in one answer. */
+  get_document: {
+    params: TraceParams;
+    result: TraceDocument;
+  };
   /** A tensor of a trace, or a part of it: a head, a step, some rows and columns. */
   get_tensor: {
     params: GetTensorParams;
@@ -385,7 +390,7 @@ export interface AnalyzeTraceResult {
   };
   /** What was computed when the trace was made, or now, where it has none. */
   analysis: Analysis;
-  /** What the numbers of each head are, by their keys. */
+  /** What the numbers of heads, layers and tokens are, by their keys. */
   metrics: {
     [k: string]: Metric;
   };
@@ -398,7 +403,7 @@ export interface Analysis {
   /** Of the activations that were captured. */
   activations?: ActivationAnalysis | null;
   /**
-   * `mean_logit`, `std_logit`; of each generated token `entropy_per_position` (nats), `surprisal_per_token` (bits), `sampled_probability`, `top_tokens_per_position`; and `prompt`, with the same of the prompt's own tokens.
+   * `mean_logit`, `std_logit`; `top_tokens_per_position` and every metric of tokens by its key, a list each with the generated tokens' numbers; and `prompt`, with the same of the prompt's own tokens.
    */
   logits?: {
     [k: string]: unknown;
@@ -424,30 +429,22 @@ export interface AttentionAnalysis {
 
 /** By layer and site. */
 export interface ActivationAnalysis {
-  /** By layer, then by site. */
+  /** By layer, then by site: every metric of layers by its key. */
   layer_stats: {
     [k: string]: {
-      [k: string]: SiteStatistics;
+      [k: string]: {
+        [k: string]: number | null;
+      };
     };
   };
 }
 
-/** Of all values at one site of one layer. */
-export interface SiteStatistics {
-  /** Mean of all values. */
-  mean: number | null;
-  /** Standard deviation, dividing by their number. */
-  std: number | null;
-  /** Largest. */
-  max: number | null;
-  /** Smallest. */
-  min: number | null;
-  /** Share nearer to 0 than 1e-6. */
-  sparsity: number | null;
-}
-
-/** What a number of each attention head is, and how to show it. Newer versions have more of them. */
+/** What a number of each head, layer or token is, and how to show it. Newer versions have more of them. */
 export interface Metric {
+  /**
+   * What has such a number: each attention head (`analysis.attention`), each site of each layer (`analysis.activations`), or each token (`analysis.logits`).
+   */
+  of: "head" | "layer" | "token";
   /** What it is called. */
   label: string;
   /** Its name in a narrow column; '-': it has none. */
@@ -458,7 +455,7 @@ export interface Metric {
   unit?: string;
   /** What to know to read the column. */
   hint?: string;
-  /** What its values lie between; null: from 0 to the largest head's. */
+  /** What its values lie between; null: as far as they go. */
   span?: [number, number] | null;
   /** How a layer sums its heads up; null: it does not. */
   over_heads?: ("max" | "mean") | null;
@@ -472,6 +469,76 @@ export interface MetricRole {
   words: string;
   /** The score from which on a head is said to do so. */
   at: number;
+}
+
+/** All of a trace but its tensors. */
+export interface TraceDocument {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** When it was made, ISO 8601, with the offset from UTC; other programs may leave that out. */
+  timestamp: string;
+  /** What the model went on from; of a chat, the last message. */
+  prompt: string;
+  /** What the model wrote. */
+  response: string;
+  /** The name to find it by. */
+  category: string | null;
+  /** The caller's own, with the model's source and the temperature. */
+  metadata: {
+    [k: string]: unknown;
+  };
+  /** Source, era, sizes, dtype and device of the model that wrote. */
+  model: {
+    [k: string]: unknown;
+  } | null;
+  /** The settings asked for, why it stopped, and the seconds it took. */
+  generation: {
+    [k: string]: unknown;
+  } | null;
+  /** What the trace holds. */
+  data_info: DataInfo;
+  /** One row a position, the prompt's first. */
+  tokens: TokenRow[];
+  /** What was computed when the trace was made, or now, where it has none. */
+  analysis: Analysis;
+  /** What the numbers of heads, layers and tokens are, by their keys. */
+  metrics: {
+    [k: string]: Metric;
+  };
+}
+
+/** One position: surprisal in bits, null where the trace has no logits for it; `top`: what else was likely there. */
+export interface TokenRow {
+  /** In the whole sequence, from 0, which is `<|bos|>`. */
+  position: number;
+  /** Its number in the vocabulary. */
+  id: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** The calculator chose it, not the model. */
+  forced: boolean;
+  /** Written, not part of the prompt. */
+  generated: boolean;
+  /** Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from. */
+  surprisal: number | null;
+  /** What was likely there, the likeliest first. */
+  top: Alternative[];
+  /** Every metric of tokens by its key, where the trace has it. */
+  numbers?: {
+    [k: string]: number | null;
+  };
+}
+
+/** A token that could have come, with its logit and its probability at temperature 1. */
+export interface Alternative {
+  /** Its number in the vocabulary. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** At temperature 1. */
+  probability: number | null;
+  /** Before the softmax. */
+  logit?: number | null;
 }
 
 /**
@@ -520,36 +587,6 @@ export interface GetTokensResult {
   trace_id: string;
   /** One row a position. */
   tokens: TokenRow[];
-}
-
-/** One position: surprisal in bits, null where the trace has no logits for it; `top`: what else was likely there. */
-export interface TokenRow {
-  /** In the whole sequence, from 0, which is `<|bos|>`. */
-  position: number;
-  /** Its number in the vocabulary. */
-  id: number;
-  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
-  text: string;
-  /** The calculator chose it, not the model. */
-  forced: boolean;
-  /** Written, not part of the prompt. */
-  generated: boolean;
-  /** Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from. */
-  surprisal: number | null;
-  /** What was likely there, the likeliest first. */
-  top: Alternative[];
-}
-
-/** A token that could have come, with its logit and its probability at temperature 1. */
-export interface Alternative {
-  /** Its number in the vocabulary. */
-  token: number;
-  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
-  text: string;
-  /** At temperature 1. */
-  probability: number | null;
-  /** Before the softmax. */
-  logit?: number | null;
 }
 
 /** The trace that is gone. */
@@ -797,6 +834,7 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "list_traces",
   "analyze_trace",
   "get_summary",
+  "get_document",
   "get_tensor",
   "get_tokens",
   "get_status",

@@ -17,8 +17,11 @@ from daemon.handlers import tensors as handlers_tensors  # noqa: F401  registers
 from daemon.handlers import traces as handlers_traces
 from daemon.handlers.traces import make_cursor, read_cursor
 from daemon.server.dispatch import Context, dispatch
-from nanochat.analysis import HEAD_METRICS
+from nanochat.analysis import TOKEN_METRICS, all_metrics
+from nanochat.analysis.registry import TokenMetric
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces import document as documents
+from protocol import types
 from protocol.errors import RpcError
 from protocol.methods import METHODS
 from tests.daemon.waiting import until
@@ -236,11 +239,36 @@ def test_a_foreign_traces_summary_is_as_the_protocol_says(ground, changes):
     assert summary["data_info"]["tensors"]["token_embeddings"] == {"shape": [1, 3, 2], "dtype": "torch.float32"}
 
 
+@pytest.mark.parametrize("analysis", [None, {"logits": {"surprisal_per_token": [1.5]}}, {"attention": 3}])
+def test_a_document_is_what_three_requests_say(ground, analysis):
+    changes = {} if analysis is None else {"analysis": analysis}
+    trace_id = put(ground, **changes)
+    document = ground.call("get_document", trace_id=trace_id)
+    analysed = ground.call("analyze_trace", trace_id=trace_id)
+    assert document.pop("tokens") == ground.call("get_tokens", trace_id=trace_id)["tokens"]
+    assert document.pop("analysis") == analysed["analysis"]
+    assert document.pop("metrics") == analysed["metrics"]
+    assert document == ground.call("get_summary", trace_id=trace_id)
+
+
+def test_a_token_has_its_number_of_every_metric(ground, monkeypatch):
+    row = TokenMetric(
+        "confidence", lambda rows: np.exp(rows.logits.max(axis=1) - rows.log_sum_exp), *[""] * 5, None, True
+    )
+    trace_id = with_logits(ground, [1, 2], [5, 5], 3)
+    monkeypatch.setitem(TOKEN_METRICS, "confidence", row)
+    first, *rows = ground.call("get_tokens", trace_id=trace_id)["tokens"]
+    assert first["numbers"] == dict.fromkeys(TOKEN_METRICS)
+    chance = np.exp(3) / (np.exp(3) + 7)
+    assert [found["numbers"]["confidence"] for found in rows] == [pytest.approx(chance)] * 3
+    assert rows[1]["numbers"]["surprisal_per_token"] == rows[1]["surprisal"] == pytest.approx(-np.log2(chance))
+
+
 def test_a_stored_analysis_is_told_as_it_is(ground):
     analysis = {"attention": {"num_layers": 1, "layer_stats": {"0": {"a_new_metric": 0.5}}}, "another": [1]}
     (trace_id,) = save(ground, analysis=analysis)
     result = ground.call("analyze_trace", trace_id=trace_id)
-    assert result.pop("metrics").keys() == HEAD_METRICS.keys()
+    assert result.pop("metrics").keys() == all_metrics().keys()
     assert result == {"trace_id": trace_id, "metadata": small_trace()[0]["metadata"], "analysis": analysis}
 
 
@@ -363,3 +391,25 @@ def test_a_broken_trace_says_so(ground, method):
 def test_handlers_import_no_torch():
     code = "import sys, daemon.handlers.traces, daemon.handlers.tensors; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_a_document_takes_for_its_own_is_what_the_protocol_takes():
+    pairs = [
+        (documents.DataInfo, types.DataInfo), (documents.Tensor, types.Tensor),
+        (documents.Attention, types.AttentionAnalysis), (documents.Activations, types.ActivationAnalysis),
+        (documents.Analysis, types.Analysis), (documents.Alternative, types.Alternative),
+    ]  # fmt: skip
+    for ours, wire in pairs:
+        fields = [{field.name: field.required for field in msgspec.structs.fields(kind)} for kind in (ours, wire)]
+        assert fields[0] == fields[1], ours
+    for analysis in (
+        {"attention": {"num_layers": 1.5, "layer_stats": {}}},
+        {"attention": {"num_layers": 1, "layer_stats": {"0": {"x": "y"}}}},
+        {"attention": {"num_layers": 1, "layer_stats": {"0": {"heads": [{"x": "y"}]}}}},
+        {"activations": {"layer_stats": {"0": {"post_mlp": {"mean": "1"}}}}},
+        {"activations": {"layer_stats": {"0": {"post_mlp": 1}}}},
+        {"logits": [1]},
+    ):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(analysis, types.Analysis)
+        assert documents.read_document({"analysis": analysis}).analysis is None

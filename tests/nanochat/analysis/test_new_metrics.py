@@ -114,17 +114,18 @@ def test_a_trace_without_the_tensors_is_as_it_is(engine: InterpretabilityEngine)
     [
         {"attention": {"layer_stats": {"0": 3, "x": {"heads": [1]}}}},
         {"activations": {"layer_stats": {"0": [1], "1": {"post_attn": 2}}}},
-        {"logits": {"top_tokens_per_position": 5}},
         {"attention": [], "activations": "no", "logits": 1},
     ],
-    ids=["heads", "sites", "tokens", "parts"],
+    ids=["heads", "sites", "parts"],
 )
-def test_an_odd_analysis_is_left_as_it_is(engine: InterpretabilityEngine, odd: dict[str, Any]) -> None:
+def test_an_analysis_of_another_form_is_computed_anew(engine: InterpretabilityEngine, odd: dict[str, Any]) -> None:
+    trace_id, whole = captured(engine, logits="all", dtype="float32")
+    edit(engine, trace_id, lambda analysis: (analysis.clear(), analysis.update(odd)))
+    assert engine.analyze_trace(trace_id)["analysis"] == approximately(whole)
+
+
+@pytest.mark.parametrize("logits", [{"top_tokens_per_position": 5}, {"top_tokens_per_position": []}, {}])
+def test_odd_logits_stay_as_they_are(engine: InterpretabilityEngine, logits: dict[str, Any]) -> None:
     trace_id, _ = captured(engine)
-
-    def change(analysis: dict[str, Any]) -> None:
-        analysis.clear()
-        analysis.update(odd)
-
-    edit(engine, trace_id, change)
-    assert engine.analyze_trace(trace_id)["analysis"] == odd
+    edit(engine, trace_id, lambda analysis: analysis.update(logits=logits))
+    assert engine.analyze_trace(trace_id)["analysis"]["logits"] == logits

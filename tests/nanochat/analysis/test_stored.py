@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanochat.analysis.stored import recompute_analysis, recompute_logits
+from nanochat.analysis.stored import recompute_analysis, trace_logits
 from nanochat.errors import CancelledError
 from nanochat.interpretability_engine import InterpretabilityEngine
 from nanochat.trace_storage import TraceStorage
@@ -135,11 +135,11 @@ def test_the_logits_alone_are_those_of_the_whole_analysis(engine: Interpretabili
     result = engine.generate_and_capture("Two sailors", max_tokens=3, capture={"logits": "all"})
     with engine.storage.open_trace(result["trace_id"]) as trace:
         text = engine.tokenizer.token_text
-        assert recompute_logits(trace, text) == recompute_analysis(trace, text)["logits"]
-        assert len(recompute_logits(trace, text)["prompt"]["surprisal_per_token"]) == result["prompt_tokens"]
+        assert trace_logits(trace, text) == recompute_analysis(trace, text)["logits"]
+        assert len(trace_logits(trace, text)["prompt"]["surprisal_per_token"]) == result["prompt_tokens"]
 
 
-@pytest.mark.parametrize("recompute", [recompute_analysis, recompute_logits])
+@pytest.mark.parametrize("recompute", [recompute_analysis, trace_logits])
 def test_a_cancelled_analysis_reads_no_more(engine: InterpretabilityEngine, recompute: Any) -> None:
     cancel = threading.Event()
     cancel.set()

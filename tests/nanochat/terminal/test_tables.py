@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from nanochat.analysis import HEAD_METRICS, analyze
 from nanochat.system.text import short_probability, three_digits
 from nanochat.terminal import tables as terminal
+from nanochat.traces.document import generated_statistics
 
 LAYERS, HEADS, WIDTH, VOCABULARY = 3, 4, 8, 50
 TOKENS = [0, 5, 6, 7, 5, 6, 8, 9]  # 5 and 6 come twice
@@ -61,7 +62,7 @@ def all_tables(document: dict[str, Any]) -> Group:
     return Group(
         terminal.attention_table(analysis["attention"]),
         terminal.activations_table(analysis["activations"]),
-        terminal.logits_table(analysis["logits"], tokens["output_text"], tokens["forced"], rows=0),
+        terminal.logits_table(generated_statistics(analysis["logits"], 4), tokens["output_text"], tokens["forced"], 0),
     )
 
 
@@ -148,7 +149,8 @@ def test_logits_table_shows_each_token_with_its_numbers(document: dict[str, Any]
 def test_logits_table_keeps_the_most_surprising_rows_in_order(document: dict[str, Any]) -> None:
     logits = document["analysis"]["logits"]
     logits["surprisal_per_token"] = [1.0, 5.0, None, 9.0]
-    text = drawn(terminal.logits_table(logits, ["one", "two", "three", "four"], [], rows=2))
+    statistics = generated_statistics(logits, 4)
+    text = drawn(terminal.logits_table(statistics, ["one", "two", "three", "four"], [], rows=2))
     assert "two" in text
     assert text.index("two") < text.index("four")
     assert "three" not in text
@@ -164,7 +166,8 @@ def test_tables_stay_within_the_terminal_and_keep_their_numbers(document: dict[s
 
 def test_a_narrow_terminal_cuts_a_row_rather_than_wrap_it(document: dict[str, Any]) -> None:
     texts = document["tokens"]["output_text"]
-    text = drawn(terminal.logits_table(document["analysis"]["logits"], texts, [], rows=0), width=60)
+    statistics = generated_statistics(document["analysis"]["logits"], len(texts))
+    text = drawn(terminal.logits_table(statistics, texts, [], rows=0), width=60)
     assert [line.split()[0] for line in text.splitlines()[3:7]] == ["1", "2", "3", "4"]
     assert all(line.rstrip().endswith("…") for line in text.splitlines()[3:7])
 

@@ -11,6 +11,7 @@ import pytest
 
 from nanochat.trace_storage import TraceStorage
 from nanochat.traces.catalogue import Catalogue, FileKey, Row, default_path
+from nanochat.traces.catalogue_file import VERSION
 from tests.nanochat.trace_examples import small_trace
 
 KEY = FileKey(10, 20, 30)
@@ -77,7 +78,7 @@ def test_a_damaged_catalogue_is_made_anew(tmp_path, damage):
     with sqlite3.connect(path) as db:  # it is a good file again
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert db.execute("SELECT count(*) FROM files").fetchone() == (20,)
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
     db.close()
 
 

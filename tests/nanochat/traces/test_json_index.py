@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from nanochat.errors import TraceUnreadableError
 from nanochat.trace_storage import TraceStorage
-from nanochat.traces.json_index import TraceIndex, scan_trace
+from nanochat.traces.format import TraceIndex
+from nanochat.traces.json_index import scan_trace
 from nanochat.traces.trace import Trace
 from tests.nanochat.trace_examples import leaf, older_document, small_trace
 

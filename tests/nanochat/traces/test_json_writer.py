@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from nanochat.errors import SettingInvalidError
 from nanochat.traces.atomic_file import Output
-from nanochat.traces.formats import assemble, write
+from nanochat.traces.content import assemble
+from nanochat.traces.document import read_tokens
+from nanochat.traces.json_format import JSON
 from nanochat.traces.json_writer import document_json
 from nanochat.traces.tensors import TensorInfo, dtype_name, nest, step_index
 from tests.nanochat.trace_examples import arrays, names, small_trace
@@ -30,7 +32,7 @@ def written(
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
         output = Output(descriptor)
-        index = write(output, "json", assemble(document, tensors, infos, steps=steps))
+        index = JSON.write(output, assemble(document, tensors, infos, steps=steps))
         output.flush()
     finally:
         os.close(descriptor)
@@ -136,7 +138,7 @@ def test_the_steps_are_the_rows_of_the_whole_tensors(tmp_path, prompt, generated
     infos = {name: TensorInfo(array.shape, dtype_name(array.dtype)) for name, array in tensors.items()}
     descriptor = os.open(tmp_path / "t", os.O_RDWR | os.O_CREAT)
     output = Output(descriptor)
-    write(output, "json", assemble(document, tensors, infos, steps=True, dtype=dtype))
+    JSON.write(output, assemble(document, tensors, infos, steps=True, dtype=dtype))
     output.flush()
     os.close(descriptor)
     found = parsed((tmp_path / "t").read_bytes())
@@ -200,7 +202,7 @@ def test_memory_stays_bounded_while_writing(tmp_path):
         infos = {name: TensorInfo(array.shape, dtype_name(array.dtype)) for name, array in tensors.items()}
         with open(tmp_path / "u", "w+b") as file:
             output = Output(file.fileno())
-            write(output, "json", assemble(document, tensors, infos, steps=True))
+            JSON.write(output, assemble(document, tensors, infos, steps=True))
             output.flush()
         peak = tracemalloc.get_traced_memory()[1] - before
     finally:
@@ -258,9 +260,7 @@ def test_metadata_that_json_cannot_hold_is_refused():
 
 def test_step_index_knows_no_row_for_tensors_of_other_lengths():
     document, _ = small_trace(3, 4)
-    from nanochat.traces.tensors import document_positions
-
-    positions = document_positions(document)
+    positions = read_tokens(document).positions
     assert step_index("layer_activations.layer_0.post_mlp", (1, 5, 8), positions, 1) is None
     assert step_index("attention_weights.layer_0", (1, 2, 6, 5), positions, 1) is None
     assert step_index("output_logits", (1, 4, 9), positions, 3) == (slice(None), slice(3, 4))

@@ -152,10 +152,10 @@ def test_a_disk_without_room_for_it_is_told_before_the_work(
 def test_a_stderr_that_takes_nothing_fails_no_work(tmp_path: Path, stderr: str) -> None:
     program = (
         "import sys\n"
-        "from nanochat import trace_size\n"
+        "from nanochat.traces import size\n"
         "from nanochat.checkpoint_manager import load_model\n"
         "from nanochat.interpretability_engine import InterpretabilityEngine\n"
-        "trace_size.LARGE = 0\n"
+        "size.LARGE = 0\n"
         "model, tokenizer, _ = load_model('demo', 'cpu', 'eval')\n"
         "engine = InterpretabilityEngine(model, tokenizer, sys.argv[1])\n"
         "result = engine.generate_and_capture('x', max_tokens=2)\n"

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from nanochat.errors import SettingInvalidError, StorageError, TraceNotFoundError, TraceUnreadableError
 from nanochat.trace_storage import TraceStorage
+from nanochat.traces.blocks import block_for
 from nanochat.traces.file import TraceFile
-from nanochat.traces.formats import scan_file
-from nanochat.traces.json_blocks import block_for
 from nanochat.traces.trace import Trace
 from tests.nanochat.trace_examples import arrays, names, older_document, same_values, small_trace, write_json
 
@@ -319,7 +318,7 @@ def test_our_own_file_printed_anew_by_another_program_is_the_same_trace(storage)
     trace_id = storage.create_trace(document, tensors, steps=True)
     loaded = storage.load_trace(trace_id)
     (storage.directory / "anew.json").write_text(json.dumps(loaded, indent=2))
-    assert scan_file(TraceFile(storage.directory / "anew.json")).steps == []  # they are views, as they were
+    assert TraceFile(storage.directory / "anew.json").scan().steps == []  # they are views, as they were
     with storage.open_trace("anew") as trace:
         for name, array in tensors.items():
             np.testing.assert_array_equal(trace.tensor(name), array)

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Analysis, Metric, SiteStatistics, TokenRow } from "../../src/protocol";
+import type { Analysis, Metric, TokenRow } from "../../src/protocol";
 import type { TraceData } from "../../src/shared/messages";
 import {
   capturedLayers,
@@ -34,7 +34,7 @@ const TOKENS: TokenRow[] = TEXT.map((text, position) => ({
   surprisal: position === 0 ? null : position / 2,
   top: [],
 }));
-const site = (std: number): SiteStatistics => ({ mean: 0, std, max: 1, min: -1, sparsity: 0 });
+const site = (std: number) => ({ mean: 0, std, max: 1, min: -1, sparsity: 0 });
 const ANALYSIS: Analysis = {
   attention: {
     num_layers: 2,
@@ -59,6 +59,7 @@ const ANALYSIS: Analysis = {
   },
 };
 const metric = (label: string, at: number | null, span: [number, number] | null = [0, 1]): Metric => ({
+  of: "head",
   label,
   short: label,
   meaning: `${label}.`,

@@ -1,0 +1,6 @@
+"""The names of the trace formats, for those who start too fast to load every type."""
+
+from typing import Literal, get_args
+
+Format = Literal["json", "safetensors"]
+FORMATS: tuple[str, ...] = get_args(Format)
