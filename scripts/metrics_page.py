@@ -12,18 +12,40 @@ from nanochat.analysis import HEAD_METRICS, LAYER_METRICS, TOKEN_METRICS
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 HEADER = """<!-- Generated from nanochat/analysis/ by `make protocol`: change it there, not here. -->
 
-# Metrics of attention heads
+# Metrics
+
+Every number that an analysis holds is one decorated function in `nanochat/analysis/`, and reaches the wire, the
+terminal, VS Code and this page from there. One that a trace was captured without is worked out when the trace is
+analysed, as far as its tensors allow.
+
+## Of attention heads
 
 One number for each head of each layer, under its key in `analysis.attention.layer_stats["0"]["heads"][0]`; null where
 it is not defined, such as a role that needs a repeated token in a text without one. What a layer sums up is in
-`layer_stats["0"]` as well, under the same key. A trace that was captured before a metric was there gets its number
-when it is analysed.
+`layer_stats["0"]` as well, under the same key.
 
 | key | name | what it is | unit | lies between | over the heads of a layer |
 | --- | --- | --- | --- | --- | --- |
 """
+LAYERS = """
+## Of layers
+
+One number for each captured site of each layer, under its key in `analysis.activations.layer_stats["0"]["post_attn"]`.
+
+| key | name | what it is | unit |
+| --- | --- | --- | --- |
+"""
+TOKENS = """
+## Of tokens
+
+A list under its key in `analysis.logits`, with a number for each generated token, and in `analysis.logits.prompt` for
+each of the prompt's where that is said here. `get_tokens` has them row by row, in `numbers`.
+
+| key | name | what it is | unit | of the prompt's |
+| --- | --- | --- | --- | --- |
+"""
 ROLES = """
-## Roles
+## Roles of heads
 
 A head is said to have the role that it scores highest in, from the score on that is given here. Everything that names
 roles goes by it: the terminal, VS Code, and whoever reads `metrics` of `analyze_trace`, or `x-metrics` of
@@ -36,7 +58,7 @@ roles goes by it: the terminal, VS Code, and whoever reads `metrics` of `analyze
 
 def page() -> str:
     """The text of docs/metrics.md."""
-    return HEADER + "".join(_rows()) + ROLES + "".join(_roles())
+    return "".join((HEADER, *_rows(), ROLES, *_roles(), LAYERS, *_layers(), TOKENS, *_tokens()))
 
 
 def _rows() -> Iterator[str]:
@@ -50,6 +72,17 @@ def _roles() -> Iterator[str]:
     for metric in HEAD_METRICS.values():
         if metric.role is not None:
             yield f"| {metric.label} | {metric.role.words} | {metric.role.at:g} |\n"
+
+
+def _layers() -> Iterator[str]:
+    for key, metric in LAYER_METRICS.items():
+        yield f"| `{key}` | {metric.label} | {metric.meaning} | {metric.unit or '–'} |\n"
+
+
+def _tokens() -> Iterator[str]:
+    for key, metric in TOKEN_METRICS.items():
+        prompt = "yes" if metric.of_prompt else "–"
+        yield f"| `{key}` | {metric.label} | {metric.meaning} | {metric.unit or '–'} | {prompt} |\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -142,7 +142,7 @@ def analyze(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
     import msgspec
 
     from nanochat.terminal.report import has_layers
-    from nanochat.terminal.tables import NO_COLUMN, activations_table, metric_notes
+    from nanochat.terminal.tables import NO_COLUMN, activations_table, further_layer_tables, metric_notes
 
     analysis = msgspec.to_builtins(result.analysis)
     metrics = {
@@ -157,7 +157,8 @@ def analyze(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
         caption="; ".join(metric_notes(metrics.values())),
     )
     if has_layers(analysis.get("activations")):
-        output().print("", activations_table(analysis["activations"]))
+        for table in (activations_table(analysis["activations"]), *further_layer_tables(analysis["activations"])):
+            output().print("", table)
     return 0
 
 
@@ -230,6 +231,8 @@ def tokens(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) ->
     if as_json:
         print_json(result)
         return 0
+    from nanochat.terminal.tables import further_token_metrics
+
     columns = [
         Column("#", "right"),
         Column("id", "right", spare=True),
@@ -237,6 +240,7 @@ def tokens(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) ->
         Column("", spare=True),
         Column("bits", "right"),
         Column("likely there", gives_way=True),
+        *(Column(metric.short, "right") for metric in further_token_metrics()),
     ]
     print_rows(columns, map(_token, result.tokens))
     return 0
@@ -247,14 +251,17 @@ def _token(row: Any) -> list[Any]:
 
     flags = "g" * row.generated + "f" * row.forced
     likely = "  ".join(f"{one_line(entry.text)} {short_probability(entry.probability or 0.0)}" for entry in row.top)
+    from nanochat.terminal.tables import further_token_metrics, metric_text, surprisal_style
+
+    further = [(metric, row.numbers.get(metric.key)) for metric in further_token_metrics()]
     if not sys.stdout.isatty():
-        return [str(row.position), str(row.id), one_line(row.text), flags, _exact(row.surprisal), likely]
+        numbers = [_exact(number) for _, number in further]
+        return [str(row.position), str(row.id), one_line(row.text), flags, _exact(row.surprisal), likely, *numbers]
     bits = short_number(row.surprisal)
     from rich.text import Text
-
-    from nanochat.terminal.tables import surprisal_style
 
     return [
         str(row.position), str(row.id), Text(one_line(row.text), "bold" if row.generated else ""), Text(flags, "dim"),
         Text(bits, surprisal_style(row.surprisal)), Text(likely, "dim"),
+        *(metric_text(metric, number) for metric, number in further),
     ]  # fmt: skip

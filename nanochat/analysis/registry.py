@@ -106,6 +106,8 @@ class HeadMetric(Metric):
 class LayerMetric(Metric):
     """A number of each capture site of each layer."""
 
+    role: None = None
+
     of: ClassVar[MetricOf] = "layer"
 
 
@@ -114,6 +116,7 @@ class TokenMetric(Metric):
     """A number of each token. `of_prompt`: of the prompt's tokens too."""
 
     of_prompt: bool
+    role: None = None
 
     of: ClassVar[MetricOf] = "token"
 

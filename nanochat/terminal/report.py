@@ -17,6 +17,7 @@ from nanochat.terminal.heat_map import heat_map
 from nanochat.terminal.tables import (
     activations_table,
     attention_table,
+    further_layer_tables,
     logits_table,
     notable_head,
     surprisal_legend,
@@ -120,6 +121,7 @@ def tables(document: Document, rows: int) -> Iterator[Table]:
         yield attention_table(analysis["attention"])
     if has_layers(analysis.get("activations")):
         yield activations_table(analysis["activations"])
+        yield from further_layer_tables(analysis["activations"])
     statistics = generated_statistics(document.logits or {}, len(document.tokens.generated))
     if any(bits is not None for bits in statistics.surprisal):
         yield logits_table(statistics, texts, forced_of(document), rows)

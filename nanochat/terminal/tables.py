@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from nanochat.analysis.registry import HEAD_METRICS, Role
+from nanochat.analysis.registry import HEAD_METRICS, LAYER_METRICS, TOKEN_METRICS, Role, TokenMetric
 from nanochat.system.text import (
     below_each_other,
     one_line,
@@ -27,6 +27,8 @@ from nanochat.traces.document import Alternative, TokenStatistics
 
 SINK = "sink"  # the usual case, which is counted
 SITES = ("pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp")
+IN_ACTIVATIONS = {"mean", "std", "max", "min", "sparsity"}  # a cell has three of them, for their ends there is no room
+IN_LOGITS = {"surprisal_per_token", "sampled_probability", "entropy_per_position"}
 SURPRISAL_SPAN = 10.0  # bits at which the background is strongest
 NO_COLUMN = "-"
 BARS = "▁▂▃▄▅▆▇█"
@@ -197,11 +199,28 @@ def activations_table(activations: Mapping[str, Any]) -> Table:
     return table
 
 
+def further_layer_tables(activations: Mapping[str, Any]) -> Iterator[Table]:
+    """The metrics of layers that `activations_table` has no place for, each by layer and site."""
+    layers = _layers(activations)
+    sites = [site for site in SITES if any(site in stats for _, stats in layers)]
+    for key, metric in LAYER_METRICS.items():
+        if key in IN_ACTIVATIONS or metric.short == NO_COLUMN:
+            continue
+        table = _table(metric.label, "; ".join(filter(None, (metric.meaning, metric.unit))))
+        _add_layer_column(table)
+        for site in sites:
+            table.add_column(_yielding(Text(site)), justify="right")
+        for layer, stats in layers:
+            cells = (metric_text(metric, stats[site].get(key)) if site in stats else "–" for site in sites)
+            table.add_row(str(layer), *(_yielding(Text(cell)) for cell in cells))
+        yield table
+
+
 def _site_column(column: Sequence[Mapping[str, Any] | None]) -> list[str]:
     """A site's cells, one a layer; a dash where a layer lacks it."""
     there = [stats for stats in column if stats is not None]
     means = below_each_other([three_digits(stats.get("mean")) for stats in there])
-    deviations = below_each_other([f"±{three_digits(stats['std'])}" for stats in there])
+    deviations = below_each_other([f"±{three_digits(stats.get('std'))}" for stats in there])
     zeros = [share(stats.get("sparsity")) if (stats.get("sparsity") or 0.0) >= 0.005 else "" for stats in there]
     cells = iter(f"{mean} {std} {zero:>3}".rstrip() for mean, std, zero in zip(means, deviations, zeros, strict=True))
     return ["–" if stats is None else next(cells) for stats in column]
@@ -223,7 +242,8 @@ def logits_table(statistics: TokenStatistics, output_text: Sequence[str], forced
     if len(shown) < len(output_text):
         caption += f"\nthe {len(shown)} most surprising of {len(output_text)} tokens (--rows 0 shows all)"
     table = _table("Logits", caption)
-    for name in ("#", "token", "p", "bits", "entropy"):
+    further = further_token_metrics()
+    for name in ("#", "token", "p", "bits", "entropy", *(metric.short for metric in further)):
         table.add_column(name, justify="left" if name == "token" else "right", no_wrap=True)
     table.add_column("top five")
     for index in shown:
@@ -236,9 +256,15 @@ def logits_table(statistics: TokenStatistics, output_text: Sequence[str], forced
             "–" if probability is None else f"{probability:.3f}",
             Text(f"{short_number(surprisal[index]):>5}", style=surprisal_style(surprisal[index])),
             short_number(statistics.entropy[index]),
+            *(metric_text(metric, statistics.of(metric.key)[index]) for metric in further),
             _top_tokens(statistics.top[index], output_text[index]),
         )
     return table
+
+
+def further_token_metrics() -> list[TokenMetric]:
+    """The metrics of tokens that tables have no place of their own for."""
+    return [metric for key, metric in TOKEN_METRICS.items() if key not in IN_LOGITS and metric.short != NO_COLUMN]
 
 
 def _top_tokens(top: Sequence[Alternative], drawn: str) -> Text:

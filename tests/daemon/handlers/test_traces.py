@@ -253,7 +253,7 @@ def test_a_document_is_what_three_requests_say(ground, analysis):
 
 def test_a_token_has_its_number_of_every_metric(ground, monkeypatch):
     row = TokenMetric(
-        "confidence", lambda rows: np.exp(rows.logits.max(axis=1) - rows.log_sum_exp), *[""] * 5, None, True
+        "confidence", lambda rows: np.exp(rows.logits.max(axis=1) - rows.log_sum_exp), "", "", "", "", "", None, True
     )
     trace_id = with_logits(ground, [1, 2], [5, 5], 3)
     monkeypatch.setitem(TOKEN_METRICS, "confidence", row)

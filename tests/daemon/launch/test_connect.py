@@ -268,10 +268,10 @@ for module, names in (
 ):
     for name in names.split():
         delattr(module, name)
-import daemon.launch.connect, daemon.launch.stdio, daemon.settings, daemon.log
+import daemon.launch.connect, daemon.launch.dial, daemon.launch.stdio, daemon.settings, daemon.log
 from daemon.run_folder import RunFolder, private_folder
 folder = private_folder(pathlib.Path(sys.argv[1]))
-assert not daemon.launch.connect.answers(folder)
+assert not daemon.launch.dial.answers(folder)
 settings = daemon.settings.Settings(folder.path, folder.path, folder.path)
 assert settings.tcp
 import nanochat.traces.atomic_file as atomic_file

@@ -138,9 +138,9 @@ def test_what_escapes_into_the_event_loop_is_logged_and_no_more(caplog):
 
 STUCK = """
 import threading
-from daemon import serving
+from daemon.server import serving
 serving.DEADLINE_SECONDS, serving.LAST_SECONDS = 0.1, 0.1
-serving._set_last_limit(serving.DEADLINE_SECONDS)
+serving.set_last_limit(serving.DEADLINE_SECONDS)
 threading.Event().wait()
 """
 
