@@ -20,10 +20,10 @@ CONNECTING = """\
 Start `nanoscope stdio` and talk to its stdin and stdout: it starts the daemon where none runs, and passes bytes both
 ways. `nanoscope stdio --private` serves one client from its own process instead.
 
-The daemon has two doors on one socket. The first byte that a client sends tells which one it comes through; a method
-gives the same result and the same error through both.
+The daemon has two kinds of connection on one socket. The first byte that a client sends tells which it is; a method
+gives the same result and the same error on both.
 
-| | editor door | line door |
+| | an editor's | a script's |
 | --- | --- | --- |
 | a message | headers with `Content-Length`, then JSON, as in LSP | one JSON value, then a newline |
 | begins with | `initialize`, then `initialized` | anything; `hello` says who calls |

@@ -51,7 +51,7 @@ class SessionInfo(Result):
     """One connected client."""
 
     session: Annotated[int, meanings.SESSION]
-    name: Annotated[str, Meta(description="The client's own name, or its door.")]
+    name: Annotated[str, Meta(description="The client's own name, or the kind of its connection.")]
     door: Annotated[
         Literal["editor", "line"], Meta(description="`editor`: Content-Length framing; `line`: one JSON value a line.")
     ]

@@ -649,7 +649,7 @@ export interface QueueInfo {
 export interface SessionInfo {
   /** The client's number, while the daemon lives. */
   session: number;
-  /** The client's own name, or its door. */
+  /** The client's own name, or the kind of its connection. */
   name: string;
   /** `editor`: Content-Length framing; `line`: one JSON value a line. */
   door: "editor" | "line";
