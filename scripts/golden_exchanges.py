@@ -143,7 +143,7 @@ def play(client: WireClient, scene: Scene, method: str, example: Mapping[str, An
         client.send(during["method"], scene.real(during["params"]), during["id"])
         client.notification("generation_progress")
     params = scene.real(example["params"])
-    if client.door == "editor" and method == "shutdown":
+    if client.framing == "editor" and method == "shutdown":
         command = {"command": "nanoscope.shutdown", "arguments": [params]}
         response = client.answer(client.send("workspace/executeCommand", command))
     else:

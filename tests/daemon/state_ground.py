@@ -1,4 +1,4 @@
-"""A real state in the test's own event loop, with clients that call its handlers without a door between."""
+"""A real state in the test's own event loop, with clients that call its handlers without a connection between."""
 
 import asyncio
 import contextlib

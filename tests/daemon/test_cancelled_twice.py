@@ -11,10 +11,10 @@ import pytest
 from daemon.server.state import ServerState
 from daemon.wire import outbox
 from nanochat.trace_storage import TraceStorage
-from tests.daemon.doors import TRACE, cancel, daemon, eventually, run
+from tests.daemon.connections import TRACE, cancel, daemon, eventually, run
 from tests.daemon.running import running_daemon
 from tests.daemon.state_ground import DirectClient, running_hub
-from tests.stress.wire_client import DOORS, WireClient, frame
+from tests.stress.wire_client import FRAMINGS, WireClient, frame
 
 GENERATE = "generate_and_capture"
 PROMPT = "The capital of France is"
@@ -116,9 +116,9 @@ def test_a_client_that_goes_while_its_trace_is_saved_leaves_nothing_behind(
     assert with_hub(tmp_path, test) == []
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("framing", FRAMINGS)
 def test_an_answer_that_waits_for_its_client_to_read_is_not_lost_to_a_cancel(
-    door: str, monkeypatch: pytest.MonkeyPatch
+    framing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "HIGH_WATER", 1000)
     done: list[object] = []
@@ -129,14 +129,14 @@ def test_an_answer_that_waits_for_its_client_to_read_is_not_lost_to_a_cancel(
 
     async def test() -> None:
         async with daemon({"get_summary": large, "cancel": cancel}) as running:
-            client = await running.editor() if door == "editor" else await running.line()
+            client = await running.editor() if framing == "editor" else await running.line()
             client.writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
             for number in range(8):
                 client.request(number, "get_summary", TRACE)
             await eventually(lambda: len(done) == 8)
             await running.quiet()
             for again, number in enumerate((7, 7, 6, 6)):
-                if door == "editor":
+                if framing == "editor":
                     client.notify("$/cancelRequest", {"id": number})
                 else:
                     client.request(f"cancel {again}", "cancel", {"id": number})
@@ -154,10 +154,10 @@ def test_an_answer_that_waits_for_its_client_to_read_is_not_lost_to_a_cancel(
 ROUNDS = 24
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_many_that_are_cancelled_twice_at_any_moment(door: str) -> None:
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_many_that_are_cancelled_twice_at_any_moment(framing: str) -> None:
     """Each trace that is there was answered, each that was answered is there, and the log has no traceback."""
-    with running_daemon() as process, WireClient(process.connect(), door) as client:
+    with running_daemon() as process, WireClient(process.connect(), framing) as client:
         client.introduce("twice")
         client.call(GENERATE, {"prompt": "ready", "max_tokens": 1})
         saved, refused = 1, 0
@@ -169,9 +169,9 @@ def test_many_that_are_cancelled_twice_at_any_moment(door: str) -> None:
                 client.notification("generation_progress")
             for _ in range(number // 4 * 3):
                 client.call("get_status")
-            if door == "editor":
+            if framing == "editor":
                 again = frame(
-                    door, {"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": f"twice {number}"}}
+                    framing, {"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": f"twice {number}"}}
                 )
                 client.write(again + again)
             else:

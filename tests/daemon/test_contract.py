@@ -15,10 +15,10 @@ from protocol.methods import METHODS, NOTIFICATIONS
 from scripts.golden_exchanges import CLIENT_NAME, PUSHED, differences, make_scene, play
 from tests.daemon.waiting import until
 from tests.stress.ground import ROOT, Ground, ground
-from tests.stress.wire_client import DOORS, WireClient
+from tests.stress.wire_client import FRAMINGS, WireClient
 
 WAYS = ("unix", "tcp", "stdio")
-EVERYWHERE = [f"{door} {way}" for door, way in itertools.product(DOORS, WAYS)]
+EVERYWHERE = [f"{framing} {way}" for framing, way in itertools.product(FRAMINGS, WAYS)]
 
 
 @contextlib.contextmanager
@@ -36,18 +36,18 @@ def pump(here: Ground) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def connected(here: Ground, door: str, way: str) -> Iterator[WireClient]:
-    """A client that has said who it is, come in by a way and a door."""
+def connected(here: Ground, framing: str, way: str) -> Iterator[WireClient]:
+    """A client that has said who it is, come in by a way and with a framing."""
     here.connect().close()
     with contextlib.ExitStack() as stack:
         if way == "stdio":
             connection = stack.enter_context(pump(here))
         else:
             connection = (connect_tcp if way == "tcp" else connect_unix)(here.run_folder)
-        with WireClient(connection, door) as client:
+        with WireClient(connection, framing) as client:
             client.introduce(CLIENT_NAME)
             yield client
-            if door == "editor":
+            if framing == "editor":
                 with contextlib.suppress(ConnectionError):  # where it has ended the daemon
                     client.call("shutdown", None)
                     client.notify("exit", None)

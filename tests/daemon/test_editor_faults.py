@@ -15,7 +15,7 @@ from daemon.editor import connection
 from daemon.wire.framing import BODY_LIMIT
 from protocol.methods import TRACES_CHANGED
 from protocol.types import TracesChanged
-from tests.daemon.doors import TRACE, Editor, Gate, daemon, echo, error_of, run, session_of
+from tests.daemon.connections import TRACE, Editor, Gate, daemon, echo, error_of, run, session_of
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from daemon.client.sync import Client
 from protocol.errors import RpcError
 from tests.daemon.running import DaemonProcess, running_daemon
-from tests.stress.wire_client import DOORS, WireClient, frame
+from tests.stress.wire_client import FRAMINGS, WireClient, frame
 
 GENERATE = "generate_and_capture"
 EXACT = {
@@ -36,9 +36,9 @@ def captured(params: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("format", ["json", "safetensors"])
-@pytest.mark.parametrize("door", DOORS)
-def test_it_is_the_same_in_the_answer_and_in_every_reading(process: DaemonProcess, door: str, format: str) -> None:
-    with WireClient(process.connect(), door) as client:
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_it_is_the_same_in_the_answer_and_in_every_reading(process: DaemonProcess, framing: str, format: str) -> None:
+    with WireClient(process.connect(), framing) as client:
         client.introduce("exact")
         made = client.call(GENERATE, captured({"metadata": EXACT, "format": format}))
         trace = {"trace_id": made["trace_id"]}
@@ -81,16 +81,16 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize(("value", "error"), REFUSED, ids=range(len(REFUSED)))
 def test_what_cannot_be_kept_is_refused_under_its_id_and_nothing_is_saved(
-    process: DaemonProcess, door: str, value: bytes, error: str
+    process: DaemonProcess, framing: str, value: bytes, error: str
 ) -> None:
-    with WireClient(process.connect(), door) as client:
+    with WireClient(process.connect(), framing) as client:
         client.introduce("refused")
         before = client.call("list_traces")["total"]
         asked = {"jsonrpc": "2.0", "id": "x", "method": GENERATE, "params": captured({"metadata": {"k": "VALUE"}})}
-        client.write(frame(door, json.dumps(asked).encode().replace(b'"VALUE"', value)))
+        client.write(frame(framing, json.dumps(asked).encode().replace(b'"VALUE"', value)))
         refused = client.answer("x")["error"]
         assert refused["data"]["name"] == error
         assert "k" in refused["message"] and len(refused["message"]) < 500

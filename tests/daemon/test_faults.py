@@ -14,7 +14,7 @@ import pytest
 
 from protocol.errors import ERRORS
 from tests.daemon.running import DaemonProcess, running_daemon
-from tests.stress.wire_client import DOORS, WireClient, frame
+from tests.stress.wire_client import FRAMINGS, WireClient, frame
 
 SOON = 30.0  # seconds: far more than anything here takes on a quiet machine
 NOBODY = 65534
@@ -29,9 +29,9 @@ class Shared:
     process: DaemonProcess
     bystander: WireClient
 
-    def client(self, door: str) -> WireClient:
+    def client(self, framing: str) -> WireClient:
         """A new client, which has said nothing yet."""
-        return WireClient(self.process.connect(), door)
+        return WireClient(self.process.connect(), framing)
 
     @contextmanager
     def all_others_served(self) -> Iterator[None]:
@@ -68,8 +68,8 @@ class Fault:
 
 
 def body(message: object) -> Callable[[str], bytes]:
-    """A message in its door's framing."""
-    return lambda door: frame(door, message)
+    """A message in its framing."""
+    return lambda framing: frame(framing, message)
 
 
 PARSE = (("PARSE_ERROR", None),)
@@ -117,15 +117,15 @@ EDITOR_FAULTS = (
     Fault("many headers", b"X-Header: x\r\n" * 1000, PARSE, ends=True),
     Fault("an absurd length", b"Content-Length: 9999999999\r\n\r\n{", (("TOO_LARGE", None),), ends=True),
 )
-CASES = [(fault, door) for fault in FAULTS for door in DOORS] + [(fault, "editor") for fault in EDITOR_FAULTS]
+CASES = [(fault, framing) for fault in FAULTS for framing in FRAMINGS] + [(fault, "editor") for fault in EDITOR_FAULTS]
 
 
-@pytest.mark.parametrize(("fault", "door"), CASES, ids=lambda value: getattr(value, "name", value))
-def test_what_is_wrong_is_answered_by_its_error(shared, fault, door):
-    with shared.all_others_served(), shared.client(door) as client:
+@pytest.mark.parametrize(("fault", "framing"), CASES, ids=lambda value: getattr(value, "name", value))
+def test_what_is_wrong_is_answered_by_its_error(shared, fault, framing):
+    with shared.all_others_served(), shared.client(framing) as client:
         if fault.introduced:
             client.introduce("faulty")
-        client.write(fault.said(door) if callable(fault.said) else fault.said)
+        client.write(fault.said(framing) if callable(fault.said) else fault.said)
         answers = [client.response(SOON) for _ in fault.answers]
         assert [(answer["error"]["code"], answer["id"]) for answer in answers] == [
             (ERRORS[name].code, identifier) for name, identifier in fault.answers
@@ -135,7 +135,7 @@ def test_what_is_wrong_is_answered_by_its_error(shared, fault, door):
             with pytest.raises(ConnectionError):
                 client.response(SOON)
         elif fault.introduced:
-            client.write(frame(door, STATUS))
+            client.write(frame(framing, STATUS))
             assert client.answer("after", SOON)["result"]["pid"] == shared.process.pid
 
 
@@ -151,12 +151,12 @@ def test_a_batch_with_bad_entries_is_answered_entry_by_entry(shared):
     assert answers["good"]["result"]["pid"] == shared.process.pid
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_an_id_that_is_in_use_is_refused_and_its_first_request_answered(shared, door):
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_an_id_that_is_in_use_is_refused_and_its_first_request_answered(shared, framing):
     capture = request("generate_and_capture", {"prompt": "The first", "max_tokens": 3}, id="same")
-    with shared.all_others_served(), shared.client(door) as client:
+    with shared.all_others_served(), shared.client(framing) as client:
         client.introduce("twice")
-        client.write(frame(door, capture) + frame(door, request("get_status", id="same")))
+        client.write(frame(framing, capture) + frame(framing, request("get_status", id="same")))
         refused, answered = client.answer("same"), client.answer("same")
     assert refused["error"]["code"] == -32600
     assert answered["result"]["prompt"] == "The first"
@@ -192,29 +192,29 @@ HALVES = (
 )
 
 
-@pytest.mark.parametrize(("door", "words"), HALVES)
-def test_a_client_that_vanishes_in_mid_frame_is_gone(shared, door, words):
+@pytest.mark.parametrize(("framing", "words"), HALVES)
+def test_a_client_that_vanishes_in_mid_frame_is_gone(shared, framing, words):
     with shared.all_others_served():
-        with shared.client(door) as client:
+        with shared.client(framing) as client:
             client.introduce("vanishing")
             client.write(words)
         _wait_until_alone(shared)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_the_work_of_a_client_that_vanishes_is_cancelled(shared, door):
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_the_work_of_a_client_that_vanishes_is_cancelled(shared, framing):
     shared.bystander.call("generate_and_capture", {"prompt": "The model is there", "max_tokens": 1})
     with shared.all_others_served():
-        with shared.client(door) as client:
+        with shared.client(framing) as client:
             client.introduce("vanishing")
             for _ in range(5):
-                client.send("generate_and_capture", {"prompt": f"For a {door} that goes", "max_tokens": 200})
+                client.send("generate_and_capture", {"prompt": f"For a {framing} that goes", "max_tokens": 200})
         _wait_until_alone(shared)
         queue = shared.bystander.call("get_status")["queue"]
         while queue["running"]:  # its last token
             queue = shared.bystander.notification("status_changed", SOON)["queue"]
         assert queue["waiting"] == 0
-        assert shared.bystander.call("list_traces", {"text": f"For a {door} that goes"})["total"] < 5
+        assert shared.bystander.call("list_traces", {"text": f"For a {framing} that goes"})["total"] < 5
 
 
 def _wait_until_alone(shared: Shared) -> None:

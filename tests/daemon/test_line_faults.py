@@ -16,7 +16,7 @@ from daemon.wire.framing import BODY_LIMIT
 from daemon.wire.messages import ANSWER_LIMIT
 from protocol.methods import TRACES_CHANGED
 from protocol.types import TracesChanged
-from tests.daemon.doors import REQUEST, TRACE, Gate, cancel, daemon, echo, error_of, run
+from tests.daemon.connections import REQUEST, TRACE, Gate, cancel, daemon, echo, error_of, run
 
 
 def test_a_line_over_the_limit_is_told_and_skipped() -> None:
@@ -211,16 +211,16 @@ def test_one_that_reads_late_is_not_read_meanwhile_and_gets_every_answer() -> No
     run(test)
 
 
-@pytest.mark.parametrize("door", ["line", "line in batches", "editor"])
-def test_answers_wait_for_one_that_reads_late(door: str) -> None:
+@pytest.mark.parametrize("framing", ["line", "line in batches", "editor"])
+def test_answers_wait_for_one_that_reads_late(framing: str) -> None:
     async def test() -> None:
         size, count = 2_000_000, 30  # more than may wait for a client
         async with daemon({"get_summary": lambda c, p: asyncio.sleep(0, "x" * size)}) as running:
-            client = await running.editor() if door == "editor" else await running.line()
+            client = await running.editor() if framing == "editor" else await running.line()
             client.writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
             for number in range(count):
                 request = REQUEST % b"%d" % number
-                client.write(client.frame(b"[%b]" % request if door == "line in batches" else request))
+                client.write(client.frame(b"[%b]" % request if framing == "line in batches" else request))
             await running.quiet()
             client.writer.transport.resume_reading()  # pyright: ignore[reportAttributeAccessIssue]
             for _ in range(count):
@@ -279,7 +279,7 @@ def test_whatever_is_said_the_next_client_is_served(lines: list[bytes], vanishes
     async def test() -> None:
         async with daemon({"get_summary": echo, "cancel": cancel}) as running:
             client = await running.line()
-            client.write(b"{\n")  # this door
+            client.write(b"{\n")  # this framing
             stream = b"\n".join(lines)
             client.write(stream[: chance.randrange(len(stream) + 1)] if vanishes else stream + b"\n")
             if vanishes:

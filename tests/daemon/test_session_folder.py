@@ -66,8 +66,8 @@ def test_pipelined_hellos_are_done_in_order_and_end_nobody_elses_watch(process, 
     until(lambda: not watched(process) & set(folders), "nothing is watched any more")
 
 
-@pytest.mark.parametrize("door", ["line", "editor"])
-def test_clients_that_vanish_with_their_hello_leave_nothing(process, tmp_path, door):
+@pytest.mark.parametrize("framing", ["line", "editor"])
+def test_clients_that_vanish_with_their_hello_leave_nothing(process, tmp_path, framing):
     folders = folders_in(tmp_path)
     with process.connect() as first:
         ask(first, "hello", {"traces_dir": folders[0]})
@@ -76,7 +76,7 @@ def test_clients_that_vanish_with_their_hello_leave_nothing(process, tmp_path, d
     for _ in range(2):  # the first time pools of threads are filled
         for number in range(4 * ROUNDS):
             connection = process.connect()
-            connection.sendall(said(door, folders[number % 4]))
+            connection.sendall(said(framing, folders[number % 4]))
             if number % 3 == 0:
                 connection.shutdown(socket.SHUT_WR)
             connection.close()
@@ -99,8 +99,8 @@ def until_steady(process: DaemonProcess) -> None:
     until(steady, "threads go on ending")
 
 
-def said(door: str, folder: str) -> bytes:
-    if door == "line":
+def said(framing: str, folder: str) -> bytes:
+    if framing == "line":
         return hello(1, folder) + hello(2, folder)
     options = {"processId": None, "capabilities": {}, "initializationOptions": {"traces_dir": folder}}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": options}).encode()

@@ -12,7 +12,7 @@ import pytest
 
 from nanochat.trace_storage import TraceStorage
 from tests.daemon.running import DaemonProcess
-from tests.stress.wire_client import DOORS, WireClient
+from tests.stress.wire_client import FRAMINGS, WireClient
 
 WITHIN = 1.0  # seconds
 PROMPT = "What an editor will change"
@@ -53,8 +53,8 @@ def scene(daemon_process, tmp_path) -> Iterator[Scene]:
     outside = storage.path_of(storage.create_trace({"prompt": PROMPT, "response": ""}, {}))
     daemon_process.settings.traces_dir.mkdir()
     with (
-        WireClient(daemon_process.connect(), DOORS[0]) as line,
-        WireClient(daemon_process.connect(), DOORS[1]) as editor,
+        WireClient(daemon_process.connect(), FRAMINGS[0]) as line,
+        WireClient(daemon_process.connect(), FRAMINGS[1]) as editor,
     ):
         for client in (line, editor):
             client.introduce("listener")

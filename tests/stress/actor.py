@@ -12,11 +12,11 @@ from tests.stress.wire_client import WireClient
 
 def main() -> int:
     """Capture for ever; 1 where an answer is an error that should not be."""
-    door, format, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    framing, format, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
     settings, _ = load_settings()
     while True:
         try:
-            with WireClient(connect_or_start(settings, "actor"), door) as client:
+            with WireClient(connect_or_start(settings, "actor"), framing) as client:
                 client.introduce("actor")
                 while True:
                     trace_id = capture(client, format, seed)["trace_id"]

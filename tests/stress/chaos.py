@@ -18,7 +18,7 @@ from typing import IO
 from tests.stress.ground import ROOT, Ground, Report, ground, percentile
 from tests.stress.kills import FORMATS, kill_daemon
 from tests.stress.remains import check_listing, look_at_remains
-from tests.stress.wire_client import DOORS, frame
+from tests.stress.wire_client import FRAMINGS, frame
 
 CLIENTS = 4  # processes at once
 FIRST_ANSWER_SECONDS = 60.0  # longer than it was to last, until something was captured at all
@@ -53,7 +53,7 @@ class _Play:
 
 def _actor(play: _Play, output: IO[bytes]) -> subprocess.Popen[bytes]:
     chance = play.chance
-    words = [chance.choice(DOORS), chance.choice(FORMATS), str(chance.randrange(10**6))]
+    words = [chance.choice(FRAMINGS), chance.choice(FORMATS), str(chance.randrange(10**6))]
     command = [sys.executable, "-m", "tests.stress.actor", *words]
     return subprocess.Popen(command, env=play.here.environment, cwd=ROOT, stdout=output, stderr=subprocess.DEVNULL)
 

@@ -77,12 +77,12 @@ def _by_watch(place: _Place, chance: random.Random) -> None:
     process.wait()
 
 
-def _by_door(place: _Place, chance: random.Random) -> None:
+def _by_session(place: _Place, chance: random.Random) -> None:
     """A script's or an editor's session; it also tries to delete what is no trace."""
-    folder, door = place.folder(chance), chance.choice(["line", "editor"])
-    with place.here.client(door, "looker", traces_dir=str(folder)) as client:
+    folder, framing = place.folder(chance), chance.choice(["line", "editor"])
+    with place.here.client(framing, "looker", traces_dir=str(folder)) as client:
         rows = client.call("list_traces", {"limit": 1000})["traces"]
-        if door == "editor":
+        if framing == "editor":
             document = {"uri": (folder / "a.prompt").as_uri(), "languageId": "prompt", "version": 1, "text": "number 7"}
             client.notify("textDocument/didOpen", {"textDocument": document})
             client.call("textDocument/codeLens", {"textDocument": {"uri": document["uri"]}})
@@ -109,7 +109,7 @@ def _by_library(place: _Place, chance: random.Random) -> None:
 LOOKS: dict[str, Callable[[_Place, random.Random], None]] = {
     "commands": _by_command,
     "watches": _by_watch,
-    "sessions": _by_door,
+    "sessions": _by_session,
     "python clients": _by_python,
     "library": _by_library,
 }

@@ -17,7 +17,7 @@ import psutil
 from protocol.errors import RpcError
 from tests.stress.corpus import corpus, malformed, wrong_framing
 from tests.stress.ground import Ground, Report, ground, percentile
-from tests.stress.wire_client import DOORS, WireClient, frame
+from tests.stress.wire_client import FRAMINGS, WireClient, frame
 
 CORPUS = 3_000  # messages at most; hypothesis takes six milliseconds for each
 CONNECTIONS = 4  # at once
@@ -113,9 +113,9 @@ def _watch(
         if len(report.failures) > 10:
             count.take(count.left)
         try:
-            for door in DOORS:
+            for framing in FRAMINGS:
                 begun = time.monotonic()
-                _behave(here, door, trace_id, report)
+                _behave(here, framing, trace_id, report)
                 waits.append(time.monotonic() - begun)
             memory.append(process.memory_info().rss)
         except (OSError, RpcError, psutil.Error) as error:
@@ -125,8 +125,8 @@ def _watch(
         senders[0].join(LOOK_EVERY)
 
 
-def _behave(here: Ground, door: str, trace_id: str, report: Report) -> None:
-    with WireClient(here.connect(), door) as client:
+def _behave(here: Ground, framing: str, trace_id: str, report: Report) -> None:
+    with WireClient(here.connect(), framing) as client:
         client.introduce("well behaved")
         prompt = client.call("get_summary", {"trace_id": trace_id}, seconds=ANSWER_SECONDS)["prompt"]
         report.expect(prompt == "before", f"a summary's prompt is {prompt!r}")
@@ -139,13 +139,13 @@ def _guarded(
 ) -> None:
     chance = random.Random(options.seed * 1000 + number)
     texts = malformed(found, chance)
-    door = DOORS[number % 2]
+    framing = FRAMINGS[number % 2]
     try:
         while count.left and len(report.failures) < 10:
             _first_words(here, chance, count)
-            _converse(here, door, texts, chance, count, report)
+            _converse(here, framing, texts, chance, count, report)
     except Exception as error:  # noqa: BLE001 - whatever ends a sender is a failure of the test
-        report.failures.append(f"{door}: {error!r}")
+        report.failures.append(f"{framing}: {error!r}")
 
 
 def _first_words(here: Ground, chance: random.Random, count: _Count) -> None:
@@ -157,29 +157,29 @@ def _first_words(here: Ground, chance: random.Random, count: _Count) -> None:
 
 
 def _converse(
-    here: Ground, door: str, texts: Iterator[bytes], chance: random.Random, count: _Count, report: Report
+    here: Ground, framing: str, texts: Iterator[bytes], chance: random.Random, count: _Count, report: Report
 ) -> None:
     """One connection: batches of messages, each followed by one that must be answered; at the end wrong framing."""
     count.connections += 1
     with here.connect() as connection:
-        client = WireClient(connection, door)
+        client = WireClient(connection, framing)
         if chance.random() < 0.8:
             client.introduce("malformed")
-        else:  # it never says who it is, and only opens its door
-            client.write(frame(door, {}))
+        else:  # it never says who it is, and only opens its connection
+            client.write(frame(framing, {}))
         for batch in range(BATCHES):
             taken = count.take(BATCH)
             last = f"sentinel {batch}"
-            data = b"".join(frame(door, next(texts)) for _ in range(taken))
+            data = b"".join(frame(framing, next(texts)) for _ in range(taken))
             request = {"jsonrpc": "2.0", "id": last, "method": "get_summary", "params": {"trace_id": "none"}}
-            sending = threading.Thread(target=_send, args=(client, data + frame(door, request)), daemon=True)
+            sending = threading.Thread(target=_send, args=(client, data + frame(framing, request)), daemon=True)
             sending.start()
             answered = _await(client, last, report)
             sending.join(ANSWER_SECONDS)
             count.done(taken)
             if not answered or not taken:
                 break
-        if door == "editor":
+        if framing == "editor":
             taken = count.take(1)
             _send(client, wrong_framing(next(texts), chance))
             count.done(taken)
@@ -201,14 +201,14 @@ def _await(client: WireClient, last: str, report: Report) -> bool:
         try:
             message = client.receive(ANSWER_SECONDS)
         except ConnectionError:
-            report.failures.append(f"{client.door}: the daemon hung up")
+            report.failures.append(f"{client.framing}: the daemon hung up")
             return False
         except (ValueError, msgspec.DecodeError) as error:
-            report.failures.append(f"{client.door}: what the daemon sent is not JSON: {error}")
+            report.failures.append(f"{client.framing}: what the daemon sent is not JSON: {error}")
             return False
         if isinstance(message, dict) and message.get("id") == last:
             return True
-    report.failures.append(f"{client.door}: no answer for {ANSWER_SECONDS:.0f} s")
+    report.failures.append(f"{client.framing}: no answer for {ANSWER_SECONDS:.0f} s")
     return False
 
 

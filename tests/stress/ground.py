@@ -62,13 +62,13 @@ class Ground:
         """A connection without a word said, to a daemon that is started if need be."""
         return connect_or_start(self.settings, "stress")
 
-    def client(self, door: str = "line", name: str = "stress", **introduction: Any) -> WireClient:
+    def client(self, framing: str = "line", name: str = "stress", **introduction: Any) -> WireClient:
         """A client that has said who it is, of a daemon that is started if need be.
 
         Raises:
             OSError: the connection was lost; RpcError: no daemon could be started, or it refused.
         """
-        client = WireClient(connect_or_start(self.settings, name), door)
+        client = WireClient(connect_or_start(self.settings, name), framing)
         try:
             client.introduce(name, **introduction)
         except BaseException:

@@ -17,7 +17,7 @@ from typing import Any
 from tests.stress.ground import Ground, Report, ground
 from tests.stress.hostile_cases import KINDS, MB, Case, cases
 from tests.stress.hostile_looker import Looker
-from tests.stress.wire_client import DOORS, WireClient, frame
+from tests.stress.wire_client import FRAMINGS, WireClient, frame
 
 ANSWER_SECONDS = 120.0
 LOG_LIMIT = 2 * MB  # characters
@@ -54,8 +54,8 @@ def hostile(options: argparse.Namespace) -> Report:
             pid = client.call("get_status")["pid"]
         looker = Looker.start(here)
         looker.idle()
-        for door in DOORS:
-            _all_of(here, door, options.share, tallies, report, looker)
+        for framing in FRAMINGS:
+            _all_of(here, framing, options.share, tallies, report, looker)
         looker.idle()
         report.expect(looker.end(), "a well-behaved client was not served to the end")
         _look_at_remains(here, pid, report)
@@ -70,37 +70,37 @@ def hostile(options: argparse.Namespace) -> Report:
     return report
 
 
-def _all_of(here: Ground, door: str, share: int, tallies: dict[str, Tally], report: Report, looker: Looker) -> None:
-    client = here.client(door, "hostile")
-    for number, case in enumerate(cases(door)):
+def _all_of(here: Ground, framing: str, share: int, tallies: dict[str, Tally], report: Report, looker: Looker) -> None:
+    client = here.client(framing, "hostile")
+    for number, case in enumerate(cases(framing)):
         if (number + len(case.name)) % share or len(report.failures) > 20:
             continue
         begun = time.monotonic()
-        looker.begin(f"{door}, {case.name}")
+        looker.begin(f"{framing}, {case.name}")
         try:
-            answer = _exchange(client, door, case, report)
+            answer = _exchange(client, framing, case, report)
         except (OSError, ValueError) as error:
-            report.failures.append(f"{door}, {case.name}: {error!r}")
+            report.failures.append(f"{framing}, {case.name}: {error!r}")
             client.close()
-            client, answer = here.client(door, "hostile"), None
-        tallies[case.kind].add(f"{door}, {case.name}", answer, time.monotonic() - begun)
+            client, answer = here.client(framing, "hostile"), None
+        tallies[case.kind].add(f"{framing}, {case.name}", answer, time.monotonic() - begun)
     client.close()
 
 
-def _exchange(client: WireClient, door: str, case: Case, report: Report) -> dict[str, Any] | None:
+def _exchange(client: WireClient, framing: str, case: Case, report: Report) -> dict[str, Any] | None:
     """Say it, and something harmless after it: what each is answered."""
     body = case.body().replace(b'"id": 1', b'"id": "asked"')
     after = {"jsonrpc": "2.0", "id": "after", "method": "get_status"}
-    sending = threading.Thread(target=_send, args=(client, frame(door, body) + frame(door, after)), daemon=True)
+    sending = threading.Thread(target=_send, args=(client, frame(framing, body) + frame(framing, after)), daemon=True)
     sending.start()
     answers: dict[object, dict[str, Any]] = {}
     strict = case.answered_as() is not None
     while "after" not in answers or (strict and "asked" not in answers):
         answer = client.response(ANSWER_SECONDS)
         name = answer.get("error", {}).get("data", {}).get("name")
-        report.expect(name != "INTERNAL_ERROR", f"{door}, {case.name}: {str(answer)[:300]}")
+        report.expect(name != "INTERNAL_ERROR", f"{framing}, {case.name}: {str(answer)[:300]}")
         said = answer.get("error", {}).get("message", "")
-        report.expect(len(said) < ERROR_LIMIT, f"{door}, {case.name}: an error of {len(said):,} characters")
+        report.expect(len(said) < ERROR_LIMIT, f"{framing}, {case.name}: an error of {len(said):,} characters")
         if strict and answer["id"] not in ("asked", "after"):
             raise ValueError(f"answered under another id: {str(answer)[:300]}")
         answers["asked" if answer["id"] != "after" else "after"] = answer

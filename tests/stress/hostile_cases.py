@@ -146,9 +146,9 @@ class Case:
         return None if unclear else identifier
 
 
-def cases(door: str) -> Iterator[Case]:
-    """All of a door's."""
-    for path, message, limit in [*_parameters(), *_beside(ENVELOPE), *(_beside(EDITOR) if door == "editor" else ())]:
+def cases(framing: str) -> Iterator[Case]:
+    """All of a framing's."""
+    for path, message, limit in [*_parameters(), *_beside(ENVELOPE), *(_beside(EDITOR) if framing == "editor" else ())]:
         is_key = path.endswith(" key")
         for kind, values in KINDS.items():
             if kind == "text" or not is_key:

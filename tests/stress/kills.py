@@ -12,7 +12,7 @@ import psutil
 
 from tests.stress.ground import Ground, Report, ground, percentile
 from tests.stress.remains import capture_for_ever, check_listing, look_at_remains
-from tests.stress.wire_client import DOORS
+from tests.stress.wire_client import FRAMINGS
 
 FORMATS = ("json", "safetensors")
 UNDER_WAY_SECONDS = 30.0  # for captures to go on after a start
@@ -29,10 +29,10 @@ def kills(options: argparse.Namespace) -> Report:
         capturers = [
             threading.Thread(
                 target=capture_for_ever,
-                args=(here, door, format, 100_000 * number, answered, stop, report),
+                args=(here, framing, format, 100_000 * number, answered, stop, report),
                 daemon=True,
             )
-            for number, (door, format) in enumerate((door, format) for door in DOORS for format in FORMATS)
+            for number, (framing, format) in enumerate((framing, format) for framing in FRAMINGS for format in FORMATS)
         ]
         for thread in capturers:
             thread.start()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from protocol.errors import RpcError
 from tests.stress.ground import Ground, Report, ground, percentile
-from tests.stress.wire_client import DOORS, WireClient
+from tests.stress.wire_client import FRAMINGS, WireClient
 
 START_SECONDS = 90.0
 LONG_TOKENS = 120  # of the generations that are in flight meanwhile
@@ -94,7 +94,7 @@ def clients(options: argparse.Namespace) -> Report:
 def _live(here: Ground, story: _Story, ready: threading.Barrier, options: argparse.Namespace) -> None:
     """One client's life: its own captures, reads and errors, every answer compared with what it asked."""
     try:
-        with here.client(DOORS[story.number % 2], f"client {story.number}") as client:
+        with here.client(FRAMINGS[story.number % 2], f"client {story.number}") as client:
             ready.wait()
             begun = time.monotonic()
             long = None

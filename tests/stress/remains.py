@@ -19,19 +19,19 @@ PASSING = ("DAEMON_NOT_STARTED", "SHUTTING_DOWN", "CANCELLED")
 
 
 def capture_for_ever(
-    here: Ground, door: str, format: str, seed: int, answered: list[str], stop: threading.Event, report: Report
+    here: Ground, framing: str, format: str, seed: int, answered: list[str], stop: threading.Event, report: Report
 ) -> None:
     """A client: captures until told to stop, connects again when the daemon died, notes each answered trace."""
     while not stop.is_set():
         try:
-            with here.client(door, f"{door} {format}") as client:
+            with here.client(framing, f"{framing} {format}") as client:
                 while not stop.is_set():
                     answered.append(capture(client, format, seed)["trace_id"])
                     seed += 1
         except OSError:
             continue
         except RpcError as error:
-            report.expect(error.name in PASSING, f"{door} {format}: {error.name}: {error}")
+            report.expect(error.name in PASSING, f"{framing} {format}: {error.name}: {error}")
             stop.wait(0.05)
 
 

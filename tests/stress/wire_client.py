@@ -12,14 +12,14 @@ from typing import IO, Any
 
 from protocol.errors import RpcError
 
-DOORS = ("line", "editor")
+FRAMINGS = ("line", "editor")
 ANSWER_SECONDS = 60.0
 
 
-def frame(door: str, message: object) -> bytes:
-    """A message as its door has it; what is bytes already is the message's text."""
+def frame(framing: str, message: object) -> bytes:
+    """A message as its framing has it; what is bytes already is the message's text."""
     text = message if isinstance(message, bytes) else json.dumps(message).encode()
-    return text + b"\n" if door == "line" else b"Content-Length: %d\r\n\r\n%s" % (len(text), text)
+    return text + b"\n" if framing == "line" else b"Content-Length: %d\r\n\r\n%s" % (len(text), text)
 
 
 def read_line(file: IO[bytes]) -> bytes:
@@ -45,11 +45,11 @@ class WireClient:
 
     Args:
         connection: to the daemon, with nothing said.
-        door: "line" or "editor".
+        framing: "line" or "editor".
     """
 
-    def __init__(self, connection: socket.socket, door: str = "line"):
-        self.connection, self.door = connection, door
+    def __init__(self, connection: socket.socket, framing: str = "line"):
+        self.connection, self.framing = connection, framing
         self.notifications: deque[dict[str, Any]] = deque()
         self._file = connection.makefile("rb")
         self._numbers = itertools.count(1)
@@ -68,7 +68,7 @@ class WireClient:
 
     def introduce(self, name: str, **more: Any) -> Any:
         """Say hello, or initialize; notifications come from now on. `more`: such as traces_dir."""
-        if self.door == "line":
+        if self.framing == "line":
             return self.call("hello", {"client_name": name, **more})
         about = {"processId": None, "rootUri": None, "capabilities": {}, "clientInfo": {"name": name}}
         result = self.call("initialize", about | {"initializationOptions": more})
@@ -83,17 +83,17 @@ class WireClient:
         """Send a request; its id."""
         number = next(self._numbers) if request_id is None else request_id
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": {} if params is None else params}
-        self.write(frame(self.door, request))
+        self.write(frame(self.framing, request))
         return number
 
     def notify(self, method: str, params: object) -> None:
         """Send a notification."""
-        self.write(frame(self.door, {"jsonrpc": "2.0", "method": method, "params": params}))
+        self.write(frame(self.framing, {"jsonrpc": "2.0", "method": method, "params": params}))
 
     def receive(self, seconds: float = ANSWER_SECONDS) -> Any:
         """The next message, of whatever kind; ConnectionError where the daemon hung up."""
         self.connection.settimeout(seconds)
-        text = READERS[self.door](self._file)
+        text = READERS[self.framing](self._file)
         if not text:
             raise ConnectionResetError("the daemon hung up")
         return json.loads(text)

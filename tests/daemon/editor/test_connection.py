@@ -10,7 +10,7 @@ from daemon.editor import connection
 from nanochat.errors import StorageError
 from protocol.methods import METHODS, TRACES_CHANGED
 from protocol.types import TracesChanged
-from tests.daemon.doors import SECONDS, TRACE, Editor, Gate, daemon, echo, error_of, run, session_of
+from tests.daemon.connections import SECONDS, TRACE, Editor, Gate, daemon, echo, error_of, run, session_of
 
 
 def test_initialize_tells_every_method_as_a_command_and_takes_the_editors_name() -> None:

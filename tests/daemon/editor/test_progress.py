@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.doors import TRACE, Gate, daemon, error_of, run
+from tests.daemon.connections import TRACE, Gate, daemon, error_of, run
 
 
 @pytest.mark.parametrize("as_command", [False, True])

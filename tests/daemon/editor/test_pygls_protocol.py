@@ -11,10 +11,10 @@ from pygls.exceptions import JsonRpcException
 
 from daemon.editor import connection
 from protocol.errors import RpcError
-from tests.daemon.doors import TRACE, Editor, daemon, echo, error_of, eventually, run
+from tests.daemon.connections import TRACE, Editor, daemon, echo, error_of, eventually, run
 
 
-def test_the_same_answers_as_through_the_line_door() -> None:
+def test_the_same_answers_as_a_script_gets() -> None:
     async def test() -> None:
         async def failing(context: Any, params: Any) -> None:
             raise ValueError("secret")

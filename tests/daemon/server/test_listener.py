@@ -1,4 +1,4 @@
-"""The listener: who may come in, and to which door the first byte leads."""
+"""The listener: who may come in, and what the first byte tells of them."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ import pytest
 
 from daemon.server import listener
 from daemon.server.listener import listen_tcp, listen_unix, serve_streams
-from tests.daemon.doors import Client, Editor, FakeState, daemon, echo, error_of
+from tests.daemon.connections import Client, Editor, FakeState, daemon, echo, error_of
 
 TRACE = {"trace_id": "a"}
 TOKEN = "a-token"
@@ -28,7 +28,7 @@ def run(test: Any) -> None:
 
 
 @pytest.mark.parametrize("first", [REQUEST, b"[" + REQUEST + b"]", b" \r\n\t\n" + REQUEST])
-def test_a_bracket_leads_to_the_line_door(first: bytes) -> None:
+def test_a_bracket_means_a_script(first: bytes) -> None:
     async def test() -> None:
         async with daemon({"get_summary": echo}) as running:
             client = await running.line()
@@ -43,7 +43,7 @@ def test_a_bracket_leads_to_the_line_door(first: bytes) -> None:
 
 
 @pytest.mark.parametrize("before", [b"", b"\r\n \t\n"])
-def test_anything_else_leads_to_the_editor_door(before: bytes) -> None:
+def test_anything_else_means_an_editor(before: bytes) -> None:
     async def test() -> None:
         async with daemon({"get_summary": echo}) as running:
             client = await running.connect(Editor)
@@ -131,7 +131,7 @@ async def connected(port: int, kind: type[Client] = Client) -> AsyncIterator[Any
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("pieces", [1, 100])
-def test_over_tcp_the_first_line_is_the_token_on_both_doors(end: bytes, pieces: int) -> None:
+def test_over_tcp_the_first_line_is_the_token_on_both_kinds(end: bytes, pieces: int) -> None:
     async def test() -> None:
         async with over_tcp() as port, connected(port) as line, connected(port, Editor) as editor:
             for place in range(len(TOKEN)) if pieces > 1 else []:
@@ -209,7 +209,7 @@ def test_streams_that_are_open_already_are_served_until_the_client_is_done(kind:
     run(test)
 
 
-def test_a_door_that_breaks_ends_its_own_connection_alone(
+def test_a_connection_that_breaks_ends_its_own_connection_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: object) -> None:
@@ -227,7 +227,7 @@ def test_a_door_that_breaks_ends_its_own_connection_alone(
     assert "fault of the daemon's own" in caplog.text
 
 
-def test_clients_that_come_together_load_their_door_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_that_come_together_load_what_serves_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two editors that started with the daemon had its converter made twice at once, which lsprotocol does not bear."""
     loads: list[str] = []
     begun, go_on = threading.Event(), threading.Event()
@@ -244,9 +244,9 @@ def test_clients_that_come_together_load_their_door_once(monkeypatch: pytest.Mon
         """Serves nobody."""
 
     async def both() -> None:
-        first = asyncio.create_task(listener._handler("a_door"))
+        first = asyncio.create_task(listener._handler("a_module"))
         await asyncio.to_thread(begun.wait, 10)
-        second = asyncio.create_task(listener._handler("a_door"))
+        second = asyncio.create_task(listener._handler("a_module"))
         await asyncio.sleep(0)  # it has asked
         asyncio.get_running_loop().call_later(0.05, go_on.set)
         assert await first is await second is echo_nothing
@@ -258,7 +258,7 @@ def test_clients_that_come_together_load_their_door_once(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("cuts", [(), (1,), (2,), (1, 2, 3)])
-def test_a_byte_order_mark_in_front_leads_to_the_right_door(cuts: tuple[int, ...]) -> None:
+def test_a_byte_order_mark_in_front_changes_nothing(cuts: tuple[int, ...]) -> None:
     async def test() -> None:
         async with daemon({"get_summary": echo}) as running:
             for kind in (Client, Editor):

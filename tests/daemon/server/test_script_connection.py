@@ -10,14 +10,14 @@ from daemon.server import script_connection
 from protocol.errors import RpcError
 from protocol.methods import TRACES_CHANGED
 from protocol.types import TracesChanged
-from tests.daemon.doors import REQUEST, TRACE, Client, Editor, Gate, cancel, daemon, echo, error_of, run
+from tests.daemon.connections import REQUEST, TRACE, Client, Editor, Gate, cancel, daemon, echo, error_of, run
 
 
 async def say(line: bytes) -> Any:
     """What the daemon answers to one line."""
     async with daemon({"get_summary": echo}) as running:
         client = await running.line()
-        client.notify("this door")
+        client.notify("this connection")
         client.write(line + b"\n" + REQUEST % b'"after"')
         client.writer.write_eof()
         answers = [await client.receive() for _ in range(3)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from daemon.wire.outbox import HIGH_WATER, StreamOutbox
-from tests.daemon.doors import SECONDS
+from tests.daemon.connections import SECONDS
 
 MIB = 1 << 20
 
