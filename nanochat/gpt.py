@@ -174,14 +174,15 @@ class GPT(nn.Module):
         self._rotary: tuple[Tensor, Tensor] | None = None
 
     def _add_era_parameters(self, config: GPTConfig, era: Era, rows: int) -> None:
-        if era.lambdas:
+        if era.lambdas:  # each layer weighs the stream so far against x0, the embedding, which would fade otherwise
             self.resid_lambdas = nn.Parameter(torch.ones(config.n_layer))
             self.x0_lambdas = nn.Parameter(torch.zeros(config.n_layer))
-        if era.smear:
+        if era.smear:  # a token learns of the one before it without spending a head: cheap bigrams
             self.smear_gate = linear(SMEAR_CHANNELS, 1)
             self.smear_lambda = nn.Parameter(torch.zeros(1))
+            # backout: the stream at half depth is taken off again, so that the end need not undo early features
             self.backout_lambda = nn.Parameter(torch.full((1,), 0.2))
-        if era.value_embeddings:
+        if era.value_embeddings:  # a value vector of each token's own, gated into v: room for facts about it
             layers = [i for i in range(config.n_layer) if config.has_value_embedding(i)]
             width = config.n_kv_head * config.head_dim
             self.value_embeds = nn.ModuleDict({str(i): _embedding(rows, width) for i in layers})

@@ -28,7 +28,7 @@ from daemon.editor.params import (
     unwrap,
 )
 from daemon.editor.progress import Agreed, work_done
-from daemon.editor.pygls_protocol import INITIALIZE_LEAST, OURS, PlainProtocol, shared_converter
+from daemon.editor.pygls_protocol import INITIALIZE_LEAST, PlainProtocol, shared_converter
 from daemon.server.connection import Client, Connection, ConnectionHandler, outcome, response_of
 from daemon.server.dispatch import Context, dispatch
 from daemon.server.session import Call
@@ -171,8 +171,8 @@ class EditorProtocol(PlainProtocol):
     def _admits(self, request: messages.Request) -> bool:
         """Whether the moment is right for it; notifications at a wrong one are ignored, requests refused."""
         if not request.wants_answer:
-            return request.method == lsp.EXIT or (self._initialized and not self._shutdown)
-        if self._shutdown:
+            return request.method == lsp.EXIT or (self._initialized and not self.ending)
+        if self.ending:
             raise RpcError("INVALID_REQUEST", "After `shutdown` an editor may only send `exit`: connect again.")
         if self._initialized == (request.method == lsp.INITIALIZE):
             if self._initialized:
@@ -183,38 +183,21 @@ class EditorProtocol(PlainProtocol):
 
     # Requests and notifications
 
-    def _handle_request(self, msg_id: int | str, method_name: str, params: Any) -> None:
-        if method_name in OURS or method_name == lsp.WORKSPACE_EXECUTE_COMMAND or not self._has(method_name):
-            self._begin(Call(msg_id, method_name), params)
-        else:
-            super()._handle_request(msg_id, method_name, params)
-
-    def _handle_notification(self, method_name: str, params: Any) -> None:
-        if method_name == lsp.CANCEL_REQUEST:
-            self._handle_cancel_notification(member(params, "id"))
-        elif method_name in OURS:
-            self._begin(Call(None, method_name), params)
-        elif self._has(method_name):
-            super()._handle_notification(method_name, params)
-
-    def _has(self, method: str) -> bool:
-        return method in self.fm.builtin_features or method in self.fm.features
-
-    def _handle_cancel_notification(self, msg_id: Any) -> None:
-        if messages.is_id(msg_id) and not self.session.cancel(msg_id) and msg_id in self._request_futures:
-            self._request_futures[msg_id].cancel()
-
-    def _begin(self, call: Call, params: object) -> None:
+    def begin_own(self, identifier: int | str | None, method: str, params: object) -> None:
         """Run a method of the table, or what is in none."""
+        call = Call(identifier, method)
         self.session.begin(call)
-        key: Any = call if call.request_id is None else call.request_id
-        self._execute_handler(key, self._serve, functools.partial(self._served, call), (call, params))
-        call.task = cast("asyncio.Task[None]", self._request_futures[key])
+        key: Any = call if identifier is None else identifier
+        call.task = self.run(key, self._serve, functools.partial(self._served, call), (call, params))
+
+    def cancel_own(self, identifier: Any) -> bool:
+        """Cancel a request of the table; False where there is none of that id."""
+        return self.session.cancel(identifier)
 
     async def _serve(self, call: Call, params: object) -> None:
         response = await outcome(call, self._answer(call, params))
         if call.request_id is not None:
-            await self._outbox.room()
+            await self.outbox.room()
             self.respond(response)
         self.session.end(call)
 
@@ -282,14 +265,14 @@ class EditorProtocol(PlainProtocol):
     @lsp_method(lsp.SHUTDOWN)
     def lsp_shutdown(self, *params: Any) -> None:
         """End this session's work; the daemon goes on."""
-        self._shutdown = True
+        self.ending = True
         self.session.notified = False
         self._cancel_all()
 
     @lsp_method(lsp.EXIT)
     def lsp_exit(self, *params: Any) -> None:
         """End this connection; the process goes on."""
-        self._outbox.close()
+        self.outbox.close()
 
     @lsp_method(lsp.WINDOW_WORK_DONE_PROGRESS_CANCEL)
     def lsp_work_done_progress_cancel(self, params: object) -> None:
@@ -303,12 +286,11 @@ class EditorProtocol(PlainProtocol):
 
     def _cancel_all(self) -> None:
         self.session.cancel_all()
-        for future in list(self._request_futures.values()):
-            future.cancel()
+        self.cancel_features()
 
     async def end(self) -> None:
         """The editor is gone: nothing of its work goes on."""
-        self._shutdown = True
+        self.ending = True
         self._cancel_all()
         for end in self._server.at_end:
             end()

@@ -1,10 +1,14 @@
-"""pygls made fit for many clients: plain params, bounded memory, our JSON and our errors, all through an outbox."""
+"""pygls made fit for many clients: plain params, bounded memory, our JSON and our errors, all through an outbox.
+
+The one file that uses what is private to pygls, whose range in pyproject.toml ends before the next major version.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Coroutine
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -14,9 +18,9 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol, default_converter
 
-from daemon.editor.params import check_limits
+from daemon.editor.params import check_limits, member
 from daemon.wire.framing import editor_frame
-from daemon.wire.messages import Id, duplicate, encode_response, failure, framed_notification, id_of, success
+from daemon.wire.messages import Id, duplicate, encode_response, failure, framed_notification, id_of, is_id, success
 from daemon.wire.outbox import StreamOutbox
 from protocol.errors import BY_CODE, ERRORS, RpcError
 from protocol.methods import METHODS
@@ -47,7 +51,7 @@ class PlainProtocol(LanguageServerProtocol):
 
     def __init__(self, server: LanguageServer, converter: cattrs.Converter, outbox: StreamOutbox):
         super().__init__(server, converter)
-        self._outbox = outbox
+        self.outbox = outbox
         self.plain: set[str] = set()  # methods besides those above whose params stay plain
         self.arrivals = 0  # requests and notifications so far
 
@@ -107,6 +111,63 @@ class PlainProtocol(LanguageServerProtocol):
                 self.handle_message(cast("Any", super().structure_message(value)))
             self._result_types.pop(asked, None)
 
+    def begin_own(self, identifier: int | str | None, method: str, params: object) -> None:
+        """Take a request or, without an id, a notification that no feature of LSP answers."""
+        raise NotImplementedError
+
+    def cancel_own(self, identifier: Any) -> bool:
+        """Cancel a request that `begin_own` has taken; False where there is none of that id."""
+        raise NotImplementedError
+
+    @property
+    def ending(self) -> bool:
+        """Whether the editor has said `shutdown`, or is gone."""
+        return self._shutdown
+
+    @ending.setter
+    def ending(self, ending: bool) -> None:
+        self._shutdown = ending
+
+    def run(
+        self,
+        key: Any,
+        work: Callable[..., Coroutine[Any, Any, None]],
+        done: Callable[[asyncio.Future[None]], None],
+        arguments: tuple[Any, ...],
+    ) -> asyncio.Task[None]:
+        """Run something of our own among pygls's requests, under a key that is free."""
+        self._execute_handler(key, work, done, arguments)
+        return cast("asyncio.Task[None]", self._request_futures[key])
+
+    def cancel_features(self) -> None:
+        """Cancel whatever runs."""
+        for future in list(self._request_futures.values()):
+            future.cancel()
+
+    def _is_own(self, method: str) -> bool:
+        return method in OURS or method == lsp.WORKSPACE_EXECUTE_COMMAND
+
+    def _is_feature(self, method: str) -> bool:
+        return method in self.fm.builtin_features or method in self.fm.features
+
+    def _handle_request(self, msg_id: int | str, method_name: str, params: Any) -> None:
+        if self._is_own(method_name) or not self._is_feature(method_name):
+            self.begin_own(msg_id, method_name, params)
+        else:
+            super()._handle_request(msg_id, method_name, params)
+
+    def _handle_notification(self, method_name: str, params: Any) -> None:
+        if method_name == lsp.CANCEL_REQUEST:
+            self._handle_cancel_notification(member(params, "id"))
+        elif method_name in OURS:
+            self.begin_own(None, method_name, params)
+        elif self._is_feature(method_name):
+            super()._handle_notification(method_name, params)
+
+    def _handle_cancel_notification(self, msg_id: Any) -> None:
+        if is_id(msg_id) and not self.cancel_own(msg_id) and msg_id in self._request_futures:
+            self._request_futures[msg_id].cancel()
+
     def _execute_handler(
         self,
         msg_id: int | str,
@@ -125,11 +186,11 @@ class PlainProtocol(LanguageServerProtocol):
 
     def respond(self, response: dict[str, Any]) -> None:
         """Send a response."""
-        self._outbox.send(editor_frame(encode_response(response)))
+        self.outbox.send(editor_frame(encode_response(response)))
 
     def send(self, notification: dict[str, Any]) -> None:
         """Send a notification, or a request of ours; threads may call it."""
-        self._outbox.send(framed_notification(editor_frame, notification))
+        self.outbox.send(framed_notification(editor_frame, notification))
 
     def _send_response(self, msg_id: int | str, result: Any = None, error: lsp.ResponseError | None = None) -> None:
         """pygls's way to answer LSP's own methods."""

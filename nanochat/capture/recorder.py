@@ -124,8 +124,8 @@ class Recorder:
         self.edits: dict[tuple[str, int], Edit] = {}  # what the tap changes: weights computed when read are too
         self.sites = {name: settings.layers_of(SITES[name], config) for name in settings.sites}
         self.taken = dict(self.sites)  # what the forwards have to hand over
-        late = None if returns_weights(device, dtype) else self.taken.pop(WEIGHTS, None)
-        self.taken |= {"q": late, "k": late} if late else {}
+        weights_from_qk = None if returns_weights(device, dtype) else self.taken.pop(WEIGHTS, None)
+        self.taken |= {"q": weights_from_qk, "k": weights_from_qk} if weights_from_qk else {}
         columns = {name: [(name, layer) for layer in layers] for name, layers in self.taken.items()}
         weights = columns.pop(WEIGHTS, None)
         by_shape: dict[tuple[int, ...], list[Column]] = {}
@@ -139,8 +139,9 @@ class Recorder:
         self._weights = Buffer(weights, capacity, room, torch.float32, device, zeroed=True) if weights else None
         self._buffer_of |= {WEIGHTS: self._weights} if self._weights else {}
         on_cpu = torch.device("cpu")  # room for all layers is there alone
-        rooms = _room((len(late), *room, capacity), torch.float32, on_cpu, zeroed=True) if late else ()
-        self._weights_from_qk = dict(zip(late or (), rooms, strict=True))
+        layers = weights_from_qk or ()
+        rooms = _room((len(layers), *room, capacity), torch.float32, on_cpu, zeroed=True) if layers else ()
+        self._weights_from_qk = dict(zip(layers, rooms, strict=True))
         self._first_logit = prompt_length - 1 if settings.logits == "generated" else 0  # the position of its row 0
         self._logits: Buffer | None = None
         self._top: dict[str, Tensor] = {}
