@@ -156,7 +156,7 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
     ]),
     "nanochat.text_stream.SPELLED_BYTE": ("sub", [("", "\\x8", ""), ("", "\\", ""), ("", "\\x80", "")]),
     "nanochat.demo.trace_choice.find_trace#1": ("", [("@1", "0", ""), ("@", "0", ""), ("", "@", "")]),
-    "nanochat.analysis.stored._has_layer#1": ("", [
+    "nanochat.analysis.fitting._has_layer#1": ("", [
         ("", ".layer_", ""), ("", ".layer_1", "x"), (".layer_", "1", "x"), ("", ".", ""),
     ]),
     "nanochat.traces.json_writer._PAIR": ("search", [("", "\ud83d", ""), ("", "\ude42", ""), ("", "x\ud83d", "")]),

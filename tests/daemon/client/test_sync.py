@@ -16,7 +16,7 @@ from daemon.client.aio import AsyncClient
 from daemon.client.base import GenerationOptions, TensorOptions
 from daemon.client.connection import Interrupted
 from daemon.client.sync import Client, ConnectionLostError
-from nanochat.analysis import HEAD_METRICS
+from nanochat.analysis import all_metrics
 from nanochat.trace_storage import TraceStorage
 from protocol import methods
 from protocol.errors import RpcError
@@ -94,7 +94,7 @@ def test_the_daemon_knows_its_client(shared: DaemonProcess, tmp_path: Path) -> N
         assert (session.name, session.traces_dir) == ("notebook", str(tmp_path))
         assert client.greeting.pid == shared.pid
         assert "demo" in [model.source for model in client.list_models().models]
-        assert client.discover()["x-metrics"].keys() == HEAD_METRICS.keys()
+        assert client.discover()["x-metrics"].keys() == all_metrics().keys()
 
 
 def test_the_daemons_folder_by_its_name_is_the_daemons_folder() -> None:

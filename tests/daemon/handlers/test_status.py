@@ -11,7 +11,7 @@ import msgspec
 
 from daemon.handlers.status import discover
 from daemon.server.dispatch import Context
-from nanochat.analysis import HEAD_METRICS, described_metrics
+from nanochat.analysis import all_metrics, described_metrics
 from protocol.types import Metric, NoParams
 
 GENERATED = Path(__file__).parents[3] / "protocol" / "openrpc.json"
@@ -27,7 +27,7 @@ def test_it_is_the_generated_document_and_the_metrics() -> None:
     metrics = discovered().pop("x-metrics")
     assert discovered() == json.loads(GENERATED.read_text(encoding="utf-8")) | {"x-metrics": metrics}
     assert metrics == described_metrics()
-    assert metrics.keys() == HEAD_METRICS.keys()
+    assert metrics.keys() == all_metrics().keys()
 
 
 def test_each_metric_is_as_analyze_trace_has_it() -> None:
