@@ -6,9 +6,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import orjson
@@ -217,12 +218,13 @@ class Listing:
         batch: list[Row] = []
         deadline = time.monotonic() + seconds
         with contextlib.ExitStack() as stack:
-            read, at_once = map, 1
+            read, readers, at_once = map, 1, 1
             if len(names) > _MANY:
-                read, at_once = stack.enter_context(ThreadPoolExecutor(_READERS)).map, _MANY
+                read, readers, at_once = stack.enter_context(ThreadPoolExecutor(_READERS)).map, _READERS, _MANY
             while names:  # at least once, so that every scan gets on
-                chunk = [names.pop() for _ in names[-at_once:]]
-                for found in filter(None, read(self._read_one, chunk)):
+                chunk = [names.pop() for _ in names[-readers * at_once :]]
+                shares = [chunk[start : start + at_once] for start in range(0, len(chunk), at_once)]
+                for found in chain.from_iterable(read(self._read_some, shares)):
                     yield found
                     if found.settled:
                         batch.append(found.row)
@@ -232,6 +234,10 @@ class Listing:
                 if time.monotonic() >= deadline:
                     break
             self.catalogue.put(self._identity, batch)
+
+    def _read_some(self, names: Sequence[str]) -> list[_Read]:
+        """The rows of some files, without those that have gone meanwhile."""
+        return [found for found in map(self._read_one, names) if found is not None]
 
     def _read_one(self, name: str) -> _Read | None:
         """The row of a file; None if it has gone meanwhile."""
