@@ -88,7 +88,7 @@ def test_what_is_missing_or_of_another_type_is_named(whole: dict[str, Any], path
     else:
         place[last] = value
     with pytest.raises(
-        TraceUnreadableError, match=f"trace other lacks .*({last}|layer_stats).* another program .* TraceStorage"
+        TraceUnreadableError, match=f"trace other lacks .*({last}|layer_stats).* another program .* .nanoscope analyze"
     ):
         check_complete(document, "other")
 
