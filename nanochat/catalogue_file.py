@@ -4,6 +4,8 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +15,8 @@ VERSION = 2
 _MARK = 0x6E616E6F  # sqlite's application id, in the header of the file: whose it is
 _CACHE_KIB = 256  # of pages: the system keeps the file in memory as well
 _WIPE_SECONDS = 0.2  # for others' reads to end
+_RETRY_SECONDS = 0.01
+_MAKING_SECONDS = 0.5  # for others to make the file
 _HEADER_BYTES = 100
 _BESIDE = ("", "-wal", "-shm")
 _PAGE_BYTES = 4096
@@ -43,8 +47,7 @@ def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
         raise sqlite3.OperationalError(str(error)) from error
-    with closing(_peek(path)) as db:
-        _check_mark(db)
+    _check_untouched(path)
     db = open_database(str(path), busy_seconds)
     with contextlib.suppress(OSError):  # it was not wiped: its writer was killed, or others were reading
         if os.stat(f"{path}-wal").st_size:
@@ -58,15 +61,15 @@ def open_database(name: str, busy_seconds: float) -> sqlite3.Connection:
     """A connection to a database of ours, or to an empty one, which becomes ours."""
     db = sqlite3.connect(name, timeout=busy_seconds, check_same_thread=False, isolation_level=None)
     try:
-        marked = _check_mark(db)
+        is_ours = _check_mark(db)
         db.execute("PRAGMA secure_delete = ON")
-        if not marked:
+        if not is_ours:
             _take_over(db)
-        db.execute("PRAGMA journal_mode = WAL")
+        if not is_ours or _number(db, "user_version") != VERSION:
+            _create(db)
+        _log_ahead(db, busy_seconds)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        if _number(db, "user_version") != VERSION:
-            _create(db)
     except BaseException:
         db.close()
         raise
@@ -82,33 +85,78 @@ def _peek(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
 
 
+def _check_untouched(path: Path) -> None:
+    """`_check_mark` of a file that is not touched; one that others are making is looked at until it is whole."""
+    deadline = time.monotonic() + _MAKING_SECONDS
+    while True:
+        try:
+            with closing(_peek(path)) as db:
+                _check_mark(db)
+            return
+        except sqlite3.DatabaseError:
+            if time.monotonic() > deadline or not _is_young(path):
+                raise
+            time.sleep(_RETRY_SECONDS)
+
+
+def _is_young(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return time.time() - os.stat(path).st_mtime < _MAKING_SECONDS
+    return False
+
+
 def _check_mark(db: sqlite3.Connection) -> bool:
     """Whether the database has our mark, not being empty or the first edition's; sqlite3.Error: it is another's."""
-    mark = _number(db, "application_id")
+    found = db.execute("SELECT name, sql FROM sqlite_master").fetchall()
+    mark = _number(db, "application_id")  # after the tables: whoever makes the file sets it before them
     if mark == _MARK:
         return True
-    tables = [(name, " ".join((sql or "").split())) for name, sql in db.execute("SELECT name, sql FROM sqlite_master")]
+    tables = [(name, " ".join((sql or "").split())) for name, sql in found]
     if mark or (tables and (_number(db, "user_version"), tables) != _FIRST_EDITION):
         raise sqlite3.DatabaseError("another program's database")
     return False
 
 
 def _take_over(db: sqlite3.Connection) -> None:
-    """Mark an empty database, or the first edition's, which did not wipe what it deleted."""
+    """Empty the first edition's database, which did not wipe what it deleted."""
     if _number(db, "page_count") > 1:
-        db.execute("DROP TABLE IF EXISTS files")
-        db.execute("VACUUM")
-    db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-    db.execute(f"PRAGMA application_id = {_MARK}")
+        with _exclusively(db):
+            is_ours = _check_mark(db)
+            if not is_ours:
+                db.execute("DROP TABLE IF EXISTS files")
+        if not is_ours:
+            db.execute("VACUUM")
+    db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a file that is empty yet
 
 
 def _create(db: sqlite3.Connection) -> None:
-    with db:
-        db.execute("BEGIN IMMEDIATE")
-        if _number(db, "user_version") != VERSION:  # no one else was faster
+    """Mark the database and make its table, in one go: others see all of it or nothing."""
+    with _exclusively(db):
+        if not _check_mark(db) or _number(db, "user_version") != VERSION:  # no one else was faster
+            db.execute(f"PRAGMA application_id = {_MARK}")
             db.execute("DROP TABLE IF EXISTS files")
             db.execute(_SCHEMA)
             db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextlib.contextmanager
+def _exclusively(db: sqlite3.Connection) -> Iterator[None]:
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def _log_ahead(db: sqlite3.Connection, busy_seconds: float) -> None:
+    """Write changes to a log beside the file first; sqlite does not wait by itself for others who are opening it."""
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
 
 
 def wipe(db: sqlite3.Connection, busy_seconds: float) -> bool:

@@ -157,6 +157,33 @@ for number in range(50):
 """
 
 
+AT_ONCE = """
+import multiprocessing, sys
+from nanochat.catalogue import Catalogue, FileKey, Row
+
+def put(path, folder, me, gate):
+    catalogue = Catalogue(path)
+    gate.wait()
+    catalogue.put(folder.encode(), [Row(me, FileKey(1, 2, 3), b"e")])
+
+path, folder = sys.argv[1:]
+for number in range(10):
+    gate = multiprocessing.Barrier(8)
+    several = [multiprocessing.Process(target=put, args=(f"{path}{number}", folder, str(me), gate)) for me in range(8)]
+    for one in several:
+        one.start()
+    for one in several:
+        one.join()
+    print(*sorted(row.name for row in Catalogue(f"{path}{number}").rows(folder.encode())))
+"""
+
+
+def test_processes_that_make_it_at_the_same_moment_make_one(folder, tmp_path):
+    command = [sys.executable, "-c", AT_ONCE, str(tmp_path / "catalogue"), folder.decode()]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["0 1 2 3 4 5 6 7"] * 10
+
+
 def test_several_processes_and_threads_may_use_it_at_once(catalogue, folder):
     command = [sys.executable, "-c", MANY, str(catalogue.path), folder.decode()]
     root = Path(__file__).parents[2]
