@@ -19,6 +19,7 @@ ODD = "umask 000; ulimit -S -f 8; ulimit -S -n 60; trap '' INT TERM PIPE XFSZ HU
 ODD_VARIABLES = {
     "PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PYTHONSTARTUP": "/nowhere", "PYTHONIOENCODING": "ascii",
     "PYTHONDEVMODE": "1", "LC_ALL": "C", "TMPDIR": "/nowhere",
+    "PYTHONDONTWRITEBYTECODE": "1",  # Python cuts its own files off where the limit on their size is so low
 }  # fmt: skip
 
 

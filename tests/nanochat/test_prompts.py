@@ -42,9 +42,9 @@ def test_exactly_what_fits_is_taken(tokenizer: RustBPETokenizer, text: str) -> N
 def test_what_can_never_fit_is_refused_before_it_is_split(
     tokenizer: RustBPETokenizer, monkeypatch: pytest.MonkeyPatch, chat: bool
 ) -> None:
-    monkeypatch.setattr(tokenizer, "enc", None)
     text = "é" * 1_000_000
     least = 2_000_000 // tokenizer.longest_token
+    monkeypatch.setattr(tokenizer, "enc", None)
     with pytest.raises(PromptTooLongError, match=f"at least {least:,} tokens"):
         prompt_tokens(tokenizer, None if chat else text, [{"role": "user", "content": text}] if chat else None, 2560)
 
