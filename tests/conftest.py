@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault of the code's
+settings.load_profile("no deadline")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job hands on that Ctrl-C is ignored
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from daemon.connecting import answers
+from daemon.run_folder import RunFolder
 from tests.daemon.running import daemons_in, private_settings
+from tests.daemon.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PYTHON = [sys.executable, "-m"]
@@ -97,6 +100,7 @@ def test_serve_by_hand_works(closed):
         command = ["/bin/sh", "-c", f'exec "$@" {" ".join(closed)}', "sh", *PYTHON, "daemon", "serve"]
         with subprocess.Popen(command, env=fresh[1], cwd=ROOT, stdout=subprocess.PIPE) as process:
             try:
+                until(lambda: answers(RunFolder(fresh[0].runtime_dir)), "it serves")  # else stdio would start another
                 done = shell(fresh, ["daemon", "stdio"], "", input=CAPTURE)
                 assert "result" in json.loads(done.stdout)
                 assert process.poll() is None
