@@ -13,7 +13,7 @@ CANONICAL_END = b"}\n"
 _HEAD = 1 << 15  # bytes: the heads of most traces
 _ATTEMPTS = 16  # at parsing what stands before the key: where its name is in many places, walking is faster
 _PIECE = 1 << 20
-SEARCHED_BY_LISTINGS = 4 << 20  # bytes; what follows a first document in larger files is found when they are opened
+SEARCHED_BY_LISTINGS = 1 << 19  # bytes; what follows a first document in larger files is found when they are opened
 _SEARCHED = 64 << 20
 _BYTE_ORDER_MARKS = {  # the longer ones first: one begins as another
     b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16",
