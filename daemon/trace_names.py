@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nanochat.places import trace_path
+from nanochat.places import ids_meant, trace_path
 from nanochat.text import some_of
 from protocol.errors import RpcError
 
@@ -42,13 +42,11 @@ def find(client: Client, name: str) -> str:
         return _latest(client)
     if match := re.fullmatch(r"@([1-9][0-9]{0,8})", name):
         return _numbered(client, int(match[1]))
-    found = [trace_id for trace_id in _ids_with(client, name) if name in trace_id]
-    for fits in (lambda i: i == name, lambda i: i.startswith((name, f"trace_{name}")), lambda i: True):
-        chosen = [trace_id for trace_id in found if fits(trace_id)]
-        if len(chosen) == 1:
-            return chosen[0]
-        if chosen:
-            raise _not_found(f"{name!r} may be {some_of(chosen)}; give more of it.")
+    chosen = ids_meant(_ids_with(client, name), name)
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        raise _not_found(f"{name!r} may be {some_of(chosen)}; give more of it.")
     raise _not_found(f"There is no trace {name!r} in {client.greeting.traces_dir}; `nanoscope list` has them all.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from nanochat.errors import StorageError
@@ -19,6 +20,14 @@ def own_path(text: str) -> Path:
 def trace_path(name: str) -> Path | None:
     """The path that a trace's name is; None: it is none, since ids have no folders and no endings."""
     return own_path(name) if os.sep in name or name.endswith(TRACE_ENDINGS) else None
+
+
+def ids_meant(ids: Iterable[str], name: str) -> list[str]:
+    """The trace that is called so; else those whose ids begin so, with or without `trace_`, or have it in them."""
+    found = [trace_id for trace_id in ids if name in trace_id]
+    if name in found:
+        return [name]
+    return [trace_id for trace_id in found if trace_id.startswith((name, f"trace_{name}"))] or found
 
 
 def check_place(path: Path) -> None:

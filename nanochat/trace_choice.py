@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nanochat.errors import TraceNotFoundError
-from nanochat.places import trace_path
+from nanochat.places import ids_meant, trace_path
 from nanochat.text import some_of
 from nanochat.trace_storage import TraceStorage
 
@@ -40,12 +40,9 @@ def _numbered(storage: TraceStorage, ids: list[str], number: int) -> str:
 
 
 def _named(storage: TraceStorage, ids: list[str], name: str) -> str:
-    """The one that is called so; else the one whose id begins so, with or without its `trace_`, or has it in it."""
-    found = [trace_id for trace_id in ids if name in trace_id]
-    for fits in (lambda i: i == name, lambda i: i.startswith((name, f"trace_{name}")), lambda i: True):
-        chosen = [trace_id for trace_id in found if fits(trace_id)]
-        if len(chosen) == 1:
-            return chosen[0]
-        if chosen:
-            raise TraceNotFoundError(f"{name!r} may be {some_of(chosen)}; give more of it.")
+    chosen = ids_meant(ids, name)
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        raise TraceNotFoundError(f"{name!r} may be {some_of(chosen)}; give more of it.")
     raise TraceNotFoundError(f"There is no trace {name!r} in {storage.directory}; `nanoscope list` has them all.")
