@@ -163,8 +163,8 @@ def test_a_text_is_made_whole_without_changing_its_length_in_utf_16() -> None:
 
 def test_very_many_halves_are_replaced_in_no_time() -> None:
     begun = time.process_time()
-    assert whole_text("?\ud83d" * 1_000_000) == "?\ufffd" * 1_000_000
-    assert time.process_time() - begun < 0.2  # with an error handler called for each, half a second and more
+    assert whole_text("?\ud83d" * 3_000_000) == "?\ufffd" * 3_000_000
+    assert time.process_time() - begun < 1  # with an error handler called for each, a second and a half and more
 
 
 def test_a_text_with_every_mark_is_made_whole_too() -> None:
