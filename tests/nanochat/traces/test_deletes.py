@@ -15,7 +15,7 @@ from nanochat.trace_storage import TraceStorage
 from nanochat.traces.trace import Trace
 from tests.nanochat.trace_examples import small_trace
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LONG_AGO, YESTERDAY, LATER = time.time() - 3600, time.time() - 90_000, time.time() + 900_000
 HEAD = b"what a temporary file begins with, which its name tells in short, and more than its name looks at"
 OTHERS = (

@@ -17,7 +17,7 @@ from protocol.errors import RpcError
 from tests.daemon.running import DaemonProcess, environment_set_to, private_settings, running_daemon
 from tests.daemon.waiting import until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "nobody else's business"
 OLD_LINE = "2026-01-02 03:04:05,678 INFO nanoscope.serving: ready in /run/nanoscope, pid 17\n"
 

@@ -12,7 +12,7 @@ import pytest
 from nanochat.trace_storage import TraceStorage
 from tests.nanochat.trace_examples import older_document, small_trace, write_json
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # As POSIX writes zones, so that none need be installed; the sign is turned round: JST-9 is UTC+9.
 ZONES = ["JST-9", "UTC0", "NPT-5:45", "LINT-14", "CET-1CEST,M3.5.0,M10.5.0/3", "NZST-12NZDT,M9.5.0,M4.1.0/3", "HST10"]
 SAVE = """

@@ -14,7 +14,7 @@ from daemon.run_folder import RunFolder
 from tests.daemon.running import daemons_in, private_settings
 from tests.daemon.waiting import until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PYTHON = [sys.executable, "-m"]
 SECONDS = 60
 CAPTURE = (

@@ -15,9 +15,9 @@ from pygls.exceptions import JsonRpcException
 from daemon.editor.prompt_parser import MOST_PROMPTS
 from daemon.editor.questions import ANSWER_SECONDS
 from tests.daemon.editor.test_documents import URI, capture, storage, with_client
+from tests.daemon.faults.test_hostile_documents import message
 from tests.daemon.lsp_client import LspClient
 from tests.daemon.running import DaemonProcess, running_daemon
-from tests.daemon.test_hostile_documents import message
 
 MODIFIED = -32801
 DOCUMENT = lsp.TextDocumentIdentifier(URI)
