@@ -10,6 +10,7 @@ import numpy as np
 
 from daemon.handlers.tensor_encoding import as_base64, as_lists, check_size
 from daemon.server.dispatch import Context, handles, in_thread
+from nanochat.capture.sites import site_of
 from nanochat.errors import CancelledError
 from nanochat.trace_storage import TraceStorage
 from nanochat.traces.formats import FORMATS
@@ -19,7 +20,6 @@ from protocol.methods import GET_TENSOR
 from protocol.types import GetTensorParams, GetTensorResult
 
 WEIGHTS = "attention_weights."
-HEAD_AXIS = {"attention_weights": 1, "q": 2, "k": 2, "v": 2, "head_output": 2}  # by group or site
 
 Index = tuple[int | slice, ...]
 
@@ -90,8 +90,9 @@ def part_of(name: str, shape: tuple[int, ...], params: GetTensorParams) -> Index
     """What to index a tensor with. A head leaves out its own axis and the first, whose length is 1."""
     index: list[int | slice] = [slice(None)] * len(shape)
     if params.head is not None:
-        axis = HEAD_AXIS.get(name.split(".", 1)[0], HEAD_AXIS.get(name.rsplit(".", 1)[-1], len(shape)))
-        if axis >= len(shape) or shape[0] != 1:
+        site = site_of(name)
+        axis = site and site.tensor_head_axis
+        if axis is None or axis >= len(shape) or shape[0] != 1:
             raise RpcError("INVALID_PARAMS", f"{name} has no heads: leave `head` out.")
         if params.head >= shape[axis]:
             raise RpcError("TRACE_NOT_FOUND", f"{name} has the heads 0 to {shape[axis] - 1}, not {params.head}.")

@@ -1,4 +1,4 @@
-"""Attention heads as numbers. A new metric is one function under `@head_metric`; nothing else is to be touched."""
+"""Attention heads as numbers. A new metric is one function under `@head_metric`."""
 
 from __future__ import annotations
 

@@ -34,6 +34,23 @@ class Site:
         """The tensor's name in a trace."""
         return self.path.format(layer=layer, name=self.name)
 
+    @property
+    def is_activation(self) -> bool:
+        """Whether it is a value of a layer, with statistics of its own."""
+        return self.path.startswith("layer_activations.")
+
+    @property
+    def tensor_head_axis(self) -> int | None:
+        """Which axis of that tensor counts heads: weights are (1, H, S, S), the others (1, S, ...)."""
+        if self.head_axis is None:
+            return None
+        return (1 if self.name == WEIGHTS else 2) + self.head_axis
+
+
+def site_of(tensor_name: str) -> Site | None:
+    """The site that a trace's tensor is of."""
+    return SITES.get(tensor_name.split(".", 1)[0]) or SITES.get(tensor_name.rsplit(".", 1)[-1])
+
 
 def _width(config: GPTConfig) -> tuple[int, ...]:
     return (config.n_embd,)

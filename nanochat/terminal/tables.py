@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanochat.analysis.registry import HEAD_METRICS, LAYER_METRICS, TOKEN_METRICS, Role, TokenMetric
+from nanochat.capture import sites
 from nanochat.system.text import (
     below_each_other,
     one_line,
@@ -26,7 +27,7 @@ from nanochat.terminal.color_map import color_of
 from nanochat.traces.document import Alternative, TokenStatistics
 
 SINK = "sink"  # the usual case, which is counted
-SITES = ("pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp")
+SITES = tuple(site.name for site in sites.SITES.values() if site.default and site.is_activation)
 IN_ACTIVATIONS = {"mean", "std", "max", "min", "sparsity"}  # a cell has three of them, for their ends there is no room
 IN_LOGITS = {"surprisal_per_token", "sampled_probability", "entropy_per_position"}
 SURPRISAL_SPAN = 10.0  # bits at which the background is strongest
@@ -188,12 +189,12 @@ def metric_text(metric: MetricInfo, value: float | None) -> str:
 def activations_table(activations: Mapping[str, Any]) -> Table:
     """One row a layer, one column a site: mean, standard deviation, share of zeros."""
     layers = _layers(activations)
-    sites = [site for site in SITES if any(site in stats for _, stats in layers)]
+    shown = [site for site in SITES if any(site in stats for _, stats in layers)]
     table = _table("Activations", "mean ±std, and the share of zeros where there are any")
     _add_layer_column(table)
-    for site in sites:
+    for site in shown:
         table.add_column(_yielding(Text(site)))
-    columns = [_site_column([stats.get(site) for _, stats in layers]) for site in sites]
+    columns = [_site_column([stats.get(site) for _, stats in layers]) for site in shown]
     for (layer, _), *cells in zip(layers, *columns, strict=True):
         table.add_row(str(layer), *(_yielding(Text(cell)) for cell in cells))
     return table
@@ -202,16 +203,16 @@ def activations_table(activations: Mapping[str, Any]) -> Table:
 def further_layer_tables(activations: Mapping[str, Any]) -> Iterator[Table]:
     """The metrics of layers that `activations_table` has no place for, each by layer and site."""
     layers = _layers(activations)
-    sites = [site for site in SITES if any(site in stats for _, stats in layers)]
+    shown = [site for site in SITES if any(site in stats for _, stats in layers)]
     for key, metric in LAYER_METRICS.items():
         if key in IN_ACTIVATIONS or metric.short == NO_COLUMN:
             continue
         table = _table(metric.label, "; ".join(filter(None, (metric.meaning, metric.unit))))
         _add_layer_column(table)
-        for site in sites:
+        for site in shown:
             table.add_column(_yielding(Text(site)), justify="right")
         for layer, stats in layers:
-            cells = (metric_text(metric, stats[site].get(key)) if site in stats else "–" for site in sites)
+            cells = (metric_text(metric, stats[site].get(key)) if site in stats else "–" for site in shown)
             table.add_row(str(layer), *(_yielding(Text(cell)) for cell in cells))
         yield table
 

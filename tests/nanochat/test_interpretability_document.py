@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from nanochat.analysis import HEAD_METRICS
+from nanochat.analysis import all_metrics
 from nanochat.checkpoint_manager import load_model, model_config_of, save_checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENT = (ROOT / "docs" / "INTERPRETABILITY.md").read_text(encoding="utf-8")
+METRICS = ROOT / "docs" / "metrics.md"
 BLOCKS = dict(re.findall(r"^### ([^\n]+)\n\n```python\n(.*?)```", DOCUMENT, re.MULTILINE | re.DOTALL))
 GIVEN = "f4fed1544fceb06e3ad98d4c747ce0e62ab253a2289cfe93babe72954a632853"  # of what is above the addendum
 COMMAND = re.search(r"```bash\n(.*?)```", DOCUMENT, re.DOTALL)[1]  # type: ignore[index]
@@ -48,8 +49,9 @@ def run(command: list[str], environment: dict[str, str], folder: Path) -> str:
 def test_the_users_own_text_stands_as_it_was_given() -> None:
     text, _, addendum = DOCUMENT.partition("\n\n---\n\n## Addendum")
     assert hashlib.sha256(text.rstrip("\n").encode()).hexdigest() == GIVEN
-    for key in (*HEAD_METRICS, "sparsity", "entropy_per_position", "surprisal_per_token", "sampled_probability"):
-        assert f"`{key}`" in addendum  # its unit
+    pages = addendum + METRICS.read_text()
+    for key in all_metrics():
+        assert f"`{key}`" in pages  # its unit
     assert "nats" in addendum and "bits" in addendum
 
 
