@@ -61,7 +61,7 @@ def register(server: EditorServer) -> None:
 
 
 class Documents:
-    """The open documents. All of it belongs to the event loop's thread, but for `told`."""
+    """The open documents. All of it belongs to the event loop's thread, but for `notified`."""
 
     def __init__(self, server: EditorServer):
         self.server, self.protocol = server, server.protocol

@@ -24,7 +24,7 @@ def work_done(
     """Begins, and ends however the work ends; what it gives reports on it, from any thread, and only in between.
 
     Args:
-        tell: takes a notification.
+        send: takes a notification.
         token: None: nothing is told.
         agreed: nothing is told before it says yes, while the work goes on.
     """

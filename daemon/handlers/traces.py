@@ -145,7 +145,7 @@ def document_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: E
     """Summary, tokens and analysis of one state of the file."""
     with storage.open_trace(trace_id) as trace:
         analysis = trace_analysis(trace, text, cancel)
-        rows = _token_rows(trace, analysis.get("logits") or {}, text)
+        rows = _token_rows(trace, analysis.get("logits") or trace_logits(trace, text, cancel), text)
         summary = trace.summary()
     return TraceDocument(
         **summary,

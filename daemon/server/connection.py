@@ -97,6 +97,8 @@ async def outcome(call: Call, work: Awaitable[object]) -> Response:
 
 
 def response_of(call: Call, fault: BaseException | None = None) -> Response:
-    """The response to a request whose task is over: what it came to, or else why it came to nothing."""
-    error = cancelled(call.method) if fault is None else broken(call.method, fault)
-    return call.response or failure(call.request_id, error)
+    """The response to a request whose task is over: what it came to, or else why it came to nothing; kept as well."""
+    if call.response is None:
+        error = cancelled(call.method) if fault is None else broken(call.method, fault)
+        call.response = failure(call.request_id, error)
+    return call.response

@@ -251,6 +251,13 @@ def test_a_document_is_what_three_requests_say(ground, analysis):
     assert document == ground.call("get_summary", trace_id=trace_id)
 
 
+def test_a_document_has_the_surprisal_that_the_logits_tell_where_the_analysis_has_none(ground):
+    trace_id = with_logits(ground, [1, 2], [5, 5], 3, analysis={"another": [1]})
+    tokens = ground.call("get_document", trace_id=trace_id)["tokens"]
+    assert tokens == ground.call("get_tokens", trace_id=trace_id)["tokens"]
+    assert tokens[1]["surprisal"] > 0
+
+
 def test_a_token_has_its_number_of_every_metric(ground, monkeypatch):
     row = TokenMetric(
         "confidence", lambda rows: np.exp(rows.logits.max(axis=1) - rows.log_sum_exp), "", "", "", "", "", None, True
