@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemon.garbage import no_garbage_collection
 from daemon.server.accepting import Accepting
 from daemon.server.connection import Client, ConnectionHandler
 from daemon.server.named_models import Introduction
@@ -194,10 +195,7 @@ async def _handler(module: str) -> ConnectionHandler:
 def _load(module: str) -> ConnectionHandler:
     with _loading:  # clients that come together wait for the first one's: lsprotocol's converter cannot be made twice
         if module not in _handlers:
-            gc.disable()  # no garbage comes of importing, and looking for it takes a quarter of the time
-            try:
+            with no_garbage_collection():  # none comes of importing, and looking for it takes a quarter of the time
                 _handlers[module] = importlib.import_module(module).load()
-            finally:
-                gc.enable()
                 gc.freeze()  # what is there now, stays: collections need not look at it ever again
         return _handlers[module]

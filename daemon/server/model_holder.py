@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from daemon.garbage import no_garbage_collection
 from daemon.server.loaded_model import LoadedModel, ModelSpec, held_model, source_of
 from daemon.server.model_queue import Job, Worker
 from daemon.server.open_files import check_room
@@ -164,7 +165,7 @@ class ModelHolder:
             for name, value in WAITING.items():
                 os.environ.setdefault(name, value)  # read when the library is loaded
             check_room()
-            with _no_garbage_collection():
+            with _no_garbage_to_collect():
                 _load_torch_libraries()
                 import_module("nanochat.interpretability_engine")  # all that the first generation needs
         import torch
@@ -190,17 +191,12 @@ def _free_memory() -> None:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def _no_garbage_to_collect() -> Iterator[None]:
     """No collection while modules are imported, nor of them later: one of torch's 170,000 objects takes 80 ms."""
-    enabled = gc.isenabled()
     gc.collect()
-    gc.disable()
-    try:
+    with no_garbage_collection():
         yield
         gc.freeze()
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _load_torch_libraries() -> None:

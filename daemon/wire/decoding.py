@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import math
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from daemon.garbage import no_garbage_collection
 from daemon.wire.framing import FramingError
 from nanochat.traces.json_writer import without_surrogates
 
@@ -42,15 +42,11 @@ def decode(body: bytes) -> tuple[Any, bool]:
         for _ in check_slices(body):
             pass
     body = body.removeprefix(BYTE_ORDER_MARK)
-    collecting = gc.isenabled()
-    gc.disable()  # it would look through all that was made so far, again and again: ten times as long
-    try:
-        return _decoder.decode(body), True
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _decoded_with_care(body, error), False
-    finally:
-        if collecting:
-            gc.enable()
+    with no_garbage_collection():  # it would look through all that was made so far, again and again: ten times as long
+        try:
+            return _decoder.decode(body), True
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _decoded_with_care(body, error), False
 
 
 def _decoded_with_care(body: bytes, error: Exception) -> Any:
