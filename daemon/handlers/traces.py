@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate, takewhile
 from threading import Event
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -51,6 +51,7 @@ ROW_CHARACTERS = 500  # of a row without its texts
 LOOK_EVERY = 256  # entries searched between two looks at the cancel event
 
 TokenText = Callable[[int], str]
+Result = TypeVar("Result")
 
 
 @handles(LIST_TRACES)
@@ -130,15 +131,21 @@ def summary_of(storage: TraceStorage, trace_id: str) -> TraceSummary:
 @handles(ANALYZE_TRACE)
 async def analyze_trace(context: Context, params: TraceParams) -> AnalyzeTraceResult:
     """A trace's analysis, as stored or computed from its tensors."""
+    return await _read(context, analysis_of, params)
+
+
+async def _read(
+    context: Context, answer: Callable[[TraceStorage, str, TokenText, Event], Result], params: TraceParams
+) -> Result:
+    """What a reader thread answers about one trace of the session's folder."""
     storage = context.state.folder_of(context.session).storage
-    return await in_thread(context, analysis_of, storage, params.trace_id, token_text(context), context.cancel)
+    return await in_thread(context, answer, storage, params.trace_id, token_text(context), context.cancel)
 
 
 @handles(GET_DOCUMENT)
 async def get_document(context: Context, params: TraceParams) -> TraceDocument:
     """All of a trace but its tensors."""
-    storage = context.state.folder_of(context.session).storage
-    return await in_thread(context, document_of, storage, params.trace_id, token_text(context), context.cancel)
+    return await _read(context, document_of, params)
 
 
 def document_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Event) -> TraceDocument:
@@ -169,8 +176,7 @@ def analysis_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: E
 @handles(GET_TOKENS)
 async def get_tokens(context: Context, params: TraceParams) -> GetTokensResult:
     """A trace's tokens, one row a position."""
-    storage = context.state.folder_of(context.session).storage
-    return await in_thread(context, tokens_of, storage, params.trace_id, token_text(context), context.cancel)
+    return await _read(context, tokens_of, params)
 
 
 def tokens_of(storage: TraceStorage, trace_id: str, text: TokenText, cancel: Event) -> GetTokensResult:

@@ -172,10 +172,8 @@ def head_metric(
             return function(HeadRows(weights, RowLayout(ids, window), sparsity_threshold))
 
         metric.__name__, metric.__doc__ = function.__name__, function.__doc__
-        row = HeadMetric(
-            key, metric, label, short or label.lower(), hint, _meaning(function, label), unit, span, over_heads, role
-        )
-        HEAD_METRICS[_free(key)] = row
+        texts = _texts(function, label, short, hint, unit)
+        HEAD_METRICS[_free(key)] = HeadMetric(key, metric, *texts, span, over_heads, role)
         return metric
 
     return register
@@ -196,8 +194,7 @@ def layer_metric(
     """
 
     def register(function: LayerFunction) -> LayerFunction:
-        row = LayerMetric(key, function, label, short or label.lower(), hint, _meaning(function, label), unit, span)
-        LAYER_METRICS[_free(key)] = row
+        LAYER_METRICS[_free(key)] = LayerMetric(key, function, *_texts(function, label, short, hint, unit), span)
         return function
 
     return register
@@ -219,18 +216,19 @@ def token_metric(
     """
 
     def register(function: TokenFunction) -> TokenFunction:
-        row = TokenMetric(
-            key, function, label, short or label.lower(), hint, _meaning(function, label), unit, span, of_prompt
-        )
-        TOKEN_METRICS[_free(key)] = row
+        texts = _texts(function, label, short, hint, unit)
+        TOKEN_METRICS[_free(key)] = TokenMetric(key, function, *texts, span, of_prompt)
         return function
 
     return register
 
 
-def _meaning(function: Callable[..., Any], label: str) -> str:
-    """The first paragraph of its docstring, in one line."""
-    return " ".join((inspect.getdoc(function) or label).split("\n\n")[0].split())
+def _texts(
+    function: Callable[..., Any], label: str, short: str, hint: str, unit: str
+) -> tuple[str, str, str, str, str]:
+    """Label, short name, hint, meaning and unit of a row; the meaning is the docstring's first paragraph."""
+    meaning = " ".join((inspect.getdoc(function) or label).split("\n\n")[0].split())
+    return label, short or label.lower(), hint, meaning, unit
 
 
 def _free(key: str) -> str:

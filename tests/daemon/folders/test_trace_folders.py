@@ -415,3 +415,4 @@ def test_a_folder_given_back_after_the_end_is_no_fault(folders, tmp_path):
     mine = folders.open(tmp_path / "mine")
     folders.close()
     folders.close_one(mine)
+    assert folders.describe() == []

@@ -239,3 +239,4 @@ def test_sending_after_the_loop_has_ended_is_harmless() -> None:
     thread = threading.Thread(target=lambda: (kept[0].send(b"x"), kept[0].close()))
     thread.start()
     thread.join()
+    assert kept[0].closed
