@@ -74,10 +74,12 @@ def test_what_a_trace_has_stays(engine: InterpretabilityEngine) -> None:
     def change(analysis: dict[str, Any]) -> None:
         layer = analysis["attention"]["layer_stats"]["0"]
         layer["heads"][0] = {"sink": None, "a_metric_of_another": 7}
+        layer["heads"][1]["induction"] = 7.5  # which the first head lacks
 
     trace_id, whole = captured(engine)
     edit(engine, trace_id, change)
     layer = engine.analyze_trace(trace_id)["analysis"]["attention"]["layer_stats"]["0"]
+    assert layer["heads"][1]["induction"] == 7.5
     assert layer["heads"][0] == approximately(whole["attention"]["layer_stats"]["0"]["heads"][0]) | {
         "sink": None,
         "a_metric_of_another": 7,
