@@ -16,6 +16,7 @@ except ImportError:  # Windows has no such locks, and cannot remove a file in us
     fcntl = None
 
 MARKED_BYTES = 64  # of a file's beginning, which its name tells in short
+UNFINISHED_MODE = stat.S_ISVTX | stat.S_IRUSR | stat.S_IWUSR  # given as a file is made, so an empty one has it too
 DEAD_AFTER_SECONDS = 60.0
 DAY_SECONDS = 86_400.0  # instead, where nothing tells whether the writer lives: on other hosts, and without locks
 _NAME = re.compile(r"\.([0-9a-f]{8})-([0-9a-f]{16})-([0-9a-f]{32})\.nanoscope-tmp")
@@ -25,8 +26,8 @@ _JUST_LOOK = sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_NOFOLLOW", "
 def temporary_name(head: bytes) -> str:
     """A new hidden name for a file that begins with `head`.
 
-    It is the file's mark: no other program gives such a name, and a file of other content under it is not ours. Nor
-    is an empty one, which a writer leaves that is killed before its first byte.
+    It is the file's mark: no other program gives such a name, and a file of other content under it is not ours. An
+    empty one, as a writer leaves it that is killed before its first byte, is ours if it has UNFINISHED_MODE.
     """
     token = secrets.token_hex(8)
     return f".{_host()}-{token}-{_digest(token, head)}.nanoscope-tmp"
@@ -76,7 +77,7 @@ def _remove_if_dead(path: Path, dead_after: float) -> bool:
         status = os.fstat(descriptor)
         ours = status.st_uid == os.geteuid() if hasattr(os, "geteuid") else True
         # A writer has its lock before it writes: a file with the mark and without a lock has none any more.
-        if not ours or _digest(token, os.read(descriptor, MARKED_BYTES)) != digest:
+        if not ours or not (_is_unwritten(status) or _digest(token, os.read(descriptor, MARKED_BYTES)) == digest):
             return False
         is_dead = lock(descriptor) and host == _host()
         if time.time() - status.st_mtime < (dead_after if is_dead else max(dead_after, DAY_SECONDS)):
@@ -87,3 +88,7 @@ def _remove_if_dead(path: Path, dead_after: float) -> bool:
         return False
     os.unlink(path)
     return True
+
+
+def _is_unwritten(status: os.stat_result) -> bool:
+    return status.st_size == 0 and stat.S_IMODE(status.st_mode) == UNFINISHED_MODE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nanochat.errors import StorageError, StorageFullError
 from nanochat.system.current_folder import DELETED, is_deleted
-from nanochat.system.temporary_names import MARKED_BYTES, lock, temporary_name
+from nanochat.system.temporary_names import MARKED_BYTES, UNFINISHED_MODE, lock, temporary_name
 
 _FLUSH_BYTES = 4 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -91,13 +91,15 @@ class Draft(Output):
             head = b"".join(bytes(piece[:MARKED_BYTES]) for piece in self._pieces)
             path = self.folder / temporary_name(head)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOSE_ON_EXEC | _BINARY
-            self.descriptor, self.temporary = os.open(path, flags, 0o600), path
+            self.descriptor, self.temporary = os.open(path, flags, UNFINISHED_MODE), path
             lock(self.descriptor)
         super().flush()
 
     def finish(self) -> None:
         """Write what is left and make all of it durable."""
         self.flush()
+        if self.temporary is not None and os.fstat(self.descriptor).st_mode & stat.S_ISVTX:
+            os.fchmod(self.descriptor, 0o600)
         os.fsync(self.descriptor)
 
     def named(self) -> Path:

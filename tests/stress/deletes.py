@@ -237,10 +237,7 @@ def deletes(options: argparse.Namespace) -> Report:
 def _look_at_leftovers(place: _Place, mine: set[str]) -> None:
     before = {name for name in os.listdir(place.traces) if name.startswith(".")} - mine
     left = {name for name in _clear_up(place) if name.startswith(".")} - mine
-    # Killed between making a file under a temporary name and its first byte: nothing in it tells whose it is.
-    empty = {name for name in left if not (place.traces / name).stat().st_size}
-    place.report.failures.extend(f"{name} of ours is left over" for name in sorted(left - empty))
+    place.report.failures.extend(f"{name} of ours is left over" for name in sorted(left))
     gone = mine - set(os.listdir(place.traces))
     place.report.failures.extend(f"{name} has gone with the last save" for name in sorted(gone))
     place.counts["own leftovers"] = len(before)
-    place.counts["own that stay, being empty"] = len(empty)

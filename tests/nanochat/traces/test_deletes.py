@@ -93,6 +93,21 @@ def test_a_name_like_ours_is_not_enough(tmp_path, name, content):
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o1644, 0o700])
+def test_nor_is_that_a_file_is_empty(tmp_path, mode):
+    path = put(tmp_path, temporary_name(HEAD), b"")
+    path.chmod(mode)
+    assert remove_dead_files(tmp_path, 0) == 0
+    assert path.exists()
+
+
+def test_nor_are_a_drafts_rights_for_what_has_content(tmp_path):
+    path = put(tmp_path, temporary_name(HEAD), b"mine")
+    path.chmod(0o1600)
+    assert remove_dead_files(tmp_path, 0) == 0
+    assert path.exists()
+
+
 def test_nor_is_anything_but_a_file_of_our_own(tmp_path):
     target = put(tmp_path, "target", HEAD)
     (tmp_path / temporary_name(HEAD)).symlink_to(target)
@@ -144,24 +159,25 @@ import os, sys
 from pathlib import Path
 import nanochat.traces.atomic_file as atomic_file
 from nanochat.trace_storage import TraceStorage
-if sys.argv[2] == "named":
+way = sys.argv[2]
+if way != "nameless":
     atomic_file._open_nameless = lambda folder: -1
 def hold(*arguments):
     print("writing", flush=True)
     sys.stdin.read()
-atomic_file.os.fsync = hold
+setattr(os, "write" if way == "unwritten" else "fsync", hold)
 TraceStorage(sys.argv[1], catalogue=":memory:").create_trace({"prompt": "p" * 100}, {})
 """
 
 
-@pytest.mark.parametrize("way", ["nameless", "named"])
+@pytest.mark.parametrize("way", ["nameless", "named", "unwritten"])
 def test_what_a_killed_writer_leaves_goes_with_the_next_save(storage, way):
     command = [sys.executable, "-c", WRITE, str(storage.directory), way]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "writing\n"
         there = os.listdir(storage.directory)
-        assert len(there) == (way == "named")
+        assert len(there) == (way != "nameless")
         for name in there:
             os.utime(storage.directory / name, (LONG_AGO, LONG_AGO))
         storage.create_trace({}, {})
