@@ -14,9 +14,9 @@ HEADER = """<!-- Generated from nanochat/analysis/ by `make protocol`: change it
 
 # Metrics
 
-Every number that an analysis holds is one decorated function in `nanochat/analysis/`: the wire, the terminal and this
-page have it from there, and VS Code has those of heads. One that a trace was captured without is worked out when the
-trace is analysed, as far as its tensors allow.
+Every number that an analysis holds is one decorated function in `nanochat/analysis/`: the wire, the terminal, VS Code
+and this page have it from there. One that a trace was captured without is worked out when the trace is analysed, as far
+as its tensors allow.
 
 ## Of attention heads
 

@@ -135,7 +135,7 @@ export function traceData({ tokens, analysis, metrics, ...summary }: TraceDocume
     summary,
     tokens,
     analysis,
-    metrics: Object.fromEntries(Object.entries(metrics).filter(([, metric]) => metric.of === "head")),
+    metrics,
     layers: Math.max(0, ...shapes.map(({ layer }) => layer + 1)),
     heads: Math.max(0, ...shapes.map(({ shape }) => shape.at(-3) ?? 0)),
     positions: Math.max(0, ...shapes.map(({ shape }) => shape.at(-2) ?? 0)) || num_tokens,

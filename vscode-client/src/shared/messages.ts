@@ -19,7 +19,7 @@ export interface TraceData {
   summary: TraceSummary;
   tokens: TokenRow[];
   analysis: Analysis;
-  /** What the numbers of each head are, by their keys. */
+  /** What the numbers of heads, layers and tokens are, by their keys. */
   metrics: Record<string, Metric>;
   layers: number;
   heads: number;

@@ -16,9 +16,11 @@ import {
   bestRole,
   domainOf,
   headStatistics,
+  metricsOf,
   rankedHeads,
   rolesOf,
   statisticNamed,
+  statisticsOf,
 } from "../../webviews/common/statistics";
 import { curveGroups, curveTable } from "../../webviews/summary/layer_curves";
 import { bitsText, mapShare, surprisalSummary, surprisalWords } from "../../webviews/summary/surprisal";
@@ -182,10 +184,10 @@ void test("surprisal in words", () => {
 });
 
 void test("curves by layer, and the same as a table", () => {
-  const groups = curveGroups(ANALYSIS);
+  const groups = curveGroups(ANALYSIS, { ...metric("Standard deviation", null), name: "std" });
   assert.deepEqual(
     groups.map(({ title }) => title),
-    ["Attention entropy", "Attention sparsity", "Activation spread"],
+    ["Attention entropy", "Attention sparsity", "Activations: standard deviation"],
   );
   const entropy = [2.5, 1.5];
   const sparsity = [null, 0.25];
@@ -202,7 +204,24 @@ void test("curves by layer, and the same as a table", () => {
     [1, 2.5, null, 0.5, 2],
     [3, 1.5, 0.25, 0.75, null],
   ]);
-  assert.deepEqual(curveGroups({}), []);
+  assert.deepEqual(curveGroups({}, undefined), []);
+});
+
+void test("the daemon says which numbers layers and tokens have", () => {
+  const tomorrow: Metric = { ...metric("Kurtosis", null), of: "layer" };
+  const trace = { metrics: { ...METRICS, kurtosis: tomorrow, rank: { ...tomorrow, of: "token" as const } } };
+  const [found] = metricsOf(trace, "layer");
+  assert.deepEqual(
+    metricsOf(trace, "token").map(({ name }) => name),
+    ["rank"],
+  );
+  assert.equal(statisticsOf(trace).length, Object.keys(METRICS).length);
+  const sites = { layer_stats: { "0": { post_mlp: { mean: 0, std: 1, max: 2, min: -1, sparsity: 0, kurtosis: 3 } } } };
+  const groups = curveGroups({ activations: sites }, found);
+  assert.deepEqual(
+    groups.map(({ title, curves }) => [title, curves]),
+    [["Activations: kurtosis", [{ name: "after MLP", values: [3] }]]],
+  );
 });
 
 void test("facts have the model's sizes, the settings and the caller's own metadata", () => {

@@ -1,4 +1,4 @@
-// What is known of a head: the metrics that can colour it, and its roles in words. The daemon says which there are.
+// What is known of heads, layers and tokens: their metrics, and heads' roles in words. The daemon says which there are.
 
 import type { Analysis, Metric } from "../../src/protocol";
 import type { TraceData } from "../../src/shared/messages";
@@ -11,8 +11,13 @@ export interface Statistic extends Metric {
 
 type Role = Statistic & { role: NonNullable<Metric["role"]> };
 
-export function statisticsOf({ metrics }: Pick<TraceData, "metrics">): Statistic[] {
-  return Object.entries(metrics).map(([name, metric]) => ({ name, ...metric }));
+export function metricsOf({ metrics }: Pick<TraceData, "metrics">, of: Metric["of"]): Statistic[] {
+  return Object.entries(metrics).flatMap(([name, metric]) => (metric.of === of ? [{ name, ...metric }] : []));
+}
+
+/** Of heads. */
+export function statisticsOf(trace: Pick<TraceData, "metrics">): Statistic[] {
+  return metricsOf(trace, "head");
 }
 
 export function rolesOf(trace: Pick<TraceData, "metrics">): Role[] {

@@ -2,16 +2,21 @@
 
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import type { TraceData } from "../../src/shared/messages";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
 import { traceOf, type Page } from "../common/page";
+import { metricsOf, type Statistic } from "../common/statistics";
 import type { Theme } from "../common/theme";
 import { curveGroups, curveTable, type CurveGroup } from "./layer_curves";
 
 const HEIGHT = 132;
+const CHOICE_KEY = "activations";
+const DEFAULT_CHOICE = "std";
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3], [4, 4], [1, 3]];
 
 export function layerChartsPart(page: Page): HTMLElement {
+  const choice = element("select", { "aria-label": "Statistic of the activations" });
   const charts = element("div", { class: "charts" });
   const table = element("table", { class: "layer-table" });
   const values = element(
@@ -23,7 +28,7 @@ export function layerChartsPart(page: Page): HTMLElement {
   const section = element(
     "section",
     { class: "layers", "aria-label": "Layers" },
-    element("h2", {}, "Layers"),
+    element("div", { class: "bar" }, element("h2", {}, "Layers"), choice),
     charts,
     values,
   );
@@ -36,23 +41,41 @@ export function layerChartsPart(page: Page): HTMLElement {
   });
   resize.observe(charts);
 
+  function draw(trace: TraceData): void {
+    shown.forEach((chart) => {
+      chart.destroy();
+    });
+    const metric = metricsOf(trace, "layer").find(({ name }) => name === choice.value);
+    const groups = curveGroups(trace.analysis, metric);
+    choice.title = metric?.meaning ?? "";
+    section.hidden = groups.length === 0;
+    shown = groups.map((group) => chartOf(group, page));
+    charts.replaceChildren(...shown.map((chart) => chart.element));
+    shown.forEach((chart) => {
+      chart.resize();
+    });
+    fillTable(table, groups);
+  }
+
+  choice.addEventListener("change", () => {
+    page.host.keep(CHOICE_KEY, choice.value);
+    const trace = traceOf(page.store.state);
+    if (trace !== null) {
+      draw(trace);
+    }
+  });
+
   page.store.subscribe((state, before) => {
     const trace = traceOf(state);
     if (trace === null) {
       return;
     }
+    if (state.view !== before.view) {
+      offer(choice, metricsOf(trace, "layer"), page.host.recall(CHOICE_KEY));
+      choice.hidden = trace.analysis.activations == null;
+    }
     if (state.view !== before.view || state.theme !== before.theme) {
-      shown.forEach((chart) => {
-        chart.destroy();
-      });
-      const groups = curveGroups(trace.analysis);
-      section.hidden = groups.length === 0;
-      shown = groups.map((group) => chartOf(group, page));
-      charts.replaceChildren(...shown.map((chart) => chart.element));
-      shown.forEach((chart) => {
-        chart.resize();
-      });
-      fillTable(table, groups);
+      draw(trace);
     }
     if (state.selection.layer !== before.selection.layer) {
       shown.forEach((chart) => {
@@ -61,6 +84,12 @@ export function layerChartsPart(page: Page): HTMLElement {
     }
   });
   return section;
+}
+
+function offer(choice: HTMLSelectElement, metrics: readonly Statistic[], kept: unknown): void {
+  choice.replaceChildren(...metrics.map(({ name, label }) => element("option", { value: name }, label)));
+  const wanted = [kept, DEFAULT_CHOICE].map((key) => metrics.find(({ name }) => name === key));
+  choice.value = wanted.find((metric) => metric !== undefined)?.name ?? metrics[0]?.name ?? "";
 }
 
 function fillTable(table: HTMLElement, groups: readonly CurveGroup[]): void {

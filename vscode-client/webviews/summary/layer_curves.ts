@@ -1,6 +1,7 @@
 // Statistics by layer, as the charts and their table show them.
 
 import type { Analysis } from "../../src/protocol";
+import type { Statistic } from "../common/statistics";
 
 export interface Curve {
   name: string;
@@ -22,7 +23,8 @@ const SITES: Record<string, string> = {
   post_mlp: "after MLP",
 };
 
-export function curveGroups(analysis: Analysis): CurveGroup[] {
+/** `metric`: the metric of layers that is drawn of the activations. */
+export function curveGroups(analysis: Analysis, metric: Statistic | undefined): CurveGroup[] {
   const attention = analysis.attention?.layer_stats ?? {};
   const activations = analysis.activations?.layer_stats ?? {};
   const groups: CurveGroup[] = [];
@@ -38,13 +40,14 @@ export function curveGroups(analysis: Analysis): CurveGroup[] {
     );
   }
   const sites = [...new Set(Object.values(activations).flatMap((layer) => Object.keys(layer)))];
-  if (sites.length > 0) {
+  if (sites.length > 0 && metric !== undefined) {
     const active = layersOf(activations);
     const curves = sites.map((site) => ({
       name: SITES[site] ?? site.replaceAll("_", " "),
-      values: active.map((layer) => activations[String(layer)]?.[site]?.std ?? null),
+      values: active.map((layer) => activations[String(layer)]?.[site]?.[metric.name] ?? null),
     }));
-    groups.push({ title: "Activation spread", unit: "standard deviation", layers: active, curves });
+    const title = `Activations: ${metric.label.toLowerCase()}`;
+    groups.push({ title, unit: metric.unit ?? "", layers: active, curves });
   }
   return groups;
 }

@@ -5,6 +5,7 @@ import { css } from "../common/colour";
 import { colourAt, colourMap, gradient, textAt, type ColourMap } from "../common/colour_map";
 import { element } from "../common/dom";
 import { traceOf, type Page } from "../common/page";
+import { metricsOf } from "../common/statistics";
 import { tokenList } from "../common/token_list";
 import { spokenText } from "../common/token_text";
 import { bitsText, mapShare, surprisalShare, surprisalSummary, TICKS } from "./surprisal";
@@ -16,12 +17,13 @@ export function surprisalTextPart(page: Page): HTMLElement {
   const tip = tokenTip();
   const list = tokenList("Text, coloured by surprisal", {
     point: (position, by) => {
-      const token = position === null ? undefined : traceOf(page.store.state)?.tokens[position];
+      const trace = traceOf(page.store.state);
+      const token = position === null ? undefined : trace?.tokens[position];
       const span = position === null ? undefined : list.spans[position];
-      if (token === undefined || span === undefined) {
+      if (trace === null || token === undefined || span === undefined) {
         tip.leave(by);
       } else {
-        tip.show(token, span, by, map);
+        tip.show(token, metricsOf(trace, "token"), span, by, map);
       }
     },
     choose: (position) => {

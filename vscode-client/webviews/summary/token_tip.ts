@@ -4,7 +4,8 @@ import type { Alternative, TokenRow } from "../../src/protocol";
 import { css } from "../common/colour";
 import { colourAt, type ColourMap } from "../common/colour_map";
 import { element, setAttributes } from "../common/dom";
-import { percent } from "../common/number_text";
+import { percent, threeDigits } from "../common/number_text";
+import type { Statistic } from "../common/statistics";
 import { visibleText } from "../common/token_text";
 import { surprisalWords } from "./surprisal";
 
@@ -12,7 +13,7 @@ type By = "mouse" | "keyboard";
 
 export interface TokenTip {
   element: HTMLElement;
-  show: (token: TokenRow, at: HTMLElement, by: By, map: ColourMap) => void;
+  show: (token: TokenRow, metrics: readonly Statistic[], at: HTMLElement, by: By, map: ColourMap) => void;
   /** The mouse or the focus went; the mouse may go on to the tip itself. */
   leave: (by: By) => void;
   close: () => void;
@@ -21,6 +22,7 @@ export interface TokenTip {
 const ID = "token-tip";
 const GRACE = 120; // milliseconds to move the mouse from the token to the tip
 const GAP = 6;
+const SAID = ["surprisal_per_token", "sampled_probability"];
 
 export function tokenTip(): TokenTip {
   const tip = element("div", { class: "tip", id: ID, role: "tooltip", hidden: true });
@@ -68,12 +70,12 @@ export function tokenTip(): TokenTip {
         closeSoon();
       }
     },
-    show: (token, at, by, map) => {
+    show: (token, metrics, at, by, map) => {
       clearTimeout(timer);
       anchor?.removeAttribute("aria-describedby");
       anchor = at;
       shownBy = by;
-      tip.replaceChildren(...contentOf(token, map));
+      tip.replaceChildren(...contentOf(token, metrics, map));
       setAttributes(at, { "aria-describedby": ID });
       tip.hidden = false;
       place(tip, at);
@@ -81,15 +83,24 @@ export function tokenTip(): TokenTip {
   };
 }
 
-function contentOf(token: TokenRow, map: ColourMap): HTMLElement[] {
+function contentOf(token: TokenRow, metrics: readonly Statistic[], map: ColourMap): HTMLElement[] {
   const head = element(
     "div",
     { class: "tip-head" },
     element("strong", { class: "mono" }, visibleText(token.text)),
     element("span", { class: "muted" }, `position ${token.position}, id ${token.id}`),
   );
-  const parts = [head, element("p", {}, surprisalWords(token))];
+  const parts = [head, element("p", {}, surprisalWords(token)), ...numbersOf(token, metrics)];
   return token.top.length === 0 ? parts : [...parts, alternatives(token, map)];
+}
+
+/** What is known of it besides what the line above says. */
+function numbersOf({ numbers }: TokenRow, metrics: readonly Statistic[]): HTMLElement[] {
+  const known = metrics.filter(({ name }) => !SAID.includes(name) && numbers?.[name] != null);
+  const words = known.map(({ name, label, unit, meaning }) =>
+    element("span", { title: meaning }, `${label} ${threeDigits(numbers?.[name])}${unit ? ` ${unit}` : ""}`),
+  );
+  return words.length === 0 ? [] : [element("p", { class: "tip-numbers" }, ...words)];
 }
 
 function alternatives(token: TokenRow, map: ColourMap): HTMLElement {
