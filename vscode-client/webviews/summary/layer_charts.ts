@@ -16,7 +16,8 @@ const DEFAULT_CHOICE = "std";
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3], [4, 4], [1, 3]];
 
 export function layerChartsPart(page: Page): HTMLElement {
-  const choice = element("select", { "aria-label": "Statistic of the activations" });
+  const choice = element("select");
+  const label = element("label", { class: "push muted" }, "Activations by ", choice);
   const charts = element("div", { class: "charts" });
   const table = element("table", { class: "layer-table" });
   const values = element(
@@ -28,7 +29,7 @@ export function layerChartsPart(page: Page): HTMLElement {
   const section = element(
     "section",
     { class: "layers", "aria-label": "Layers" },
-    element("div", { class: "bar" }, element("h2", {}, "Layers"), choice),
+    element("div", { class: "bar" }, element("h2", {}, "Layers"), label),
     charts,
     values,
   );
@@ -72,7 +73,7 @@ export function layerChartsPart(page: Page): HTMLElement {
     }
     if (state.view !== before.view) {
       offer(choice, metricsOf(trace, "layer"), page.host.recall(CHOICE_KEY));
-      choice.hidden = trace.analysis.activations == null;
+      label.hidden = trace.analysis.activations == null;
     }
     if (state.view !== before.view || state.theme !== before.theme) {
       draw(trace);
