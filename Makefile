@@ -50,8 +50,9 @@ test: $(VENV)/dev.stamp $(PACKAGES) vsix  ## run the tests
 e2e: $(VENV)/dev.stamp $(EDITOR) vsix  ## run the editors' tests in full, in a real VS Code and a real browser
 	$(IN_BROWSER) npm --prefix tests/e2e run all
 
-stress: $(VENV)/dev.stamp  ## run the stress tests in full, which takes an hour (STRESS="kills --kills 20" for a part)
-	$(BIN)/python -m tests.stress $(STRESS)
+stress: $(VENV)/dev.stamp $(EDITOR) vsix  ## run the stress tests in full, which takes an hour (STRESS="kills --kills 20" for a part)
+	@$(TOOLS) tests
+	$(IN_BROWSER) $(BIN)/python -m tests.stress $(STRESS)
 	$(if $(STRESS),,$(BIN)/python -m tests.stress.storage)
 
 check: $(VENV)/dev.stamp $(PACKAGES)  ## lint, format check, types, import rules, generated files

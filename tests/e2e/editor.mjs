@@ -96,7 +96,7 @@ export class Editor {
   static async start({ settings = {}, python = PYTHON, prepare = () => undefined } = {}) {
     const folder = mkdtempSync(join(tmpdir(), "nse-"));
     const user = { ...USER_SETTINGS, ...settings };
-    const editor = new Editor(folder, python === null ? user : { ...user, "nanoscope.pythonPath": python });
+    const editor = new this(folder, python === null ? user : { ...user, "nanoscope.pythonPath": python });
     if (python === null) editor.hidePrograms();
     try {
       editor.prepare();

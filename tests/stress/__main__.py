@@ -41,6 +41,7 @@ FLAGS: tuple[tuple[str, float, str], ...] = (
     ("kills", 200, "kills of the daemon"),
     ("minutes", 10.0, "how long the chaos lasts, and the looking at others' files"),
     ("owned", 10_000, "files of others that are looked at"),
+    ("editors", 1, "whether a real VS Code and Neovim look at them too; 0: they do not"),
     ("frames", 1_000_000, "malformed messages"),
     ("share", 1, "one hostile value of so many"),
     ("served", 100.0, "milliseconds of get_status meanwhile, 99th percentile"),

@@ -26,6 +26,7 @@ from nanochat.trace_storage import TraceStorage
 from nanochat.traces import atomic_file
 from protocol.errors import RpcError
 from tests.stress.deletes_names import everything_in, harm, leave_over, plant
+from tests.stress.editors import look_by_neovim, look_by_vscode, missing_tools
 from tests.stress.ground import Ground, Report, ground
 from tests.stress.kills import kill_daemon
 from tests.stress.remains import PASSING, capture
@@ -41,6 +42,7 @@ COMMANDS = (
 )  # fmt: skip
 COMMAND_SECONDS, LIFE_SECONDS = 120.0, 0.2
 LOOKERS = 3
+SHOWN_SEED = 7  # of the capture that the document has
 
 
 @dataclass
@@ -50,7 +52,9 @@ class _Place:
     here: Ground
     traces: Path
     others: list[Path]
+    document: Path
     chance: random.Random
+    looks: dict[str, Callable[[_Place, random.Random], None]]
     stop: threading.Event = field(default_factory=threading.Event)
     counts: Counter[str] = field(default_factory=Counter)
     report: Report = field(default_factory=Report)
@@ -106,6 +110,10 @@ def _by_library(place: _Place, chance: random.Random) -> None:
             storage.get_trace_summary(entry.trace_id)
 
 
+def _by_neovim(place: _Place, chance: random.Random) -> None:
+    look_by_neovim(place.here.environment, place.document, place.folder(chance))
+
+
 LOOKS: dict[str, Callable[[_Place, random.Random], None]] = {
     "commands": _by_command,
     "watches": _by_watch,
@@ -113,20 +121,26 @@ LOOKS: dict[str, Callable[[_Place, random.Random], None]] = {
     "python clients": _by_python,
     "library": _by_library,
 }
+EDITORS: dict[str, Callable[[_Place, random.Random], None]] = {"Neovim": _by_neovim}
 
 
 def _look_on(place: _Place, seed: int) -> None:
     """Look again and again; that a daemon is killed meanwhile is part of it."""
     chance = random.Random(seed)
     while not place.stop.is_set():
-        kind = chance.choice(list(LOOKS))
+        kind = chance.choice(list(place.looks))
         try:
-            LOOKS[kind](place, chance)
+            place.looks[kind](place, chance)
             place.counts[kind] += 1
         except RpcError as error:
             place.report.expect(error.name in PASSING, f"{kind}: {error.name}: {error}")
         except OSError:
             place.counts["looks cut off"] += 1
+
+
+def _by_vscode(place: _Place, seed: int) -> None:
+    here = place.here
+    place.report.failures += look_by_vscode(here.environment, here.folder, place.others, place.stop, place.counts)
 
 
 def save_for_ever(folder: str, seed: int, named: bool, reports: Connection) -> None:
@@ -186,7 +200,9 @@ def _prepare(here: Ground, options: argparse.Namespace) -> _Place:
     for folder in others:
         folder.mkdir()
     plant([traces, traces, traces, *others], options.owned, chance)
-    return _Place(here, traces, others, chance)
+    document = here.folder / "look.prompt"
+    document.write_text(f"number {SHOWN_SEED}\n")
+    return _Place(here, traces, others, document, chance, LOOKS | (EDITORS if options.editors else {}))
 
 
 def _clear_up(place: _Place) -> list[str]:
@@ -202,6 +218,8 @@ def _clear_up(place: _Place) -> list[str]:
 
 def deletes(options: argparse.Namespace) -> Report:
     """Some minutes of it."""
+    if options.editors and (missing := missing_tools()):
+        return Report({}, [missing])
     with ground() as here:
         place = _prepare(here, options)
         mine = everything_in([place.traces]) | everything_in(place.others)
@@ -212,6 +230,10 @@ def deletes(options: argparse.Namespace) -> Report:
         mine |= untouched
         leave_over(place.traces, LEFT_OVER, place.chance)
         targets = [_look_on] * LOOKERS + [_kill_writers, _capture_and_kill]
+        if options.editors:
+            with here.client() as client:
+                capture(client, "json", SHOWN_SEED)
+            targets.append(_by_vscode)
         threads = [
             threading.Thread(target=target, args=(place, options.seed + number), daemon=True)
             for number, target in enumerate(targets)
@@ -225,6 +247,8 @@ def deletes(options: argparse.Namespace) -> Report:
         for thread in threads:
             thread.join()
         here.stop()
+        for editor in ("VS Code", *EDITORS) if options.editors else ():
+            place.report.expect(place.counts[editor], f"{editor} did not look")
         place.report.failures.extend(harm(mine))
         added = everything_in(place.others).keys() - untouched.keys()
         place.report.failures.extend(f"{path} was put where no trace is" for path in sorted(added))

@@ -22,7 +22,7 @@ SHORT = {
     "clients": {"clients": 10, "turns": 1},
     "kills": {"kills": 2},
     "chaos": {"minutes": 0.05},
-    "deletes": {"minutes": 0.17, "owned": 500},
+    "deletes": {"minutes": 0.17, "owned": 500, "editors": 0},
     "frames": {"frames": 800},
     "hostile": {"share": 60, "served": 2_000},
     "memory": {"warm": 5, "captures": 20, "growth": 10},
