@@ -74,7 +74,7 @@ async def serve_editor(state: ServerState, client: Client) -> None:
                 if not await connection.has_room():
                     break
         finally:
-            await protocol.end()
+            protocol.end()
 
 
 class EditorServer(LanguageServer):
@@ -290,11 +290,11 @@ class EditorProtocol(PlainProtocol):
         self.session.cancel_all()
         self.cancel_features()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """The editor is gone: nothing of its work goes on."""
         self.ending = True
         self._cancel_all()
         for end in self._server.at_end:
             end()
-        if self._introduction is not None and not self._introduction.done():
-            await asyncio.wait([self._introduction])  # else its folder would be opened for nobody, and never closed
+        if self._introduction is not None:
+            self._introduction.cancel()  # a folder that is still being opened is given back then
