@@ -2,8 +2,10 @@
 
 import threading
 
-from daemon.client.sync import Client
-from tests.daemon.scripted_daemon import ScriptedDaemon, line
+import pytest
+
+from daemon.client.sync import Client, ConnectionLostError
+from tests.daemon.scripted_daemon import ScriptedDaemon, hang_up, line
 from tests.daemon.waiting import SECONDS, until
 
 CHANGE = {"traces_dir": "/traces", "added": ["a"], "changed": [], "removed": []}
@@ -25,4 +27,17 @@ def test_a_listener_that_calls_the_client_does_not_hold_up_its_close() -> None:
     closing.start()
     closing.join(SECONDS)
     assert not closing.is_alive()
+    daemon.join()
+
+
+def test_notifications_end_with_a_client_whose_connection_was_lost_before() -> None:
+    daemon = ScriptedDaemon([hang_up])
+    client = Client(connect=daemon.connect)
+    changes = client.notifications()
+    client.start("get_status")
+    with pytest.raises(ConnectionLostError):
+        changes.get(SECONDS)
+    client.close()
+    with pytest.raises(StopIteration):
+        changes.get(SECONDS)
     daemon.join()
