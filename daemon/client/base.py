@@ -163,3 +163,8 @@ class ClientState(Generic[ConnectionType]):
         """The connection ended."""
         for put in list(self._subscriptions):
             put(None if self.closed else error)
+
+    def ended(self) -> None:
+        """No notification will come any more, be the connection lost already or not."""
+        for put in list(self._subscriptions):
+            put(None)

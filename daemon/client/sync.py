@@ -72,8 +72,9 @@ class Client(Calls, ClientState[Connection]):
         """Hang up; the daemon stops what this client left under way."""
         with self._changing:
             self.closed = True
-            if self._connection is not None:
-                self._connection.close()
+        if self._connection is not None:  # without the lock, for which a listener may be waiting
+            self._connection.close()
+        self.ended()
 
     def start(self, method: Method | str, params: Params | Mapping[str, Any] | None = None) -> Call:
         """Send a request and give it back as it runs: to iterate over, wait for, or cancel."""

@@ -30,7 +30,7 @@ from daemon.editor.params import (
 from daemon.editor.progress import Agreed, work_done
 from daemon.editor.pygls_protocol import INITIALIZE_LEAST, PlainProtocol, shared_converter
 from daemon.server.connection import Client, Connection, ConnectionHandler, outcome, response_of
-from daemon.server.dispatch import Context, dispatch
+from daemon.server.dispatch import Context, dispatch, guarded
 from daemon.server.session import Call
 from daemon.wire import messages
 from daemon.wire.decoding import decode, exact
@@ -74,7 +74,7 @@ async def serve_editor(state: ServerState, client: Client) -> None:
                 if not await connection.has_room():
                     break
         finally:
-            await protocol.end()
+            protocol.end()
 
 
 class EditorServer(LanguageServer):
@@ -210,6 +210,9 @@ class EditorProtocol(PlainProtocol):
 
     async def _answer(self, call: Call, params: object) -> object:
         await self.introduced()
+        if call.method in self.fm.features:
+            context = Context(self._state, self.session, call.request_id, call.cancel)
+            return await guarded(context, call.method, self.feature(call.method, params))
         name = member(params, "command") if call.method == lsp.WORKSPACE_EXECUTE_COMMAND else None
         if isinstance(name, str) and (execute := self._server.own_commands.get(name)):
             call.method = name
@@ -245,13 +248,12 @@ class EditorProtocol(PlainProtocol):
         names = {"client_name": info.name, "client_version": info.version or ""} if info else {}
         hello: dict[str, Any] = {key: on_one_line(text[:NAME_LIMIT])[:NAME_LIMIT] for key, text in names.items()}
         hello |= {name: member(params.initialization_options, name) for name in ("traces_dir", "model", "base_dir")}
-        hello |= {"notifications": False}
         self._introduction = asyncio.ensure_future(self._introduce(hello))
         return (yield from super().lsp_initialize(params))
 
     async def _introduce(self, hello: dict[str, Any]) -> None:
         try:
-            await dispatch(Context(self._state, self.session), HELLO.name, hello)
+            await dispatch(Context(self._state, self.session), HELLO.name, hello | {"notifications": False})
         except RpcError as error:
             message = f"The editor's options are not used, but the daemon's own traces folder and model: {error}"
             self._server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Error, message))
@@ -288,11 +290,11 @@ class EditorProtocol(PlainProtocol):
         self.session.cancel_all()
         self.cancel_features()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """The editor is gone: nothing of its work goes on."""
         self.ending = True
         self._cancel_all()
         for end in self._server.at_end:
             end()
-        if self._introduction is not None and not self._introduction.done():
-            await asyncio.wait([self._introduction])  # else its folder would be opened for nobody, and never closed
+        if self._introduction is not None:
+            self._introduction.cancel()  # a folder that is still being opened is given back then

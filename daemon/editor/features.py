@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from lsprotocol import types as lsp
-from pygls.exceptions import JsonRpcContentModified
 
 from daemon.editor.hover import fenced
 from daemon.editor.lsp_values import (
@@ -28,6 +27,7 @@ from daemon.editor.pygls_protocol import ARRIVAL
 from daemon.editor.text import place_in
 from daemon.handlers.traces import token_text, tokens_of
 from nanochat.errors import NanoscopeError
+from protocol.errors import RpcError
 
 if TYPE_CHECKING:
     from daemon.editor.documents import Documents
@@ -49,7 +49,7 @@ async def _of_any_text(documents: Documents, uri: str, answer: Callable[[Snapsho
         found = await answer(document)
         if documents.is_current(document):
             return found
-    raise JsonRpcContentModified(MODIFIED)
+    raise RpcError("CONTENT_MODIFIED", MODIFIED)
 
 
 async def _of_this_text(documents: Documents, uri: str, answer: Callable[[Snapshot], Awaitable[Any]]) -> Any:
@@ -59,7 +59,7 @@ async def _of_this_text(documents: Documents, uri: str, answer: Callable[[Snapsh
         return None
     found = await answer(document) if document.revision <= ARRIVAL.get() else None
     if document.revision > ARRIVAL.get() or not documents.is_current(document):
-        raise JsonRpcContentModified(MODIFIED)
+        raise RpcError("CONTENT_MODIFIED", MODIFIED)
     return found
 
 

@@ -112,7 +112,7 @@ class PlainProtocol(LanguageServerProtocol):
             self._result_types.pop(asked, None)
 
     def begin_own(self, identifier: int | str | None, method: str, params: object) -> None:
-        """Take a request or, without an id, a notification that no feature of LSP answers."""
+        """Take a request or, without an id, a notification that pygls itself does not answer."""
         raise NotImplementedError
 
     def cancel_own(self, identifier: Any) -> bool:
@@ -139,6 +139,10 @@ class PlainProtocol(LanguageServerProtocol):
         self._execute_handler(key, work, done, arguments)
         return cast("asyncio.Task[None]", self._request_futures[key])
 
+    async def feature(self, method: str, params: Any) -> Any:
+        """What a feature that was added to the server answers, as plain values."""
+        return self._converter.unstructure(await self.fm.features[method](params))
+
     def cancel_features(self) -> None:
         """Cancel whatever runs."""
         for future in list(self._request_futures.values()):
@@ -151,7 +155,7 @@ class PlainProtocol(LanguageServerProtocol):
         return method in self.fm.builtin_features or method in self.fm.features
 
     def _handle_request(self, msg_id: int | str, method_name: str, params: Any) -> None:
-        if self._is_own(method_name) or not self._is_feature(method_name):
+        if self._is_own(method_name) or method_name not in self.fm.builtin_features:
             self.begin_own(msg_id, method_name, params)
         else:
             super()._handle_request(msg_id, method_name, params)

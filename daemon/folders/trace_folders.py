@@ -43,6 +43,7 @@ class TraceFolder:
 
     Args:
         path: absolute; it may be missing.
+        real_path: where it lies, as `os.path.realpath` said last.
         format: of new traces.
         catalogue: what is known of files, shared by all folders.
         events: the process's observer.
@@ -54,6 +55,7 @@ class TraceFolder:
     def __init__(
         self,
         path: Path,
+        real_path: str,
         format: str,
         catalogue: Catalogue,
         events: FileEvents | InotifyEvents,
@@ -62,7 +64,8 @@ class TraceFolder:
         polling: bool,
         notify: Callable[[TraceFolder, TracesChanged], None],
     ):
-        self.path, self._format, self._catalogue, self._notify = path, format, catalogue, notify
+        self.path, self.real_path = path, real_path
+        self._format, self._catalogue, self._notify = format, catalogue, notify
         self.first_scan: Future[None] = Future()
         self.watch = Watch(path, self._rescan, events, threads, polling=polling)
         self._lock = threading.Lock()
@@ -189,11 +192,11 @@ class TraceFolders:
     """
 
     def __init__(self, default: Path, format: str, polling: bool, notify: Callable[[TraceFolder, TracesChanged], None]):
-        self._default_path, self._format, self._polling, self._notify = default, format, polling, notify
+        self._format, self._polling, self._notify = format, polling, notify
         self._events, self._threads, self._catalogue = open_events(), WatchThreads(), Catalogue()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # never held while a path is looked up: its file system may not answer
         self._users: dict[TraceFolder, int] = {}
-        self._default: TraceFolder | None = None
+        self._default, self._keeps_default = self._new(default.absolute(), os.path.realpath(default)), False
         self._closing: list[Watch] = []
 
     @property
@@ -210,10 +213,16 @@ class TraceFolders:
         """
         if not path.is_absolute():
             raise StorageError(f"The traces folder {str(path)!r} is not an absolute path; send the whole path.")
+        real_path = os.path.realpath(path)
         with self._lock:
-            if os.path.realpath(path) == os.path.realpath(self._default_path):
+            found = self._lying_at(real_path)
+        for folder in found:
+            folder.real_path = os.path.realpath(folder.path)  # a link in it may lead elsewhere by now
+        with self._lock:
+            folder = next(iter(self._lying_at(real_path)), None) or self._new(path, real_path)
+            if folder is self._default:
                 self._kept_default()  # it is not forgotten between two clients that name it
-            folder = self._used(path)
+            self._use(folder)
         try:
             folder.storage  # noqa: B018  raises
         except StorageError:
@@ -252,23 +261,27 @@ class TraceFolders:
         self._catalogue.close()
 
     def _kept_default(self) -> TraceFolder:
-        if self._default is None:
-            self._default = self._used(self._default_path.absolute())
+        if not self._keeps_default:
+            self._keeps_default = True
+            self._use(self._default)
         return self._default
 
-    def _used(self, path: Path) -> TraceFolder:
-        real = os.path.realpath(path)
-        folder = next((folder for folder in self._users if os.path.realpath(folder.path) == real), None)
-        if folder is None:
-            folder = TraceFolder(
-                path,
-                self._format,
-                self._catalogue,
-                self._events,
-                self._threads,
-                polling=self._polling,
-                notify=self._notify,
-            )
+    def _lying_at(self, real_path: str) -> list[TraceFolder]:
+        return [folder for folder in {self._default: 0, **self._users} if folder.real_path == real_path]
+
+    def _use(self, folder: TraceFolder) -> None:
+        if folder not in self._users:
             folder.watch.start()
         self._users[folder] = self._users.get(folder, 0) + 1
-        return folder
+
+    def _new(self, path: Path, real_path: str) -> TraceFolder:
+        return TraceFolder(
+            path,
+            real_path,
+            self._format,
+            self._catalogue,
+            self._events,
+            self._threads,
+            polling=self._polling,
+            notify=self._notify,
+        )

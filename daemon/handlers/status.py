@@ -37,12 +37,13 @@ SHOWN_MODEL = 200  # of the model that a client names
 
 @handles(HELLO)
 async def hello(context: Context, params: HelloParams) -> HelloResult:
-    """Compare versions, take the client's name, folder and model, begin to push notifications."""
+    """Compare versions, take the client's name, folder and model, begin to push notifications: all of it or nothing."""
     state, session = context.state, context.session
     _check_versions(context, params)
-    introduce(session, Introduction(model=params.model, base_dir=params.base_dir).checked())
+    introduction = Introduction(model=params.model, base_dir=params.base_dir).checked()
     if params.traces_dir is not None:
         await state.use_folder(session, params.traces_dir)
+    introduce(session, introduction)
     name = " ".join(filter(None, (params.client_name, params.client_version)))
     session.name = on_one_line(name)[:SHOWN_NAME] or session.name
     session.notified = session.notified or params.notifications

@@ -72,7 +72,7 @@ class _Script:
     def __init__(self, connection: Connection) -> None:
         self._connection, self._session = connection, connection.session
         self._running = asyncio.Semaphore(RUNNING_LIMIT)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._methods = _EveryMethod(self._call)
 
     async def take(self, frame: bytes | FramingError) -> None:
@@ -98,11 +98,16 @@ class _Script:
             error = RpcError("INVALID_REQUEST", f"A batch has 1 to {BATCH_LIMIT} requests; this one has {len(values)}.")
             self._connection.respond(failure(None, error))
             return
-        parts: list[asyncio.Task[Response | None] | Response | None] = []
+        bodies: list[bytes] = []
+        last: asyncio.Task[None] | None = None
         for value in values:
             begun = await self._begin(value, exact)
-            parts.append(self._run(begun, self._part(begun)) if isinstance(begun, _Pending) else begun)
-        self._keep(asyncio.create_task(self._batch(parts)))
+            if isinstance(begun, _Pending):
+                last = self._run(begun, self._part(begun, last, bodies))
+            elif begun is not None:
+                last = self._keep(asyncio.create_task(self._add(begun, last, bodies)))
+        if last is not None:
+            self._keep(asyncio.create_task(self._batch(last, bodies)))
 
     async def finish(self) -> None:
         """Give what is owed to a client that sends no more; let go of one that hung up."""
@@ -129,11 +134,11 @@ class _Script:
         self._session.begin(call)
         return _Pending(request, call)
 
-    def _run(self, pending: _Pending, work: Coroutine[Any, Any, Response | None]) -> asyncio.Task[Response | None]:
+    def _run(self, pending: _Pending, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = pending.call.task = self._keep(asyncio.create_task(work))
         return task
 
-    def _keep(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -148,20 +153,23 @@ class _Script:
         if response is not None:
             self._connection.respond(response)
 
-    async def _part(self, pending: _Pending) -> Response | None:
-        """The response to a request of a batch."""
+    async def _part(self, pending: _Pending, before: asyncio.Task[None] | None, bodies: list[bytes]) -> None:
+        """Answer a request of a batch. It is in flight until its turn comes: results that wait for it are few."""
         try:
-            return await self._answer(pending)
+            await self._add(await self._answer(pending), before, bodies)
         finally:
             self._session.end(pending.call)
 
-    async def _batch(self, parts: list[asyncio.Task[Response | None] | Response | None]) -> None:
+    async def _add(self, response: Response | None, before: asyncio.Task[None] | None, bodies: list[bytes]) -> None:
+        """Put a response to the others of its batch, after the one before it; an error where they leave no room."""
+        if before is not None:
+            await asyncio.wait([before])
+        if response is not None:
+            bodies.append(encode_response(response, ANSWER_LIMIT - sum(map(len, bodies))))
+
+    async def _batch(self, last: asyncio.Task[None], bodies: list[bytes]) -> None:
         """Answer in one array; by nothing where all were notifications."""
-        responses = [await part if isinstance(part, asyncio.Task) else part for part in parts]
-        bodies: list[bytes] = []
-        for response in responses:
-            if response is not None:
-                bodies.append(encode_response(response, ANSWER_LIMIT - sum(map(len, bodies))))
+        await asyncio.wait([last])
         if bodies:
             await self._connection.outbox.room()
             self._connection.send(b"[" + b",".join(bodies) + b"]")
@@ -187,7 +195,8 @@ class _Script:
                     ),
                 )
         except asyncio.CancelledError:  # while it waited; or jsonrpcserver gives its answer for lost
-            return response_of(pending.call) if request.wants_answer else None
+            response = response_of(pending.call)
+            return response if request.wants_answer else None
 
     async def _call(self, pending: _Pending, /, *positional: object, **named: object) -> Result:
         """What jsonrpcserver calls, whatever the method."""

@@ -42,8 +42,11 @@ class Call:
     response: dict[str, Any] | None = None  # what it has come to: from then on it cannot be cancelled
 
     def stop(self) -> None:
-        """Cancel it, from the event loop."""
+        """Cancel it, from the event loop; its task has its first step before: without one it would never answer."""
         self.cancel.set()
+        asyncio.get_running_loop().call_soon(self._cancel_task)
+
+    def _cancel_task(self) -> None:
         if self.task is not None and self.response is None:
             self.task.cancel()
 

@@ -174,6 +174,24 @@ def test_the_sessions_own_folder_is_open_before_the_first_request_is_served() ->
     run(test)
 
 
+def test_an_editor_that_goes_is_gone_though_its_folder_does_not_answer() -> None:
+    async def test() -> None:
+        async with daemon({}) as running:
+            asked, answers = asyncio.Event(), asyncio.Event()
+
+            async def use_folder(session: object, path: object) -> None:
+                asked.set()
+                await answers.wait()
+
+            running.state.use_folder = use_folder  # pyright: ignore[reportAttributeAccessIssue]
+            client = await running.editor(initializationOptions={"traces_dir": "/a/traces"})
+            await asked.wait()
+            await client.close()
+            await running.sessions(0)
+
+    run(test)
+
+
 @pytest.mark.parametrize("traces_dir", ["/not/a/folder", 5])
 def test_a_folder_that_cannot_be_used_is_shown_and_the_session_goes_on(traces_dir: object) -> None:
     async def test() -> None:

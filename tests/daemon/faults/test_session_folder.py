@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from daemon.folders import watch_threads
 from daemon.launch.dial import ask
 from tests.daemon.running import DaemonProcess, running_daemon
 from tests.daemon.waiting import until
@@ -85,7 +86,8 @@ def test_clients_that_vanish_with_their_hello_leave_nothing(process, tmp_path, f
         if not threads:
             until_steady(process)
             threads = psutil.Process(process.pid).num_threads()
-    until(lambda: psutil.Process(process.pid).num_threads() <= threads, "their threads have ended")
+    most = threads + watch_threads.LIMIT  # one for each client would be many more; the watches' own may come late
+    until(lambda: psutil.Process(process.pid).num_threads() <= most, "their threads have ended")
 
 
 def until_steady(process: DaemonProcess) -> None:
@@ -118,3 +120,25 @@ def test_a_hello_that_is_cancelled_gives_its_folder_back(process, tmp_path):
         mine = {row["traces_dir"] for row in status["sessions"]}
         until(lambda: watched(process) & set(folders) <= mine, "only the folder in use is watched")
     until(lambda: not watched(process) & set(folders), "nothing is watched any more")
+
+
+@pytest.mark.parametrize("wrong", ["no folder", "relative"])
+def test_a_hello_whose_folder_is_refused_leaves_the_session_as_it_was(process, tmp_path, wrong):
+    (tmp_path / "file").write_text("")
+    mine = {"client_name": "first", "traces_dir": str(tmp_path / "mine"), "base_dir": str(tmp_path / "base")}
+    other = {"client_name": "second", "traces_dir": str(tmp_path / "file") if wrong == "no folder" else "traces"}
+    other |= {"base_dir": str(tmp_path / "another"), "notifications": True}
+
+    def about_session(client: socket.socket) -> tuple[dict, dict]:
+        said = ask(client, "hello", {"notifications": False})["result"]
+        rows = ask(client, "get_status", {})["result"]["sessions"]
+        (row,) = [row for row in rows if row["session"] == said["session"]]
+        return said, {name: row[name] for name in ("name", "traces_dir", "names")}
+
+    with process.connect() as client:
+        ask(client, "hello", mine | {"model": {"source": "demo"}, "notifications": False})
+        before = about_session(client)
+        assert before[1] == {"name": "first", "traces_dir": mine["traces_dir"], "names": "demo"}
+        refused = ask(client, "hello", other | {"model": {"source": "sft", "tag": "d12"}})
+        assert refused["error"]["data"]["name"] == "STORAGE_FAILED"
+        assert about_session(client) == before
