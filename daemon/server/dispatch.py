@@ -76,7 +76,10 @@ async def dispatch(context: Context, method: str, params: object = None) -> Any:
 
 
 async def _handled(context: Context, row: Method, params: object) -> Any:
-    return await HANDLERS[row.name](context, _checked(row, params))
+    checked = _checked(row, params)
+    if not row.about_daemon:
+        await context.session.settled()
+    return await HANDLERS[row.name](context, checked)
 
 
 async def guarded(context: Context, method: str, work: Awaitable[Any]) -> Any:

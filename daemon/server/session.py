@@ -76,6 +76,11 @@ class Session:
         self.calls: dict[Any, Call] = {}  # by request id, or by the call itself where it has none
         self.listeners: list[Callable[[Notification], None]] = []  # in the daemon: told of what the client is told
 
+    async def settled(self) -> None:
+        """Wait until what it said of itself before is done: what it asks next is of that folder and that model."""
+        async with self.changing_folder:
+            pass
+
     def begin(self, call: Call) -> None:
         """Take note of a call; its id must be free."""
         key = call if call.request_id is None else call.request_id

@@ -142,3 +142,21 @@ def test_a_hello_whose_folder_is_refused_leaves_the_session_as_it_was(process, t
         refused = ask(client, "hello", other | {"model": {"source": "sft", "tag": "d12"}})
         assert refused["error"]["data"]["name"] == "STORAGE_FAILED"
         assert about_session(client) == before
+
+
+def test_what_is_asked_behind_a_hello_is_of_its_folder_and_its_model(process, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "other.json").write_text('{"trace_id": "other", "prompt": "x"}')
+    wrong = {"source": "sft", "tag": "d12"}
+    asked = [
+        ("hello", {"traces_dir": str(folder), "base_dir": str(tmp_path / "base"), "model": wrong}),
+        ("list_traces", {}),
+        ("generate_and_capture", {"prompt": "x", "max_tokens": 1}),
+    ]
+    messages = [{"jsonrpc": "2.0", "id": id, "method": m, "params": p} for id, (m, p) in enumerate(asked)]
+    with process.connect() as client:
+        client.sendall("".join(json.dumps(message) + "\n" for message in messages).encode())
+        told = answers(client, len(asked))
+    assert [row["trace_id"] for row in told[1]["result"]["traces"]] == ["other"]
+    assert f"no sft checkpoint in {tmp_path / 'base'}" in told[2]["error"]["message"]
