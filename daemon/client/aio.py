@@ -217,6 +217,7 @@ class AsyncClient(AsyncCalls, ClientState[AsyncConnection]):
             self.closed = True
             if self._connection is not None:
                 await self._connection.close()
+        self.ended()
 
     async def start(self, method: Method | str, params: Params | Mapping[str, Any] | None = None) -> AsyncCall:
         """Send a request and give it back as it runs: to iterate over, wait for, or cancel."""

@@ -1,9 +1,11 @@
 """Closing a client while its listeners are at work."""
 
+import asyncio
 import threading
 
 import pytest
 
+from daemon.client.aio import AsyncClient
 from daemon.client.sync import Client, ConnectionLostError
 from tests.daemon.scripted_daemon import ScriptedDaemon, hang_up, line
 from tests.daemon.waiting import SECONDS, until
@@ -40,4 +42,21 @@ def test_notifications_end_with_a_client_whose_connection_was_lost_before() -> N
     client.close()
     with pytest.raises(StopIteration):
         changes.get(SECONDS)
+    daemon.join()
+
+
+def test_an_async_clients_notifications_do_too() -> None:
+    daemon = ScriptedDaemon([hang_up])
+
+    async def run() -> None:
+        client = AsyncClient(connect=daemon.connect)
+        changes = client.notifications()
+        await client.start("get_status")
+        with pytest.raises(ConnectionLostError):
+            await asyncio.wait_for(anext(changes), SECONDS)
+        await client.close()
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(changes), SECONDS)
+
+    asyncio.run(run())
     daemon.join()
