@@ -13,6 +13,7 @@ import typer.main
 from daemon.cli.options import FAILED, LOOK, REGISTERED
 from daemon.cli.output import error, output_problem, prepare_streams
 from daemon.version import PACKAGE_VERSION, PROTOCOL_VERSION
+from nanochat.system.interrupts import forget_interrupt
 
 FILES = {  # command to file, in the order of the help
     "demo": "demo",
@@ -87,4 +88,6 @@ def main() -> int:
     except OSError as problem:  # of what typer prints by itself
         error(output_problem() or str(problem))
         return FAILED
+    finally:
+        forget_interrupt()
     return 0

@@ -24,6 +24,7 @@ from nanochat.demo.trace_choice import find_trace
 from nanochat.errors import CancelledError, NanoscopeError
 from nanochat.system.current_folder import explained
 from nanochat.system.from_outside import json_for, words_as_text
+from nanochat.system.interrupts import forget_interrupt
 from nanochat.system.places import check_place
 from nanochat.system.standard_streams import discard_output, notice, prepare
 from nanochat.system.text import printable
@@ -71,6 +72,8 @@ def main(argv: Sequence[str] | None = None, program: str = "nanoscope demo") -> 
         place = error.filename or "The output"
         sentence = explained(error) or f"{place} cannot be used ({error.strerror or error}): choose another place."
         return _fail(f"error: {sentence}", 1)
+    finally:
+        forget_interrupt()
     return 0
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from daemon.launch.dial import answers
 from daemon.launch.stop import stop_daemon
 from protocol.errors import RpcError
 from protocol.types import GetStatusResult, HelloResult, SessionInfo
-from tests.daemon.commands import COMMAND, Terminal, in_terminal, run, started
+from tests.daemon.commands import COMMAND, ROOT, Terminal, in_terminal, run, started
 from tests.daemon.running import DaemonProcess, daemons_in, environment_set_to, private_settings, running_daemon
 from tests.daemon.waiting import until
 
@@ -155,3 +157,24 @@ def test_stdio_speaks_json(shared: DaemonProcess) -> None:
     request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "get_status"}) + "\n"
     done = subprocess.run([*COMMAND, "stdio"], input=request, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["result"]["pid"] == shared.pid
+
+
+def test_an_interrupt_in_an_import_has_the_status_of_any_other(tmp_path: Path) -> None:
+    """Python runs text for a dataclass, and remembers that an interrupt came through it."""
+    program = tmp_path / "program.py"
+    program.write_text("""
+import sys
+from daemon.cli import main
+
+def interrupted(**_):
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+main.app = interrupted
+sys.exit(main.main())
+""")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "program"]
+    assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 130

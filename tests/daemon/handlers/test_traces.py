@@ -17,6 +17,7 @@ from daemon.handlers import tensors as handlers_tensors  # noqa: F401  registers
 from daemon.handlers import traces as handlers_traces
 from daemon.handlers.traces import make_cursor, read_cursor
 from daemon.server.dispatch import Context, dispatch
+from daemon.server.session import Session
 from nanochat.analysis import TOKEN_METRICS, all_metrics
 from nanochat.analysis.registry import TokenMetric
 from nanochat.trace_storage import TraceStorage
@@ -52,14 +53,17 @@ class Ground:
     def answered(self):
         """Nobody counts."""
 
+    def send(self, payload: bytes) -> None:
+        """The session's outbox: nothing is told."""
+
     @property
     def storage(self) -> TraceStorage:
         return self.folders.default.storage
 
     def call(self, method: str, **params: Any) -> Any:
         """What the wire would bring to a client: plain values, which are what the protocol says."""
-        session: Any = SimpleNamespace(named=None)
-        context: Any = Context(self, session, cancel=self.cancel)  # pyright: ignore[reportArgumentType]
+        session = Session(1, "line", self, msgspec.json.encode)
+        context = Context(self, session, cancel=self.cancel)  # pyright: ignore[reportArgumentType]
         text = msgspec.json.encode(asyncio.run(dispatch(context, method, params)))
         msgspec.json.decode(text, type=METHODS[method].result)
         return msgspec.json.decode(text)
