@@ -62,7 +62,7 @@ def pump(connection: socket.socket, source: int, target: int, hung_up: Callable[
 
     Returns:
         0 when the client had ended the conversation, as LSP has it where it speaks that; 141 when nobody reads
-        `target`; 1 in all other cases.
+        `target` before that; 1 in all other cases.
     """
     daemon, farewell, ended = _process_of(connection), Farewell(), threading.Event()
     sending = (connection, source, farewell, ended)
@@ -70,8 +70,8 @@ def pump(connection: socket.socket, source: int, target: int, hung_up: Callable[
     try:
         while chunk := connection.recv(CHUNK):
             _write(target, chunk)
-    except BrokenPipeError:
-        return PIPE_CLOSED
+    except BrokenPipeError:  # once it has ended the conversation, it need not read what others do meanwhile
+        return 0 if farewell.is_proper else PIPE_CLOSED
     except ConnectionError as error:
         return fail(f"The daemon went away ({error.strerror}): ask again, which starts a new one.", 1)
     except OSError as error:

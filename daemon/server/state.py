@@ -171,6 +171,8 @@ class ServerState:
         self._on_loop(self._broadcast, notification, params, folder)
 
     def _broadcast(self, notification: Notification, params: Params, folder: TraceFolder | None) -> None:
+        if self.stopping.is_set():  # its clients are told by being hung up on
+            return
         for session in list(self.sessions.values()):
             if session.notified and (folder is None or self.folder_of(session) is folder):
                 session.notify(notification, params)

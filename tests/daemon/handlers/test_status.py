@@ -11,8 +11,10 @@ import msgspec
 
 from daemon.handlers.status import discover
 from daemon.server.dispatch import Context
+from daemon.server.state import STATUS_SECONDS
 from nanochat.analysis import all_metrics, described_metrics
 from protocol.types import Metric, NoParams
+from tests.daemon.state_ground import DirectClient, running_hub
 
 GENERATED = Path(__file__).parents[3] / "protocol" / "openrpc.json"
 
@@ -34,3 +36,17 @@ def test_each_metric_is_as_analyze_trace_has_it() -> None:
     metrics = discovered()["x-metrics"]
     decoded = msgspec.convert(metrics, dict[str, Metric], strict=True)
     assert json.loads(msgspec.json.encode(decoded)) == metrics
+
+
+def test_a_daemon_that_ends_tells_nothing_of_how_it_is(tmp_path) -> None:
+    async def run() -> list[dict[str, Any]]:
+        async with running_hub(tmp_path) as state:
+            client = DirectClient(state)
+            await client.until(lambda: client.notifications("status_changed"))
+            state.status_changed()
+            state.stopping.set()
+            client.told.clear()
+            await asyncio.sleep(2 * STATUS_SECONDS)
+            return client.told
+
+    assert asyncio.run(run()) == []

@@ -138,6 +138,16 @@ def test_it_ends_quietly_when_nobody_reads_its_output(capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_who_ended_the_daemon_and_closed_its_end_is_in_good_order(capfd):
+    with Pumped() as pumped:
+        os.write(pumped.stdin, b'{"jsonrpc": "2.0", "id": 1, "method": "shutdown"}\n')
+        assert pumped.daemon.recv(100)
+        pumped.close(pumped.stdout)
+        pumped.daemon.sendall(b"what others do meanwhile")
+        assert pumped.ended() == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_a_broken_connection_is_a_failure_in_one_line(capfd):
     with Pumped() as pumped:
         os.write(pumped.stdin, b"never read")
