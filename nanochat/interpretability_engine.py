@@ -18,6 +18,7 @@ from torch import Tensor
 from nanochat.analysis import analyze
 from nanochat.analysis.logits import join_statistics, logits_statistics, of_prompt, token_statistics, top_tokens
 from nanochat.analysis.stored import trace_analysis
+from nanochat.analysis.thumbnails import kept_infos, kept_thumbnails
 from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.sites import FINAL, CaptureSettings
@@ -148,7 +149,8 @@ class InterpretabilityEngine:
         with memory_explained(self.model.get_device(), "this capture", ADVICE):
             captured = run.recorder.tensors(len(run.generated), cancel)
         wanted = {name: value for name, value in captured.items() if name != FINAL or FINAL in spec.sites}
-        tensors = Watched({name: _as_array(value) for name, value in wanted.items()}, cancel)
+        arrays = {name: _as_array(value) for name, value in wanted.items()}
+        tensors = Watched(arrays | kept_thumbnails(arrays), cancel)
         document = self._document(run, settings, category, extra)
         document["prompt"] = messages[-1]["content"] if messages else prompt
         document |= {"messages": messages} if messages else {}
@@ -202,6 +204,7 @@ class InterpretabilityEngine:
         config = self.model.config
         positions = Positions(len(tokens), min(settings.max_tokens, config.max_positions - len(tokens) + 1))
         infos = stored_as(spec.infos(config, positions, str(self.model.dtype).removeprefix("torch.")), spec.dtype)
+        infos |= kept_infos(infos)
         check_room(self.storage.directory, expected_bytes(infos, positions, format, steps=steps))
         return list(filter(None, [size_notice(infos, positions, format, steps=steps)]))
 

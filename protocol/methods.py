@@ -115,6 +115,14 @@ GET_TENSOR = Method(
     (*TRACE_ERRORS, "TOO_LARGE"),
     repeatable=True,
 )
+GET_HEAD_THUMBNAILS = Method(
+    "get_head_thumbnails",
+    types.GetHeadThumbnailsParams,
+    types.GetHeadThumbnailsResult,
+    "Every head's attention as a small picture: the largest weight in each block of cells.",
+    TRACE_ERRORS,
+    repeatable=True,
+)
 GET_TOKENS = Method(
     "get_tokens",
     types.TraceParams,
@@ -122,6 +130,15 @@ GET_TOKENS = Method(
     "A trace's tokens: text, surprisal, and what else was likely.",
     TRACE_ERRORS,
     repeatable=True,
+)
+COMPARE_TRACES = Method(
+    "compare_traces",
+    types.CompareTracesParams,
+    types.CompareTracesResult,
+    "Which positions of two traces belong together, and how differently each head looks at them.",
+    TRACE_ERRORS,
+    repeatable=True,
+    long=True,
 )
 DELETE_TRACE = Method(
     "delete_trace", types.TraceParams, types.DeleteTraceResult, "Delete a trace from the disk.", TRACE_ERRORS

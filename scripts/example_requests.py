@@ -80,7 +80,21 @@ ASKED: dict[str, dict[str, Asked]] = {
         "A head that the layer does not have.": Asked({**WEIGHTS, "layer": 3, "head": 4}, "TRACE_NOT_FOUND"),
         "No such trace.": Asked({"trace_id": ABSENT, "name": "attention_weights", "layer": 3}, "TRACE_NOT_FOUND"),
     },
+    "get_head_thumbnails": {
+        "Each head of every layer that was captured.": Asked(TRACE),
+        "A layer that was not captured.": Asked({**TRACE, "layer": 40}, "TRACE_NOT_FOUND"),
+        **NO_TRACE,
+    },
     "get_tokens": {"Every token, with what else was likely.": Asked(TRACE), **NO_TRACE},
+    "compare_traces": {
+        "A trace beside itself: every position belongs to itself, and no head differs.": Asked(
+            {**TRACE, "other_id": EXAMPLE_ID}
+        ),
+        "A trace beside one that is not there.": Asked({**TRACE, "other_id": ABSENT}, "TRACE_NOT_FOUND"),
+        "A layer that was not captured.": Asked({**TRACE, "other_id": EXAMPLE_ID, "layer": 40}, "TRACE_NOT_FOUND"),
+        "An id that cannot be one.": Asked({**TRACE, "other_id": "../secrets"}, "TRACE_ID_INVALID"),
+        "A file that is not whole.": Asked({**TRACE, "other_id": DAMAGED_ID}, "TRACE_UNREADABLE"),
+    },
     "delete_trace": {"A trace is deleted.": Asked(TRACE), **{note: NO_TRACE[note] for note in list(NO_TRACE)[:2]}},
     "get_status": {
         "How the daemon is.": Asked({}),

@@ -24,6 +24,7 @@ FILES = {  # command to file, in the order of the help
     "summary": "traces",
     "tokens": "traces",
     "tensor": "tensor",
+    "compare": "compare",
     "watch": "files",
     "export": "files",
     "delete": "files",

@@ -260,8 +260,11 @@ def _token(row: Any) -> list[Any]:
     bits = short_number(row.surprisal)
     from rich.text import Text
 
+    from nanochat.analysis.characters import label
+
     return [
-        str(row.position), str(row.id), Text(one_line(row.text), "bold" if row.generated else ""), Text(flags, "dim"),
+        str(row.position), str(row.id), Text(label(row.text, row.piece), "bold" if row.generated else ""),
+        Text(flags, "dim"),
         Text(bits, surprisal_style(row.surprisal)), Text(likely, "dim"),
         *(metric_text(metric, number) for metric, number in further),
     ]  # fmt: skip

@@ -17,7 +17,11 @@ class Calls:
     get_summary = call(METHODS["get_summary"], types.TraceParams, types.TraceSummary)
     get_document = call(METHODS["get_document"], types.TraceParams, types.TraceDocument)
     get_tensor = call(METHODS["get_tensor"], types.GetTensorParams, types.GetTensorResult)
+    get_head_thumbnails = call(
+        METHODS["get_head_thumbnails"], types.GetHeadThumbnailsParams, types.GetHeadThumbnailsResult
+    )
     get_tokens = call(METHODS["get_tokens"], types.TraceParams, types.GetTokensResult)
+    compare_traces = call(METHODS["compare_traces"], types.CompareTracesParams, types.CompareTracesResult)
     delete_trace = call(METHODS["delete_trace"], types.TraceParams, types.DeleteTraceResult)
     get_status = call(METHODS["get_status"], types.GetStatusParams, types.GetStatusResult)
     list_models = call(METHODS["list_models"], types.NoParams, types.ListModelsResult)
@@ -34,7 +38,11 @@ class AsyncCalls:
     get_summary = async_call(METHODS["get_summary"], types.TraceParams, types.TraceSummary)
     get_document = async_call(METHODS["get_document"], types.TraceParams, types.TraceDocument)
     get_tensor = async_call(METHODS["get_tensor"], types.GetTensorParams, types.GetTensorResult)
+    get_head_thumbnails = async_call(
+        METHODS["get_head_thumbnails"], types.GetHeadThumbnailsParams, types.GetHeadThumbnailsResult
+    )
     get_tokens = async_call(METHODS["get_tokens"], types.TraceParams, types.GetTokensResult)
+    compare_traces = async_call(METHODS["compare_traces"], types.CompareTracesParams, types.CompareTracesResult)
     delete_trace = async_call(METHODS["delete_trace"], types.TraceParams, types.DeleteTraceResult)
     get_status = async_call(METHODS["get_status"], types.GetStatusParams, types.GetStatusResult)
     list_models = async_call(METHODS["list_models"], types.NoParams, types.ListModelsResult)

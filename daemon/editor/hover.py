@@ -12,6 +12,7 @@ from daemon.editor.lru_cache import LruCache
 from daemon.editor.token_spans import Look, align, strongest_look
 from daemon.folders.trace_folders import TraceFolder
 from daemon.handlers.traces import TokenText, tokens_of
+from nanochat.analysis.characters import label
 from nanochat.system.text import on_one_line
 from protocol.types import TokenRow
 
@@ -63,7 +64,7 @@ def describe(rows: Sequence[TokenRow], position: int, look: Look | None) -> str:
     """One token in a few lines."""
     row = rows[position]
     surprisal = "no logits were kept here" if row.surprisal is None else f"surprisal {row.surprisal:.2f} bits"
-    lines = [visible(row.text), f"token {row.id} · position {row.position} · {surprisal}"]
+    lines = [_named(row), f"token {row.id} · position {row.position} · {surprisal}"]
     top = row.top[:SHOWN_CHOICES]
     if top:
         width = max(len(visible(choice.text)) for choice in top)
@@ -74,11 +75,16 @@ def describe(rows: Sequence[TokenRow], position: int, look: Look | None) -> str:
             if choice.probability is not None
         ]
     if look is not None:
-        target = on_one_line(_cut(rows[look.position].text))
-        lines += ["", f"layer {look.layer} head {look.head} → «{target}» {look.weight:.2f} (position {look.position})"]
+        target = _named(rows[look.position])
+        lines += ["", f"L{look.layer}H{look.head} → «{target}» {look.weight:.2f} (position {look.position})"]
         if look.unread:
             lines.append(f"the last {look.unread} layers were not searched: that takes too long here")
     return "\n".join(lines)
+
+
+def _named(row: TokenRow) -> str:
+    """A token, or its place among those that share a character."""
+    return visible(row.text) if row.piece is None else label(row.text, row.piece)
 
 
 def visible(text: str) -> str:

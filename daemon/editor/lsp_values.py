@@ -15,7 +15,7 @@ from protocol.types import TokenRow
 
 CAPTURE_PROMPT, SHOW_TRACE = "nanoscope.capturePrompt", "nanoscope.showTrace"
 COMMANDS = (CAPTURE_PROMPT, SHOW_TRACE)
-ACTION_KIND = "source.nanoscope"
+ACTION_KIND = "nanoscope"  # not a "source" one: VS Code leaves those out of Ctrl+.
 SEVERITIES = {"error": 1, "warning": 2}
 SYMBOL_KIND = 15  # String
 HINT_LENGTH = 120  # characters

@@ -19,6 +19,7 @@ from daemon.folders.trace_folders import TraceFolder
 from daemon.server.dispatch import Context, handles, in_thread, in_thread_to_the_end
 from daemon.server.named_models import held_for
 from nanochat.analysis import TOKEN_METRICS, described_metrics
+from nanochat.analysis.characters import Piece, pieces
 from nanochat.analysis.stored import trace_analysis, trace_logits
 from nanochat.errors import CancelledError
 from nanochat.trace_storage import TraceEntry, TraceStorage, of_category
@@ -35,6 +36,7 @@ from protocol.types import (
     ListTracesParams,
     ListTracesResult,
     Metric,
+    TokenPiece,
     TokenRow,
     TraceDocument,
     TraceParams,
@@ -197,6 +199,7 @@ def _token_rows(trace: Trace, logits: dict[str, Any], text: TokenText) -> list[T
         *(tokens.prompt_text or map(text, tokens.prompt)),
         *(tokens.generated_text or map(text, tokens.generated)),
     ]
+    shared = pieces(texts)
     return [
         TokenRow(
             position=position,
@@ -207,9 +210,14 @@ def _token_rows(trace: Trace, logits: dict[str, Any], text: TokenText) -> list[T
             surprisal=surprisal[position],
             top=top[position],
             numbers={key: values[position] for key, values in numbers.items()},
+            piece=_piece(shared[position]),
         )
         for position, token in enumerate(tokens.prompt + tokens.generated)
     ]
+
+
+def _piece(piece: Piece | None) -> TokenPiece | None:
+    return None if piece is None else TokenPiece(text=piece.text, index=piece.index, count=piece.count)
 
 
 def token_text(context: Context) -> TokenText:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nanochat.analysis.characters import labels
 from nanochat.errors import SettingInvalidError
-from nanochat.system.text import human_size, model_words, one_line, place_of, printable
+from nanochat.system.text import human_size, model_words, place_of, printable
 from nanochat.terminal.heat_map import heat_map
 from nanochat.terminal.tables import (
     activations_table,
@@ -137,12 +138,12 @@ def show_head(document: Document, weights: np.ndarray, name: str, why: str, out:
     out.print(Text.assemble((name, "bold"), (f"  {why}", "dim")))
     tokens = document.tokens
     texts = (*(tokens.prompt_text or [""] * len(tokens.prompt)), *(tokens.generated_text or ()))
-    labels = [one_line(text) for text in texts][: len(weights)]
-    labels += [""] * (len(weights) - len(labels))  # another program's trace may have lost some
+    shown = labels(texts)[: len(weights)]
+    shown += [""] * (len(weights) - len(shown))  # another program's trace may have lost some
     out.print(
         heat_map(
             weights,
-            labels,
+            shown,
             width=out.width if out.is_terminal else min(out.width, PIPE_WIDTH),
             height=max(8, out.height - 3) if out.is_terminal else PIPE_HEIGHT,
             palette=palette_of(out),

@@ -12,6 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from nanochat.analysis.characters import labels
 from nanochat.analysis.registry import HEAD_METRICS, LAYER_METRICS, TOKEN_METRICS, Role, TokenMetric
 from nanochat.capture import sites
 from nanochat.system.text import (
@@ -236,7 +237,7 @@ def logits_table(statistics: TokenStatistics, output_text: Sequence[str], forced
         forced: true where the calculator chose the token.
         rows: at most so many, the most surprising ones; 0 for all.
     """
-    surprisal = statistics.surprisal
+    surprisal, names = statistics.surprisal, labels(output_text)
     order = sorted(range(len(output_text)), key=lambda index: -(surprisal[index] or 0.0))
     shown = sorted(order[: rows or None])
     caption = "p and bits (surprisal) at temperature 1; entropy in nats; underlined: the drawn"
@@ -251,9 +252,7 @@ def logits_table(statistics: TokenStatistics, output_text: Sequence[str], forced
         probability = statistics.probability[index]
         table.add_row(
             str(index + 1),
-            Text(
-                clipped(one_line(output_text[index]), 16), style="dim" if index < len(forced) and forced[index] else ""
-            ),
+            Text(clipped(names[index], 16), style="dim" if index < len(forced) and forced[index] else ""),
             "–" if probability is None else f"{probability:.3f}",
             Text(f"{short_number(surprisal[index]):>5}", style=surprisal_style(surprisal[index])),
             short_number(statistics.entropy[index]),
@@ -283,5 +282,11 @@ def _yielding(text: Text) -> Text:
 
 
 def clipped(text: str, width: int) -> str:
-    """The text, cut to a number of columns."""
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+    """The text, its middle cut out where it takes more columns: what tells two tokens apart is often at their ends."""
+    if cell_len(text) <= width:
+        return text
+    start = set_cell_size(text, width // 2).rstrip()
+    end = text[-1:]
+    while cell_len(start + "…" + (longer := text[-len(end) - 1 :])) <= width:
+        end = longer
+    return f"{start}…{end}"

@@ -29,7 +29,7 @@ DTYPES: dict[str, tuple[np.dtype, str]] = {
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 STORABLE_FLOATS = ("float32", "bfloat16", "float16")
 TENSOR_KEYS = ("model_data", "intermediate_steps")  # of a document, as JSON has it
-GROUPS = ("token_embeddings", "output_logits", "attention_weights", "layer_activations")
+GROUPS = ("token_embeddings", "output_logits", "attention_thumbnails", "attention_weights", "layer_activations")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _LAYER = re.compile(r"\.layer_(\d+)(?:\.(\w+))?$")
@@ -197,7 +197,7 @@ def step_index(name: str, shape: tuple[int, ...] | None, positions: Positions, s
             return None
         first = row if shape[1] == positions.count else step
         return (whole, slice(first, first + 1)) if first < shape[1] else None
-    if shape[1] != positions.count:
+    if shape[1] != positions.count or name.startswith("attention_thumbnails."):
         return None
     return whole, slice(0 if step == 0 else row, row + 1)
 

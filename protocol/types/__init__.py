@@ -2,6 +2,7 @@
 
 from protocol.types.analysis import *
 from protocol.types.base import *
+from protocol.types.comparison import *
 from protocol.types.document import *
 from protocol.types.generation import *
 from protocol.types.models import *

@@ -103,6 +103,14 @@ class Alternative(Result):
     logit: Annotated[float | None, Meta(description="Before the softmax.")] = None
 
 
+class TokenPiece(Result):
+    """A token's place among those that share characters: bytes of one character may be spread over several tokens."""
+
+    text: Annotated[str, Meta(description="Of all of them together, such as 'é'.")]
+    index: Annotated[int, Meta(description="Which of them it is, from 0.")]
+    count: Annotated[int, Meta(description="How many they are.")]
+
+
 class TokenRow(Result):
     """One position: surprisal in bits, null where the trace has no logits for it; `top`: what else was likely there."""
 
@@ -116,6 +124,9 @@ class TokenRow(Result):
     numbers: Annotated[
         dict[str, float | None], Meta(description="Every metric of tokens by its key, where the trace has it.")
     ] = field(default_factory=dict)
+    piece: Annotated[
+        TokenPiece | None, Meta(description="Where its bytes are part of characters that its neighbours share.")
+    ] = None
 
 
 class GetTokensResult(Result):
@@ -161,6 +172,34 @@ class GetTensorResult(Result, omit_defaults=True):
     ]
     minimum: Annotated[float | None, Meta(description="Of uint8: what 0 stands for.")] = None
     maximum: Annotated[float | None, Meta(description="Of uint8: what 255 stands for.")] = None
+
+
+class GetHeadThumbnailsParams(Params):
+    """Of every layer, or of one: where the trace keeps none, all weights are read, and one layer is there sooner."""
+
+    trace_id: Annotated[Id, meanings.TRACE_ID]
+    layer: Annotated[Count | None, Meta(description="That layer alone; null: every one that was captured.")] = None
+
+
+class LayerThumbnails(Result):
+    """The heads of one layer."""
+
+    layer: Annotated[int, Meta(description="The layer.")]
+    heads: Annotated[int, Meta(description="How many heads it has.")]
+    cells: Annotated[
+        int, Meta(description="Of each side of a picture; cell i begins at position floor(i * positions / cells).")
+    ]
+    data: Annotated[
+        str,
+        Meta(description="Base64 of heads x cells x cells bytes, a row a query: the largest weight there, in 255ths."),
+    ]
+
+
+class GetHeadThumbnailsResult(Result):
+    """By layer; empty where no attention was captured."""
+
+    kept: Annotated[bool, Meta(description="The trace keeps them; else they were made of its weights.")]
+    layers: Annotated[list[LayerThumbnails], Meta(description="The first layer first.")]
 
 
 class DeleteTraceResult(Result):

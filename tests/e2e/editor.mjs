@@ -92,8 +92,11 @@ export class Editor {
     process.on("exit", this.ending);
   }
 
-  /** Starts it. Options: settings (of the user); python (null: none to be found); prepare, called before it opens. */
-  static async start({ settings = {}, python = PYTHON, prepare = () => undefined } = {}) {
+  /**
+   * Starts it. Options: settings (of the user); python (null: none to be found); prepare, called before it opens; connect,
+   * called with its page before that loads.
+   */
+  static async start({ settings = {}, python = PYTHON, prepare = () => undefined, connect = () => undefined } = {}) {
     const folder = mkdtempSync(join(tmpdir(), "nse-"));
     const user = { ...USER_SETTINGS, ...settings };
     const editor = new this(folder, python === null ? user : { ...user, "nanoscope.pythonPath": python });
@@ -102,7 +105,7 @@ export class Editor {
       editor.prepare();
       await prepare(editor);
       await editor.launch();
-      await editor.open();
+      await editor.open(connect);
     } catch (error) {
       await editor.close();
       throw error;
@@ -157,7 +160,7 @@ export class Editor {
     );
   }
 
-  async open() {
+  async open(connect) {
     this.browser = await chromium.launch({
       executablePath: CHROMIUM,
       args: [
@@ -174,6 +177,7 @@ export class Editor {
     this.page.on("pageerror", (error) => this.complaints.push(error.message));
     this.page.setDefaultTimeout(WAIT_MS);
     await this.page.route(({ pathname }) => pathname === "/", withOwnOrigins);
+    await connect(this.page);
     await this.page.goto(`${this.address}?folder=${this.workspace}`);
     await this.page.locator(".monaco-workbench .activitybar").waitFor({ timeout: START_MS });
   }

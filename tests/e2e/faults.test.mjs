@@ -50,8 +50,10 @@ test("no package: it says in which Python, and copies the command", async () => 
   await welcome("nanoscope is not installed").waitFor({ timeout: SLOW });
   await editor.screenshot("no-package");
   await welcome("nanoscope is not installed").locator("a.monaco-button").first().click();
+  await editor.page.locator(".quick-input-list .monaco-list-row", { hasText: "A Clone of nanoscope" }).click();
+  await editor.answer(ROOT);
   await eventually("The command", async () =>
-    (await editor.page.evaluate(() => navigator.clipboard.readText())).includes(`${bare} -m pip install nanoscope`),
+    (await editor.page.evaluate(() => navigator.clipboard.readText())).includes(`${bare} -m pip install ${ROOT}`),
   );
 });
 

@@ -58,7 +58,7 @@ export async function assertHovers(editor, frame, traceId, places) {
     const query = Math.floor((weights.length * step) / (places + 1));
     const key = step % 2 === 0 ? query : Math.floor(query / 3);
     const told = await pointAt(editor, frame, query, key, weights.length);
-    const place = `layer ${layer}, head ${head}, ${told.query} → ${told.key}`;
+    const place = `L${layer}H${head}, ${told.query} → ${told.key}`;
     assert.equal(Number(told.value), weights[told.query][told.key], place);
     seen.add(told.value);
   }

@@ -138,9 +138,9 @@ def expected_hovers(trace: Trace) -> dict[tuple[int, int], str]:
         if position >= 2:
             row = weights[:, :, position, 1:position]
             layer, head, to = np.unravel_index(row.argmax(), row.shape)
-            target = texts[to + 1].replace("\n", "⏎")
+            target = harmless(texts[to + 1])
             weight = f"{row[layer, head, to]:.2f} (position {to + 1})"
-            lines += ["", f"layer {layer} head {head} → «{target}» {weight}"]
+            lines += ["", f"L{layer}H{head} → «{target}» {weight}"]
         said = "\n".join(lines)
         hovers[span] = f"{hovers[span]}\n\n{said}" if span in hovers else said
     return hovers

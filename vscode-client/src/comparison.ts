@@ -1,7 +1,9 @@
-// Two traces side by side: where their tokens part, and how differently the models saw the tokens before that.
+// Two traces side by side: their tokens as the daemon aligns them, and the heads that look at them differently.
 
 import { plain, tokenCode } from "./plain_text";
-import type { TokenRow, TraceSummary } from "./protocol";
+import type { CompareTracesResult, TokenRow, TraceSummary } from "./protocol";
+
+const SHOWN_HEADS = 8;
 
 export interface Compared {
   summary: TraceSummary;
@@ -9,36 +11,30 @@ export interface Compared {
 }
 
 export interface ComparedRow {
-  position: number;
   one: TokenRow | undefined;
   other: TokenRow | undefined;
-  /** Bits, other less one; null after the parting, and where a trace has none. */
+  same: boolean;
+  /** Bits, other less one; null where the tokens differ, and where a trace has none. */
   difference: number | null;
 }
 
-export interface Comparison {
-  /** The first position whose tokens differ, or that one of them lacks; null: they are the same all through. */
-  parting: number | null;
-  rows: ComparedRow[];
-}
-
-/** After the parting the texts differ, and a difference in surprisal would compare nothing with nothing. */
-export function compared(one: readonly TokenRow[], other: readonly TokenRow[]): Comparison {
-  const length = Math.max(one.length, other.length);
-  const found = Array.from({ length }, (_, index) => index).find((index) => one[index]?.id !== other[index]?.id);
-  const parting = found ?? null;
-  const rows = Array.from({ length }, (_, position) => {
-    const [first, second] = [one[position], other[position]];
-    const both = parting === null || position < parting;
-    const surprisals = [first?.surprisal ?? null, second?.surprisal ?? null] as const;
-    const difference = both && surprisals[0] !== null && surprisals[1] !== null ? surprisals[1] - surprisals[0] : null;
-    return { position, one: first, other: second, difference };
+/** The rows that belong together; what a token surprises by is compared where both texts have the same. */
+export function compared(
+  one: readonly TokenRow[],
+  other: readonly TokenRow[],
+  { pairs }: Pick<CompareTracesResult, "pairs">,
+): ComparedRow[] {
+  return pairs.map(({ a, b, same }) => {
+    const first = a === null ? undefined : one[a];
+    const second = b === null ? undefined : other[b];
+    const [before, after] = [first?.surprisal ?? null, second?.surprisal ?? null];
+    const difference = same && before !== null && after !== null ? after - before : null;
+    return { one: first, other: second, same, difference };
   });
-  return { parting, rows };
 }
 
-export function comparisonReport(one: Compared, other: Compared): string {
-  const { parting, rows } = compared(one.tokens, other.tokens);
+export function comparisonReport(one: Compared, other: Compared, result: CompareTracesResult): string {
+  const rows = compared(one.tokens, other.tokens, result);
   const facts = FACTS.map(([name, value]) => `| ${name} | ${value(one)} | ${value(other)} |`);
   return [
     "# Two traces",
@@ -47,16 +43,17 @@ export function comparisonReport(one: Compared, other: Compared): string {
     "| --- | --- | --- |",
     ...facts,
     "",
-    verdict(parting, one.tokens, other.tokens),
+    verdict(rows),
     "",
     ...differences(rows),
+    ...heads(result),
     "## Token by token",
     "",
     "Surprisal is in bits; a dash stands where a trace has none.",
     "",
-    "| | A | | B | | B − A |",
-    "| ---: | --- | ---: | --- | ---: | ---: |",
-    ...rows.map((row) => tokenLine(row, row.position === parting)),
+    "| | A | | | B | | B − A |",
+    "| ---: | --- | ---: | ---: | --- | ---: | ---: |",
+    ...rows.map(tokenLine),
     "",
   ].join("\n");
 }
@@ -71,18 +68,43 @@ const FACTS: readonly (readonly [string, (trace: Compared) => string])[] = [
   ["mean surprisal of the response", ({ tokens }) => bits(mean(tokens.filter((row) => row.generated)))],
 ];
 
-function verdict(parting: number | null, one: readonly TokenRow[], other: readonly TokenRow[]): string {
-  if (parting === null) {
-    return `**The tokens are the same all through**, ${one.length} positions.`;
+function verdict(rows: readonly ComparedRow[]): string {
+  const same = rows.filter((row) => row.same).length;
+  const first = rows.find((row) => !row.same);
+  if (first === undefined) {
+    return `**The tokens are the same all through**, ${rows.length} positions.`;
   }
-  const [a, b] = [one[parting], other[parting]];
-  if (a === undefined || b === undefined) {
-    return `**${a === undefined ? "A" : "B"} ends before position ${parting}**; the other has the same tokens up to there, and goes on.`;
-  }
-  return (
-    `**They part at position ${parting}**: A has ${tokenCode(a.text)}, B has ${tokenCode(b.text)}. From there on the texts differ, ` +
-    "so the rows stand side by side only by their number, and no difference is given."
+  const { one, other } = first;
+  const place =
+    one === undefined || other === undefined
+      ? `The first that ${one === undefined ? "B" : "A"} alone has is ${named(one ?? other)}`
+      : `The first to differ are ${named(one)} in A and ${named(other)} in B`;
+  return `**${same} of ${rows.length} positions have the same token.** ${place}. What follows is compared again where it is the same.`;
+}
+
+function named(row: TokenRow | undefined): string {
+  return row === undefined ? "" : `${code(row)} at ${row.position}`;
+}
+
+/** The heads that look at the two texts most differently. */
+function heads({ layers }: CompareTracesResult): string[] {
+  const found = layers.flatMap(({ layer, heads: values }) =>
+    values.flatMap((value, head) => (value === null ? [] : [{ name: `L${layer}H${head}`, value }])),
   );
+  const most = found.sort((a, b) => b.value - a.value).slice(0, SHOWN_HEADS);
+  if (most.length === 0) {
+    return [];
+  }
+  return [
+    "## Heads that differ most",
+    "",
+    "Over the positions of both, in bits: 0 alike, 1 nothing shared.",
+    "",
+    `| ${most.map(({ name }) => name).join(" | ")} |`,
+    `| ${most.map(() => "---:").join(" | ")} |`,
+    `| ${most.map(({ value }) => bits(value)).join(" | ")} |`,
+    "",
+  ];
 }
 
 function differences(rows: readonly ComparedRow[]): string[] {
@@ -95,7 +117,7 @@ function differences(rows: readonly ComparedRow[]): string[] {
     return [];
   }
   const average = shared.reduce((sum, { size }) => sum + size, 0) / shared.length;
-  const where = `position ${largest.row.position}, ${tokenCode(largest.row.one?.text ?? "")}`;
+  const where = named(largest.row.one);
   return [
     `Over the ${shared.length} shared tokens that both have a surprisal for, it differs by ${bits(average)} bits in the mean, ` +
       `at most by ${bits(largest.size)} (${where}).`,
@@ -103,13 +125,18 @@ function differences(rows: readonly ComparedRow[]): string[] {
   ];
 }
 
-function tokenLine({ position, one, other, difference }: ComparedRow, parts: boolean): string {
+function tokenLine({ one, other, same, difference }: ComparedRow): string {
   const cells = [one, other].flatMap((row) =>
-    row === undefined ? ["", ""] : [tokenCode(row.text), bits(row.surprisal)],
+    row === undefined
+      ? ["", "", ""]
+      : [String(row.position), same ? code(row) : `**${code(row)}**`, bits(row.surprisal)],
   );
   const sign = difference !== null && difference > 0 ? "+" : "";
-  const last = difference === null ? (parts ? "**part here**" : "") : `${sign}${bits(difference)}`;
-  return `| ${position} | ${[...cells, last].join(" | ")} |`;
+  return `| ${[...cells, difference === null ? "" : sign + bits(difference)].join(" | ")} |`;
+}
+
+function code(row: TokenRow): string {
+  return tokenCode(row.piece?.text ?? row.text) + (row.piece ? ` ${row.piece.index + 1}/${row.piece.count}` : "");
 }
 
 function settings(generation: Compared["summary"]["generation"]): string {

@@ -46,10 +46,20 @@ export interface Methods {
     params: GetTensorParams;
     result: GetTensorResult;
   };
+  /** Every head's attention as a small picture: the largest weight in each block of cells. */
+  get_head_thumbnails: {
+    params: GetHeadThumbnailsParams;
+    result: GetHeadThumbnailsResult;
+  };
   /** A trace's tokens: text, surprisal, and what else was likely. */
   get_tokens: {
     params: TraceParams;
     result: GetTokensResult;
+  };
+  /** Which positions of two traces belong together, and how differently each head looks at them. */
+  compare_traces: {
+    params: CompareTracesParams;
+    result: CompareTracesResult;
   };
   /** Delete a trace from the disk. */
   delete_trace: {
@@ -527,6 +537,8 @@ export interface TokenRow {
   numbers?: {
     [k: string]: number | null;
   };
+  /** Where its bytes are part of characters that its neighbours share. */
+  piece?: TokenPiece | null;
 }
 
 /** A token that could have come, with its logit and its probability at temperature 1. */
@@ -539,6 +551,16 @@ export interface Alternative {
   probability: number | null;
   /** Before the softmax. */
   logit?: number | null;
+}
+
+/** A token's place among those that share characters: bytes of one character may be spread over several tokens. */
+export interface TokenPiece {
+  /** Of all of them together, such as 'é'. */
+  text: string;
+  /** Which of them it is, from 0. */
+  index: number;
+  /** How many they are. */
+  count: number;
 }
 
 /**
@@ -581,12 +603,78 @@ export interface GetTensorResult {
   maximum?: number | null;
 }
 
+/** Of every layer, or of one: where the trace keeps none, all weights are read, and one layer is there sooner. */
+export interface GetHeadThumbnailsParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** That layer alone; null: every one that was captured. */
+  layer?: number | null;
+}
+
+/** By layer; empty where no attention was captured. */
+export interface GetHeadThumbnailsResult {
+  /** The trace keeps them; else they were made of its weights. */
+  kept: boolean;
+  /** The first layer first. */
+  layers: LayerThumbnails[];
+}
+
+/** The heads of one layer. */
+export interface LayerThumbnails {
+  /** The layer. */
+  layer: number;
+  /** How many heads it has. */
+  heads: number;
+  /** Of each side of a picture; cell i begins at position floor(i * positions / cells). */
+  cells: number;
+  /** Base64 of heads x cells x cells bytes, a row a query: the largest weight there, in 255ths. */
+  data: string;
+}
+
 /** All positions, the prompt's first. */
 export interface GetTokensResult {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
   /** One row a position. */
   tokens: TokenRow[];
+}
+
+/** Two traces of the session's folder, A and B; long texts take a while: a layer at a time shows sooner. */
+export interface CompareTracesParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** B, as `list_traces` has it. */
+  other_id: string;
+  /** Compare the heads of that layer alone; null: of every layer of both. */
+  layer?: number | null;
+}
+
+/** The tokens of both texts as one sequence, and the heads that both have. */
+export interface CompareTracesResult {
+  /** In the order of both texts. */
+  pairs: PositionPair[];
+  /** Layers captured in both, with as many heads; the first layer first. */
+  layers: LayerDivergence[];
+}
+
+/** Positions that belong together; null where the other text has something here that this one lacks. */
+export interface PositionPair {
+  /** In A. */
+  a: number | null;
+  /** In B. */
+  b: number | null;
+  /** Both are there, and have the same text. */
+  same: boolean;
+}
+
+/** How differently the heads of one layer look at the two texts. */
+export interface LayerDivergence {
+  /** The layer. */
+  layer: number;
+  /**
+   * A head each: the mean over paired queries of the Jensen-Shannon divergence, in bits: from 0, alike, to 1, nothing shared; null where no positions are paired.
+   */
+  heads: (number | null)[];
 }
 
 /** The trace that is gone. */
@@ -836,7 +924,9 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "get_summary",
   "get_document",
   "get_tensor",
+  "get_head_thumbnails",
   "get_tokens",
+  "compare_traces",
   "get_status",
   "list_models",
   "rpc.discover",

@@ -84,9 +84,10 @@ export async function findPython(list: readonly Candidate[], world: World): Prom
   throw nothingFound(list, lacking);
 }
 
-/** The command that installs nanoscope where it is missing. */
-export function installCommand(python: string): string {
-  return `${/\s/.test(python) ? `"${python}"` : python} -m pip install nanoscope`;
+/** The command that installs nanoscope where it is missing, from its clone or its wheel: no index has it. */
+export function installCommand(python: string, from: string): string {
+  const [program = "", place = ""] = [python, from].map((word) => (/\s/.test(word) ? `"${word}"` : word));
+  return `${program} -m pip install ${place}`;
 }
 
 /** The Python that a PACKAGE_MISSING was about. */

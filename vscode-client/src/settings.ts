@@ -64,17 +64,22 @@ export function captureDefaults(): GenerateAndCaptureParams {
   const settings = workspace.getConfiguration(`${SECTION}.capture`);
   const format = text("format");
   const sites = settings.get<string[]>("sites", []);
-  const logits = settings.get<"default" | "generated" | "all">("logits", "default");
+  const layers = settings.get<number[]>("layers", []);
+  const logits = settings.get<"default" | "generated" | "all" | "none" | number>("logits", "default");
+  const dtype = settings.get<"default" | "float32" | "float16" | "bfloat16">("dtype", "default");
   const category = settings.get<string>("category", "").trim();
   const capture = {
     ...(sites.length > 0 ? { sites } : {}),
-    ...(logits !== "default" ? { logits } : {}),
+    ...(layers.length > 0 ? { layers } : {}),
+    ...(logits !== "default" ? { logits: logits === "none" ? null : logits } : {}),
+    ...(dtype !== "default" ? { dtype } : {}),
   };
   return {
     max_tokens: settings.get("maxTokens", 256),
     temperature: settings.get("temperature", 0.6),
     top_k: settings.get("topK", 50),
     seed: settings.get("seed", 42),
+    ...(settings.get<boolean>("steps", false) ? { capture_intermediate_steps: true } : {}),
     ...(category === "" ? {} : { category }),
     ...(format === "json" || format === "safetensors" ? { format } : {}),
     ...(Object.keys(capture).length > 0 ? { capture } : {}),

@@ -12,7 +12,7 @@ import type { Selection } from "./shared/messages";
 
 const SELECTION_KEY = "selection";
 const STATISTIC_KEY = "statistic";
-const DEFAULT_STATISTIC = "attention_entropy_normalised"; // every trace has it, roles take a text that repeats
+const DEFAULT_STATISTIC = "pattern"; // the heads themselves, as small pictures
 const PAGE = 1_000;
 const MARGIN = 20; // rows before those that came, of other clients
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compared, comparisonReport, type Compared } from "../src/comparison";
-import type { TokenRow } from "../src/protocol";
+import type { CompareTracesResult, TokenRow } from "../src/protocol";
 
 function tokens(...rows: [number, number | null][]): TokenRow[] {
   return rows.map(([id, surprisal], position) => ({
@@ -34,34 +34,51 @@ function trace(rows: TokenRow[]): Compared {
   };
 }
 
-void test("differences are given up to where the tokens part, and not after", () => {
-  const { parting, rows } = compared(
+/** As the daemon answers where position n belongs to position n. */
+function alike(same: boolean[]): CompareTracesResult {
+  return { pairs: same.map((one, place) => ({ a: place, b: place, same: one })), layers: [] };
+}
+
+void test("a minimal pair is compared after the word that differs", () => {
+  const rows = compared(
     tokens([0, null], [1, 1], [2, 2], [3, 3]),
     tokens([0, null], [1, 1.5], [9, 2], [3, 4]),
+    alike([true, true, false, true]),
   );
-  assert.equal(parting, 2);
   assert.deepEqual(
     rows.map(({ difference }) => difference),
-    [null, 0.5, null, null],
+    [null, 0.5, null, 1],
   );
 });
 
-void test("the same tokens all through do not part; a longer text parts where the shorter ends", () => {
-  const one = tokens([0, null], [1, 1]);
-  assert.equal(compared(one, tokens([0, null], [1, 1])).parting, null);
-  const { parting, rows } = compared(one, tokens([0, null], [1, 1], [2, 2]));
-  assert.equal(parting, 2);
-  assert.equal(rows.length, 3);
-  assert.equal(rows[2]?.one, undefined);
+void test("what one text alone has stands beside nothing", () => {
+  const pairs = [
+    { a: 0, b: 0, same: true },
+    { a: null, b: 1, same: false },
+    { a: 1, b: 2, same: true },
+  ];
+  const result = { pairs, layers: [] };
+  const [one, other] = [tokens([0, null], [2, 1]), tokens([0, null], [1, 1], [2, 3])];
+  const rows = compared(one, other, result);
+  assert.deepEqual([rows[1]?.one, rows[1]?.other?.id, rows[2]?.difference], [undefined, 1, 2]);
+  assert.match(comparisonReport(trace(one), trace(other), result), /first that B alone has is <code>·t1<\/code> at 1/);
 });
 
-void test("the page says where they part, and text cannot break its tables", () => {
-  const page = comparisonReport(trace(tokens([0, null], [1, 1])), trace(tokens([0, null], [2, 1])));
-  assert.match(page, /They part at position 1/);
+void test("the page says what differs, and text cannot break its tables", () => {
+  const [one, other] = [trace(tokens([0, null], [1, 1])), trace(tokens([0, null], [2, 1]))];
+  const page = comparisonReport(one, other, {
+    ...alike([true, false]),
+    layers: [
+      { layer: 0, heads: [0.1, null] },
+      { layer: 3, heads: [0.5, 0.25] },
+    ],
+  });
+  assert.match(page, /1 of 2 positions have the same token/);
+  assert.match(page, /first to differ are <code>·t1<\/code> at 1 in A and <code>·t2<\/code> at 1 in B/);
+  assert.match(page, /\| L3H0 \| L3H1 \| L0H0 \|/);
   assert.match(page, /\| prompt \| a \\\| b \| a \\\| b \|/);
   assert.match(page, /\| model \| demo 7 \| demo 7 \|/);
-  assert.match(page, /<code>·t1<\/code>/);
-  const alike = comparisonReport(trace(tokens([0, null], [1, 1])), trace(tokens([0, null], [1, 3])));
-  assert.match(alike, /same all through/);
-  assert.match(alike, /\+2\.000/);
+  const same = comparisonReport(one, trace(tokens([0, null], [1, 3])), alike([true, true]));
+  assert.match(same, /same all through/);
+  assert.match(same, /\+2\.000/);
 });

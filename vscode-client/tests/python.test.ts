@@ -64,7 +64,10 @@ void test("where only the package is missing, the command installs it into the f
   const problem = await refusal("", { "/project/.venv/bin/python": WITHOUT, "/usr/bin/python3": WITHOUT });
   assert.equal(problem.name, "PACKAGE_MISSING");
   assert.ok(problem instanceof PackageMissing);
-  assert.equal(installCommand(problem.python), "/project/.venv/bin/python -m pip install nanoscope");
+  assert.equal(
+    installCommand(problem.python, "/src/nanoscope"),
+    "/project/.venv/bin/python -m pip install /src/nanoscope",
+  );
   assert.equal(problem.actions[0]?.command, "nanoscope.copyInstallCommand");
 });
 
@@ -81,5 +84,5 @@ void test("no Python at all, an old one, a broken one and a setting that points 
 });
 
 void test("a path with a space is quoted in the pip command", () => {
-  assert.equal(installCommand("/my files/python"), '"/my files/python" -m pip install nanoscope');
+  assert.equal(installCommand("/my files/python", "/a b/n.whl"), '"/my files/python" -m pip install "/a b/n.whl"');
 });

@@ -323,7 +323,9 @@ def test_symbols_and_actions(daemon: DaemonProcess, tmp_path: Path) -> None:
         await capture(client)
         assert await actions(1) == [f"Capture {name}", f"Show the trace of {name}"]
         assert await actions(3) == []
-        assert await actions(2, [lsp.CodeActionKind.Source]) == await actions(2)
+        assert await actions(2, ["nanoscope"]) == await actions(2)
+        assert await actions(2, [lsp.CodeActionKind.Empty]) == await actions(2)
+        assert await actions(2, [lsp.CodeActionKind.Source]) == []
         assert await actions(2, [lsp.CodeActionKind.QuickFix]) == []
 
     with_client(daemon, tmp_path, test)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nanochat.analysis.thumbnails import kept_infos
 from nanochat.capture.sites import CaptureSettings
 from nanochat.errors import StorageFullError
 from nanochat.gpt_config import GPTConfig
@@ -56,6 +57,7 @@ def test_what_is_foretold_is_near_the_truth(
     spec = CaptureSettings.parse(capture)
     positions = Positions(result["prompt_tokens"], result["response_tokens"])
     infos = stored_as(spec.infos(engine.model.config, positions, "float32"), spec.dtype)
+    infos |= kept_infos(infos)
     shown = {name: {"shape": list(info.dims), "dtype": f"torch.{info.dtype}"} for name, info in infos.items()}
     assert shown == result["summary"]["data_info"]["tensors"]
     path = Path(result["path"])

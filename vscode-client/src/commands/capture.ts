@@ -1,7 +1,15 @@
 // Capturing: a prompt from an input box, from a selection, or from a code lens; the text shows as it streams.
 
 import path from "node:path";
-import { commands, ProgressLocation, Uri, window, type CancellationToken, type Progress } from "vscode";
+import {
+  commands,
+  ProgressLocation,
+  Uri,
+  window,
+  type CancellationToken,
+  type CodeAction,
+  type Progress,
+} from "vscode";
 import type { App, CommandTable } from "../app";
 import { tell } from "../app";
 import { isCancelled, Problem, problemOf, type ProblemName } from "../problems";
@@ -30,6 +38,7 @@ export function captureCommands(app: App): CommandTable {
       }
       return capturePrompt(app, prompt);
     },
+    "nanoscope.captureAtCursor": () => captureAtCursor(),
     [CAPTURE_PROMPT]: (...given) => captureLens(app, given),
   };
 }
@@ -49,6 +58,27 @@ async function askPrompt(app: App): Promise<string | undefined> {
     void workspaceState.update(PROMPT_KEY, prompt);
   }
   return prompt;
+}
+
+/** As the lens above the prompt does: the daemon knows which prompt the cursor is in. */
+async function captureAtCursor(): Promise<unknown> {
+  const editor = window.activeTextEditor;
+  const found =
+    editor === undefined
+      ? []
+      : await commands.executeCommand<CodeAction[]>(
+          "vscode.executeCodeActionProvider",
+          editor.document.uri,
+          editor.selection,
+          "nanoscope",
+        );
+  const capturing = found.find(({ command }) => command?.command === CAPTURE_PROMPT)?.command;
+  if (capturing === undefined) {
+    throw new Problem("PROMPT_INVALID", "There is no prompt at the cursor: put it into one first.", [
+      { label: "Type a Prompt", command: "nanoscope.captureTrace" },
+    ]);
+  }
+  return commands.executeCommand(CAPTURE_PROMPT, ...((capturing.arguments ?? []) as unknown[]));
 }
 
 function selectedText(): string | undefined {

@@ -16,17 +16,19 @@ export function compareCommands(app: App): CommandTable {
       const title = `Compare “${onOneLine(one.prompt)}” with`;
       const other = second ?? (await pickTrace(app, title, one.trace_id));
       if (other !== undefined) {
-        const [a, b] = await Promise.all([read(app, one), read(app, other)]);
-        await app.reports.show("Two traces", comparisonReport(a, b));
+        const ids = { trace_id: one.trace_id, other_id: other.trace_id };
+        const [a, b, result] = await Promise.all([
+          read(app, one),
+          read(app, other),
+          app.daemon.request("compare_traces", ids),
+        ]);
+        await app.reports.show("Two traces", comparisonReport(a, b, result));
       }
     },
   };
 }
 
 async function read(app: App, { trace_id }: TraceRow): Promise<Compared> {
-  const [summary, { tokens }] = await Promise.all([
-    app.daemon.request("get_summary", { trace_id }),
-    app.daemon.request("get_tokens", { trace_id }),
-  ]);
+  const { tokens, ...summary } = await app.daemon.request("get_document", { trace_id });
   return { summary, tokens };
 }

@@ -1,5 +1,7 @@
 // Commands about the daemon: connect, restart, log, doctor, the menu behind the status bar item, and settings.
 
+import { existsSync } from "node:fs";
+import path from "node:path";
 import { commands, env, window } from "vscode";
 import type { App, CommandTable } from "../app";
 import { runNanoscope } from "../command_line";
@@ -66,6 +68,30 @@ async function findings(app: App): Promise<Finding[]> {
   }
 }
 
+/** The clone or the wheel that nanoscope is installed from; undefined: none was chosen. */
+async function installationSource(): Promise<string | undefined> {
+  const clone = workspaceFolders().find((folder) =>
+    existsSync(path.join(folder, "nanochat/interpretability_engine.py")),
+  );
+  const entries: { label: string; description?: string; place?: string; folder?: boolean }[] = [
+    ...(clone === undefined ? [] : [{ label: "$(repo) This Workspace", description: clone, place: clone }]),
+    { label: "$(folder) A Clone of nanoscope…", folder: true },
+    { label: "$(file-zip) A Wheel (.whl)…", folder: false },
+  ];
+  const chosen = await window.showQuickPick(entries, { title: "Install nanoscope From" });
+  if (chosen === undefined || chosen.place !== undefined) {
+    return chosen?.place;
+  }
+  const folder = chosen.folder === true;
+  const found = await window.showOpenDialog({
+    canSelectFolders: folder,
+    canSelectFiles: !folder,
+    ...(folder ? {} : { filters: { Wheels: ["whl"] } }),
+    openLabel: "Install From Here",
+  });
+  return found?.[0]?.fsPath;
+}
+
 async function menu(app: App): Promise<void> {
   const { state } = app.daemon;
   const problem = state.kind === "blocked" || state.kind === "waiting" ? state.problem : undefined;
@@ -99,7 +125,11 @@ async function openSettings(query: string): Promise<void> {
 async function copyInstallCommand(app: App): Promise<void> {
   const { state } = app.daemon;
   const python = state.kind === "blocked" && state.problem instanceof PackageMissing ? state.problem.python : "python3";
-  const line = installCommand(python);
+  const from = await installationSource();
+  if (from === undefined) {
+    return;
+  }
+  const line = installCommand(python, from);
   await env.clipboard.writeText(line);
   void window.showInformationMessage(`Run this in a terminal; the views come by themselves afterwards: ${line}`);
 }

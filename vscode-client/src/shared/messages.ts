@@ -1,6 +1,6 @@
 // What the extension host and its webviews say to each other; both sides import it.
 
-import type { Analysis, GetTensorParams, GetTensorResult, Metric, TokenRow, TraceSummary } from "../protocol";
+import type { Analysis, Methods, Metric, TokenRow, TraceSummary } from "../protocol";
 
 /** What all views look at. `token`: the position whose row is lit; `step`: null for the whole sequence. */
 export interface Selection {
@@ -38,18 +38,25 @@ export type ViewState =
   | { kind: "failed"; message: string; action?: ViewAction }
   | { kind: "trace"; trace: TraceData };
 
+/** What a view may read of the trace that it shows; the host adds which that is. */
+export type ReadMethod = "get_tensor" | "get_head_thumbnails";
+export type ReadParams<M extends ReadMethod> = Omit<Methods[M]["params"], "trace_id">;
+export type ReadResult<M extends ReadMethod> = Methods[M]["result"];
+
 export type ToView =
   | { type: "state"; state: ViewState }
-  | { type: "selection"; selection: Selection }
-  | { type: "tensor"; request: number; result: GetTensorResult }
-  | { type: "tensorFailed"; request: number; message: string }
+  /** `change`: the number of the view's last change that is in it, 0 for none. */
+  | { type: "selection"; selection: Selection; change: number }
+  | { type: "read"; request: number; result: ReadResult<ReadMethod> }
+  | { type: "readFailed"; request: number; message: string }
   | { type: "settings"; statistic: string; colourMap: string };
 
-/** The host adds the trace to a tensor's params, and answers every request; one of an earlier trace fails. */
+/** The host answers every read; one of an earlier trace fails. */
 export type FromView =
   | { type: "ready" }
-  | { type: "select"; change: Partial<Selection> }
-  | { type: "tensor"; request: number; params: Omit<GetTensorParams, "trace_id"> }
-  | { type: "cancelTensor"; request: number }
+  /** Changes are numbered from 1, so that a view knows an older echo from a newer one. */
+  | { type: "select"; change: Partial<Selection>; number: number }
+  | { [M in ReadMethod]: { type: "read"; request: number; method: M; params: ReadParams<M> } }[ReadMethod]
+  | { type: "cancelRead"; request: number }
   | { type: "command"; command: string }
   | { type: "setStatistic"; statistic: string };

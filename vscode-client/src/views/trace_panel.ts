@@ -14,6 +14,7 @@ const COMMANDS = "nanoscope."; // a webview may run these alone
 export class TracePanel implements Disposable {
   private readonly listeners: Releasable[];
   private shown: string | null = null;
+  private lastChange = 0; // of the view's own
   private readonly asked = new Map<number, CancellationTokenSource>();
 
   /**
@@ -58,16 +59,19 @@ export class TracePanel implements Disposable {
     switch (message.type) {
       case "ready":
         this.cancelAll(); // they were for the page before this one
+        this.lastChange = 0;
         this.sendSettings();
         this.sendState();
         break;
       case "select":
+        this.lastChange = message.number;
         this.select(parsed(message.change));
+        this.sendSelection(); // also where nothing has changed: it knows the view's change now
         break;
-      case "tensor":
-        void this.sendTensor(message);
+      case "read":
+        void this.sendRead(message);
         break;
-      case "cancelTensor":
+      case "cancelRead":
         this.asked.get(message.request)?.cancel();
         break;
       case "command":
@@ -81,16 +85,16 @@ export class TracePanel implements Disposable {
     }
   }
 
-  private async sendTensor({ request, params }: FromView & { type: "tensor" }): Promise<void> {
+  private async sendRead({ request, method, params }: FromView & { type: "read" }): Promise<void> {
     const traceId = this.open.traceId ?? "";
     const source = new CancellationTokenSource();
     this.asked.set(request, source);
     try {
-      const result = await this.open.source.request("get_tensor", { ...params, trace_id: traceId }, source.token);
-      this.send({ type: "tensor", request, result });
+      const result = await this.open.source.request(method, { ...params, trace_id: traceId }, source.token);
+      this.send({ type: "read", request, result });
     } catch (error) {
       const message = isCancelled(error) ? "It was not read any more." : problemOf(error).message;
-      this.send({ type: "tensorFailed", request, message });
+      this.send({ type: "readFailed", request, message });
     } finally {
       if (this.asked.get(request) === source) {
         this.asked.delete(request);
@@ -112,7 +116,7 @@ export class TracePanel implements Disposable {
   private sendSelection(): void {
     const { data, traceId } = this.open;
     const selection = data === undefined ? this.store.selection : selectionIn(data, this.store.selection);
-    this.send({ type: "selection", selection: { ...selection, traceId } });
+    this.send({ type: "selection", selection: { ...selection, traceId }, change: this.lastChange });
   }
 
   private sendSettings(): void {

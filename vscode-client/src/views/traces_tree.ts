@@ -125,7 +125,9 @@ function categoryItem({ category, rows }: Group): TreeItem {
   item.id = `category ${category}`;
   item.description = String(rows.length);
   item.contextValue = "category";
-  item.accessibilityInformation = { label: `Category ${category}, ${rows.length} traces` };
+  item.accessibilityInformation = {
+    label: `Category ${category}, ${rows.length} ${rows.length === 1 ? "trace" : "traces"}`,
+  };
   return item;
 }
 
@@ -133,7 +135,7 @@ function traceItem(row: TraceRow): TreeItem {
   const item = new TreeItem(label(row), TreeItemCollapsibleState.None);
   item.id = row.trace_id;
   item.description = description(row);
-  item.contextValue = row.readable ? "trace" : "unreadable";
+  item.contextValue = (row.readable ? "trace" : "unreadable") + (row.format === "json" ? " text" : "");
   item.iconPath = row.readable
     ? new ThemeIcon("graph-scatter")
     : new ThemeIcon("warning", new ThemeColor("list.warningForeground"));

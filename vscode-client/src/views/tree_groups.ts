@@ -54,7 +54,8 @@ export function facts(row: TraceRow): string[] {
   if (!row.readable) {
     return [row.reason, file];
   }
-  return [`${row.prompt_tokens} tokens of prompt, ${row.response_tokens} of response`, ...written, file];
+  const tokens = row.prompt_tokens === 1 ? "token" : "tokens";
+  return [`${row.prompt_tokens} ${tokens} of prompt, ${row.response_tokens} of response`, ...written, file];
 }
 
 /** In the reader's zone where the trace tells its own; otherwise as it stands, since nobody knows of which zone it is. */

@@ -3,7 +3,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { headName, percent, quantity, seconds, shortWeight, threeDigits } from "../../webviews/common/number_text";
-import { clipped, isSpecial, runningText, spokenText, visibleText } from "../../webviews/common/token_text";
+import {
+  clipped,
+  isSpecial,
+  runningText,
+  spokenText,
+  spokenToken,
+  tokenLabel,
+  tokenText,
+  visibleText,
+} from "../../webviews/common/token_text";
 
 void test("white space is visible in labels", () => {
   assert.equal(visibleText(" the"), "·the");
@@ -26,10 +35,25 @@ void test("running text keeps its spaces and tells its line breaks", () => {
   assert.deepEqual(runningText(""), { text: "∅", breaks: 0 });
 });
 
-void test("a long label ends in an ellipsis", () => {
+void test("a long label loses its middle", () => {
   assert.equal(clipped("abcdef", 6), "abcdef");
-  assert.equal(clipped("abcdefg", 6), "abcde…");
+  assert.equal(clipped("abcdefg", 6), "abc…fg");
+  assert.equal(clipped("<|python_start|>", 9), "<|py…rt|>");
+  assert.equal(clipped("<|python_end|>", 9), "<|py…nd|>");
   assert.equal(clipped("🙂🙂🙂", 2), "🙂…");
+  assert.equal(clipped("abc", 1), "a…");
+});
+
+void test("tokens that share a character show it once, with seams, and have its name", () => {
+  const tokens = [0, 1, 2].map((index) => ({ text: "\\xe2", piece: { text: " €", index, count: 3 } }));
+  assert.deepEqual(tokens.map(tokenLabel), ["·€₁", "·€₂", "·€₃"]);
+  assert.deepEqual(
+    tokens.map((token) => tokenText(token).text),
+    [" €", "", ""],
+  );
+  assert.deepEqual(tokens.map(spokenToken), ["“€” part 1 of 3", "“€” part 2 of 3", "“€” part 3 of 3"]);
+  const plain = { text: " the", piece: null };
+  assert.deepEqual([tokenLabel(plain), tokenText(plain).text, spokenToken(plain)], ["·the", " the", "“the”"]);
 });
 
 void test("spoken tokens say what cannot be heard", () => {
@@ -56,5 +80,5 @@ void test("weights in cells, shares, quantities, times, heads", () => {
   assert.deepEqual([0.9976, 0.0312, 0.0004, 0, null].map(percent), ["100%", "3.1%", "<0.1%", "0.0%", "–"]);
   assert.deepEqual([1_310_850, 350e6, 42, 1500].map(quantity), ["1.31 M", "350 M", "42", "1.50 k"]);
   assert.deepEqual([0.014244, 2.5].map(seconds), ["14.2 ms", "2.50 s"]);
-  assert.equal(headName(3, 1), "L3 H1");
+  assert.equal(headName(3, 1), "L3H1");
 });

@@ -6,10 +6,10 @@ import type { GetTensorResult } from "../../src/protocol";
 import type { FromView } from "../../src/shared/messages";
 import { HeadData } from "../../webviews/attention/head_data";
 import { largestWeights, spokenWeight, sumOf, type RowValues } from "../../webviews/attention/row_values";
-import { codeTypeFor, paletteOf, pixelOf, shareOf } from "../../webviews/attention/value_scale";
+import { paletteOf, pixelOf } from "../../webviews/attention/value_scale";
 import { BoundedCache } from "../../webviews/common/bounded_cache";
 import { colourMap } from "../../webviews/common/colour_map";
-import { TensorRequests } from "../../webviews/common/tensor_requests";
+import { TraceReads } from "../../webviews/common/trace_reads";
 import { codesOf, codeValue, fromHalf, valuesOf } from "../../webviews/common/tensor_values";
 
 const base64 = (values: ArrayBufferView): string =>
@@ -41,24 +41,14 @@ void test("float32 values come through unchanged, from bytes and from lists", ()
   assert.deepEqual([...codes], [0x3c00, 1]);
 });
 
-void test("faint weights are lifted, and the ends stay", () => {
-  assert.equal(shareOf(0, true), 0);
-  assert.ok(Math.abs(shareOf(1, true) - 1) < 1e-9);
-  assert.ok(shareOf(0.01, true) > 0.14);
-  assert.equal(shareOf(0.01, false), 0.01);
-  assert.equal(shareOf(2, false), 1);
-  assert.equal(codeTypeFor(1024, false), "uint8");
-  assert.equal(codeTypeFor(1024, true), "float16");
-});
-
 void test("a palette has the background at 0 and the map's end at 1", () => {
   const charts = { purple: [9, 9, 9], blue: [1, 2, 3], green: [0, 9, 0], yellow: [9, 9, 0] } as const;
   const ground = { ...charts, orange: [9, 5, 0], red: [9, 0, 0], highContrast: false } as const;
   const map = colourMap("grey", { ...ground, background: [30, 30, 30], foreground: [200, 200, 200] });
-  const palette = paletteOf(map, "uint8", false);
+  const palette = paletteOf(map, "uint8", { name: "unit", top: 1 });
   assert.equal(palette[0], pixelOf([30, 30, 30]));
   assert.equal(palette[255], pixelOf(map.colours[255] ?? [0, 0, 0]));
-  const half = paletteOf(map, "float16", false);
+  const half = paletteOf(map, "float16", { name: "unit", top: 1 });
   assert.equal(half[0x3c00], palette[255]);
   assert.equal(half[0x3c01], palette[255]);
   assert.equal(pixelOf([1, 2, 3], true), 0xff030201);
@@ -109,18 +99,18 @@ void test("a cache forgets what was used longest ago", () => {
   assert.equal(cache.weight, 1);
 });
 
-type Posted = Extract<FromView, { type: "tensor" }>;
+type Posted = Extract<FromView, { type: "read"; method: "get_tensor" }>;
 
 /** Plays the host: keeps what was posted, answers on request. */
-function conversation(): { posted: FromView[]; requests: TensorRequests; open: () => Posted[] } {
+function conversation(): { posted: FromView[]; requests: TraceReads; open: () => Posted[] } {
   const posted: FromView[] = [];
-  const requests = new TensorRequests((message) => posted.push(message));
-  const open = (): Posted[] => posted.filter((message): message is Posted => message.type === "tensor");
+  const requests = new TraceReads((message) => posted.push(message));
+  const open = (): Posted[] => posted.filter((message): message is Posted => message.type === "read");
   return { posted, requests, open };
 }
 
-const answer = (request: number): { type: "tensor"; request: number; result: GetTensorResult } => ({
-  type: "tensor",
+const answer = (request: number): { type: "read"; request: number; result: GetTensorResult } => ({
+  type: "read",
   request,
   result: { shape: [0], dtype: "uint8", data: "" },
 });
@@ -129,7 +119,13 @@ void test("two requests are under way, and the most urgent of the others is next
   const { requests, open } = conversation();
   const done: string[] = [];
   const ask = (name: string, urgency: number): (() => void) =>
-    requests.ask({ params: { name }, urgency, done: () => done.push(name), failed: () => done.push(`no ${name}`) });
+    requests.ask({
+      method: "get_tensor",
+      params: { name },
+      urgency,
+      done: () => done.push(name),
+      failed: () => done.push(`no ${name}`),
+    });
   ask("a", 1);
   ask("b", 1);
   ask("c", 1);
@@ -140,7 +136,7 @@ void test("two requests are under way, and the most urgent of the others is next
   );
   requests.answer(answer(2));
   assert.equal(open().at(-1)?.params.name, "urgent");
-  requests.answer({ type: "tensorFailed", request: 1, message: "gone" });
+  requests.answer({ type: "readFailed", request: 1, message: "gone" });
   assert.deepEqual(done, ["b", "no a"]);
   assert.equal(open().at(-1)?.params.name, "c");
 });
@@ -149,14 +145,20 @@ void test("what is taken back is cancelled where it is under way, and never answ
   const { requests, posted, open } = conversation();
   const done: string[] = [];
   const ask = (name: string): (() => void) =>
-    requests.ask({ params: { name }, urgency: 1, done: () => done.push(name), failed: () => done.push(name) });
+    requests.ask({
+      method: "get_tensor",
+      params: { name },
+      urgency: 1,
+      done: () => done.push(name),
+      failed: () => done.push(name),
+    });
   const takeBack = ask("a");
   ask("b");
   const forget = ask("c");
   ask("d");
   forget();
   takeBack();
-  assert.deepEqual(posted.at(-2), { type: "cancelTensor", request: 1 });
+  assert.deepEqual(posted.at(-2), { type: "cancelRead", request: 1 });
   assert.equal(open().at(-1)?.params.name, "d");
   requests.answer(answer(1));
   assert.deepEqual(done, []);
@@ -189,7 +191,7 @@ function headData(): ReturnType<typeof conversation> & { data: HeadData; seen: s
   const serve = (): void => {
     for (let next = talk.open()[served]; next !== undefined; next = talk.open()[served]) {
       served++;
-      talk.requests.answer({ type: "tensor", request: next.request, result: tensor(next.params) });
+      talk.requests.answer({ type: "read", request: next.request, result: tensor(next.params) });
     }
   };
   return { ...talk, data, seen, serve };
@@ -237,5 +239,39 @@ void test("another head takes back what was asked of the one before", () => {
   data.choose({ layer: 0, head: 0 });
   data.want([0, 600], [0, 600], "uint8");
   data.choose({ layer: 0, head: 1 });
-  assert.equal(posted.filter((message) => message.type === "cancelTensor").length, 1);
+  assert.equal(posted.filter((message) => message.type === "cancelRead").length, 1);
+});
+
+void test("what is fetched ahead is there for the head that is chosen, and taken back for the others", () => {
+  const { data, posted, open, serve, seen } = headData();
+  const part: [[number, number], [number, number], "uint8"] = [[0, 200], [0, 200], "uint8"];
+  data.open(200);
+  data.choose({ layer: 0, head: 0 });
+  data.want(...part);
+  serve();
+  const arrivals = seen.length;
+  data.fetchAhead(
+    [
+      { layer: 0, head: 1 },
+      { layer: 0, head: 2 },
+    ],
+    ...part,
+  );
+  data.fetchAhead([{ layer: 0, head: 1 }], ...part); // it is on its way
+  assert.deepEqual(
+    open().map(({ params }) => params.head),
+    [0, 0, 1, 2],
+  );
+  data.choose({ layer: 0, head: 1 });
+  assert.deepEqual(posted.at(-1), { type: "cancelRead", request: 4 });
+  assert.equal(data.want(...part), false);
+  assert.equal(open().length, 4); // not asked for again
+  serve();
+  assert.equal(seen.length, arrivals + 1);
+  assert.equal(data.want(...part), true);
+  data.fetchAhead([{ layer: 0, head: 2 }], ...part);
+  serve();
+  assert.equal(seen.length, arrivals + 1); // nobody looks at it
+  data.choose({ layer: 0, head: 2 });
+  assert.equal(data.want(...part), true);
 });

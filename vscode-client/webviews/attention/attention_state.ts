@@ -5,10 +5,11 @@ import { traceOf, type Page, type PageState } from "../common/page";
 import { createStore, type Store } from "../common/store";
 import { bestRole, headStatistics } from "../common/statistics";
 import { HeadData } from "./head_data";
-import { visibleText } from "../common/token_text";
+import { headName } from "../common/number_text";
+import { tokenLabel } from "../common/token_text";
 import type { RowValues } from "./row_values";
 import { litRow, rowsAfter, shownHead, type HeadPlace } from "./trace_heads";
-import { codeTypeFor } from "./value_scale";
+import { codeTypeFor, SCALES, type Scale, type ScaleName } from "./value_scale";
 
 export interface Pointed {
   query: number;
@@ -20,8 +21,9 @@ export interface LookingState {
   pointed: Pointed | null;
   /** The head under the mouse or focused in the overview. */
   pointedHead: HeadPlace | null;
-  /** Faint weights are lifted. */
-  faint: boolean;
+  scale: ScaleName;
+  /** Of the fitted scale, for the head that is shown. */
+  top: number;
   /** The lit row's values, roughly until the exact ones came. */
   row: RowValues | null;
   failure: string | null;
@@ -44,18 +46,19 @@ export interface AttentionState {
   retry: () => void;
 }
 
-const FAINT_KEY = "faint";
+const SCALE_KEY = "scale";
 
 export function createLooking(page: Page): AttentionState {
   const store = createStore<LookingState>({
     pointed: null,
     pointedHead: null,
-    faint: page.host.recall(FAINT_KEY) === true,
+    scale: scaleNamed(page.host.recall(SCALE_KEY)),
+    top: 1,
     row: null,
     failure: null,
     arrivals: 0,
   });
-  const data = new HeadData(page.tensors, {
+  const data = new HeadData(page.reads, {
     arrived: () => {
       store.set({ arrivals: store.state.arrivals + 1 });
     },
@@ -91,16 +94,16 @@ export function createLooking(page: Page): AttentionState {
   };
   page.store.subscribe((state, before) => {
     if (state.view !== before.view) {
-      labels = traceOf(state)?.tokens.map(({ text }) => visibleText(text)) ?? [];
+      labels = traceOf(state)?.tokens.map(tokenLabel) ?? [];
     }
     follow(looking, state, before);
   });
   store.subscribe((state, before) => {
-    if (state.pointed !== before.pointed || state.faint !== before.faint || state.arrivals !== before.arrivals) {
+    if (state.pointed !== before.pointed || state.scale !== before.scale || state.arrivals !== before.arrivals) {
       readRow(looking);
     }
-    if (state.faint !== before.faint) {
-      page.host.keep(FAINT_KEY, state.faint);
+    if (state.scale !== before.scale) {
+      page.host.keep(SCALE_KEY, state.scale);
     }
   });
   return looking;
@@ -134,7 +137,16 @@ function follow(looking: AttentionState, state: PageState, before: PageState): v
 export function headSentence(trace: TraceData, place: HeadPlace): string {
   const role = bestRole(trace, headStatistics(trace.analysis, place.layer, place.head));
   const words = role?.clear === true ? role.statistic.role.words : "no clear role";
-  return `Layer ${place.layer}, head ${place.head}: ${words}`;
+  return `${headName(place.layer, place.head)}: ${words}`;
+}
+
+function scaleNamed(name: unknown): ScaleName {
+  return typeof name === "string" && name in SCALES ? (name as ScaleName) : "fitted";
+}
+
+/** How weights are coloured now. */
+export function scaleOf({ scale, top }: LookingState): Scale {
+  return { name: scale, top: scale === "fitted" ? top : 1 };
 }
 
 function readRow({ store, data, trace, lit }: AttentionState): void {
@@ -146,7 +158,7 @@ function readRow({ store, data, trace, lit }: AttentionState): void {
     }
     return;
   }
-  const row = data.row(query, codeTypeFor(shown.positions, store.state.faint));
+  const row = data.row(query, codeTypeFor(shown.positions, store.state.scale));
   const { row: before } = store.state;
   const known = before !== null && row !== null && before.query === row.query && before.exact && row.exact;
   if (!known || before.values !== row.values) {

@@ -5,7 +5,7 @@ import { colourAt, textAt } from "../common/colour_map";
 import { element, setAttributes } from "../common/dom";
 import { traceOf } from "../common/page";
 import { tokenList } from "../common/token_list";
-import type { AttentionState } from "./attention_state";
+import { scaleOf, type AttentionState } from "./attention_state";
 import { shareOf } from "./value_scale";
 
 const LEAST = 0.004; // of the map, under which a colour is not told from none
@@ -33,13 +33,14 @@ export function colouredTextPart(looking: AttentionState): HTMLElement {
 
   function paint(): void {
     const { map } = page.store.state;
-    const { row, faint, pointed } = store.state;
+    const { row, pointed } = store.state;
+    const scale = scaleOf(store.state);
     const lit = looking.lit();
     const before = coloured;
     coloured = new Set();
     if (row !== null && row.query === lit) {
       list.spans.slice(0, row.query + 1).forEach((span, key) => {
-        const share = shareOf(row.values[key] ?? 0, faint);
+        const share = shareOf(row.values[key] ?? 0, scale);
         if (share >= LEAST) {
           span.style.backgroundColor = css(colourAt(map, share));
           span.style.color = css(textAt(map, share));
@@ -97,7 +98,8 @@ export function colouredTextPart(looking: AttentionState): HTMLElement {
     paint();
   });
   store.subscribe((state, before) => {
-    if (state.row !== before.row || state.pointed !== before.pointed || state.faint !== before.faint) {
+    const rescaled = state.scale !== before.scale || state.top !== before.top;
+    if (state.row !== before.row || state.pointed !== before.pointed || rescaled) {
       paint();
     }
   });

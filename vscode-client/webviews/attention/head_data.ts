@@ -1,7 +1,8 @@
 // The chosen head's weights: tiles for the picture, exact rows for the numbers, asked for when shown.
 
 import { BoundedCache } from "../common/bounded_cache";
-import type { TensorParams, TensorRequests } from "../common/tensor_requests";
+import type { ReadParams } from "../../src/shared/messages";
+import type { TraceReads } from "../common/trace_reads";
 import { codesOf, codeValue, valuesOf, type Codes, type CodeType } from "../common/tensor_values";
 import type { Span } from "./matrix_layout";
 import type { RowValues } from "./row_values";
@@ -10,7 +11,7 @@ import type { HeadPlace } from "./trace_heads";
 
 const TILE_BYTES = 24 << 20;
 const ROW_BYTES = 2 << 20;
-const URGENCY = { window: 3, row: 2, tile: 1 };
+const URGENCY = { window: 3, row: 2, tile: 1, ahead: 0 };
 
 export interface HeadDataEvents {
   /** Tiles came. */
@@ -31,10 +32,11 @@ export class HeadData {
   private place: HeadPlace | null = null;
   private positions = 0;
   private wantedTiles: Wanted[] = [];
+  private aheadTiles: Wanted[] = [];
   private wantedRow: Wanted | null = null;
 
   constructor(
-    private readonly requests: TensorRequests,
+    private readonly reads: TraceReads,
     private readonly events: HeadDataEvents,
   ) {}
 
@@ -45,14 +47,19 @@ export class HeadData {
     this.rows.clear();
     this.windows.clear();
     this.wantedTiles = [];
+    this.aheadTiles = [];
     this.wantedRow = null;
     this.place = null;
   }
 
-  /** Another head: what was asked for of the one before is taken back. */
+  /** Another head: what was asked for of the one before is taken back, but what was fetched ahead for this one. */
   choose(place: HeadPlace | null): void {
     this.takeBack();
     this.place = place;
+    const own = place === null ? "" : headKey(place);
+    this.wantedTiles = place === null ? [] : this.aheadTiles.filter(({ name }) => name.startsWith(own));
+    takeBackAll(this.aheadTiles.filter((one) => !this.wantedTiles.includes(one)));
+    this.aheadTiles = [];
     if (place !== null && !this.windows.has(place.layer) && this.positions > 0) {
       this.askWindow(place);
     }
@@ -81,9 +88,21 @@ export class HeadData {
     this.wantedTiles = this.wantedTiles.filter((wanted) => names.has(wanted.name));
     const asked = new Set(this.wantedTiles.map((wanted) => wanted.name));
     for (const tile of missing.filter((one) => !asked.has(this.key(place, one, type)))) {
-      this.askTile(place, tile, type);
+      this.wantedTiles.push(this.askTile(place, tile, type, URGENCY.tile));
     }
     return missing.length === 0;
+  }
+
+  /** Ask for the same part of heads that are likely to be chosen next, once nothing of the chosen one is missing. */
+  fetchAhead(places: readonly HeadPlace[], rows: Span, columns: Span, type: CodeType): void {
+    for (const place of places) {
+      for (const tile of this.tilesIn(rows, columns)) {
+        const name = this.key(place, tile, type);
+        if (!this.tiles.has(name) && !this.aheadTiles.some((one) => one.name === name)) {
+          this.aheadTiles.push(this.askTile(place, tile, type, URGENCY.ahead));
+        }
+      }
+    }
   }
 
   /** Tiles that are there of a part of the matrix. */
@@ -133,28 +152,38 @@ export class HeadData {
   }
 
   private key(place: HeadPlace, tile: Tile, type: CodeType): string {
-    return `${place.layer}.${place.head}.${type}.${tileName(tile)}`;
+    return `${headKey(place)}${type}.${tileName(tile)}`;
   }
 
-  private askTile(place: HeadPlace, tile: Tile, type: CodeType): void {
+  private askTile(place: HeadPlace, tile: Tile, type: CodeType, urgency: number): Wanted {
     const name = this.key(place, tile, type);
     const settled = (): void => {
       this.wantedTiles = this.wantedTiles.filter((wanted) => wanted.name !== name);
+      this.aheadTiles = this.aheadTiles.filter((wanted) => wanted.name !== name);
     };
-    const takeBack = this.requests.ask({
+    const takeBack = this.reads.ask({
+      method: "get_tensor",
       params: { ...ofHead(place), rows: [...tile.rows], columns: [...tile.columns], encoding: "base64", dtype: type },
-      urgency: URGENCY.tile,
+      urgency,
       done: (result) => {
         settled();
         this.tiles.set(name, codesOf(result));
-        this.events.arrived();
+        if (this.isOfChosen(name)) {
+          this.events.arrived();
+        }
       },
       failed: (message) => {
         settled();
-        this.events.failed(message);
+        if (this.isOfChosen(name)) {
+          this.events.failed(message);
+        }
       },
     });
-    this.wantedTiles.push({ name, takeBack });
+    return { name, takeBack };
+  }
+
+  private isOfChosen(name: string): boolean {
+    return this.place !== null && name.startsWith(headKey(this.place));
   }
 
   private forgetRow(name: string): void {
@@ -170,7 +199,8 @@ export class HeadData {
     if (this.wantedRow !== null) {
       return;
     }
-    const takeBack = this.requests.ask({
+    const takeBack = this.reads.ask({
+      method: "get_tensor",
       params: exactRow(place, query),
       urgency: URGENCY.row,
       done: (result) => {
@@ -190,7 +220,8 @@ export class HeadData {
   /** The last row tells how far back the layer sees. */
   private askWindow(place: HeadPlace): void {
     const last = this.positions - 1;
-    this.requests.ask({
+    this.reads.ask({
+      method: "get_tensor",
       params: exactRow(place, last),
       urgency: URGENCY.window,
       done: (result) => {
@@ -211,12 +242,17 @@ function takeBackAll(wanted: readonly Wanted[]): void {
   }
 }
 
-function ofHead(place: HeadPlace): TensorParams {
+function ofHead(place: HeadPlace): ReadParams<"get_tensor"> {
   return { name: "attention_weights", layer: place.layer, head: place.head };
 }
 
-function exactRow(place: HeadPlace, query: number): TensorParams {
+function exactRow(place: HeadPlace, query: number): ReadParams<"get_tensor"> {
   return { ...ofHead(place), rows: [query, query + 1], encoding: "base64", dtype: "float32" };
+}
+
+/** What the names of a head's tiles begin with. */
+function headKey({ layer, head }: HeadPlace): string {
+  return `${layer}.${head}.`;
 }
 
 function rowKey(place: HeadPlace, query: number): string {

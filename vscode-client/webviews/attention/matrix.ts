@@ -1,15 +1,16 @@
 // The chosen head's matrix: a canvas to look at, under a window that scrolls, is pointed at and listens to keys.
 
 import { element, iconButton, ICONS } from "../common/dom";
+import { headName } from "../common/number_text";
 import { spokenWeight, largestWeights } from "./row_values";
-import type { AttentionState } from "./attention_state";
+import { scaleOf, type AttentionState } from "./attention_state";
 import { drawMatrix, gutters, type Scene } from "./matrix_drawing";
 import { fittedCell, scrollKeeping, scrollTo, visibleSpan, ZOOM_STEP, zoomedCell } from "./matrix_layout";
 import { onMatrixKeys } from "./matrix_keys";
 import { onMatrixPointer } from "./matrix_pointer";
 import { Raster } from "./raster";
-import { promptLength } from "./trace_heads";
-import { codeTypeFor, paletteOf, pixelOf } from "./value_scale";
+import { nextHeads, promptLength } from "./trace_heads";
+import { codeTypeFor, fittedTop, paletteOf, pixelOf, type Scale } from "./value_scale";
 import type { CodeType } from "../common/tensor_values";
 import type { ColourMap } from "../common/colour_map";
 
@@ -39,7 +40,7 @@ export function matrixPart(looking: AttentionState): Matrix {
   const context = canvas.getContext("2d");
   const raster = new Raster();
   const size = { left: 0, top: 0, width: 0, height: 0, ratio: 1, cell: 1, fit: 1, slanted: false, zoomed: false };
-  let palette: { map: ColourMap; type: CodeType; faint: boolean; pixels: Uint32Array } | null = null;
+  let palette: { map: ColourMap; type: CodeType; scale: Scale; pixels: Uint32Array } | null = null;
   let scheduled = false;
   let timed = false;
   let openTrace: string | null = null;
@@ -86,9 +87,10 @@ export function matrixPart(looking: AttentionState): Matrix {
     }
   }
 
-  function pixelsOf(map: ColourMap, type: CodeType, faint: boolean): Uint32Array {
-    if (palette?.map !== map || palette.type !== type || palette.faint !== faint) {
-      palette = { map, type, faint, pixels: paletteOf(map, type, faint) };
+  function pixelsOf(map: ColourMap, type: CodeType, scale: Scale): Uint32Array {
+    const { name, top } = palette?.scale ?? {};
+    if (palette?.map !== map || palette.type !== type || name !== scale.name || top !== scale.top) {
+      palette = { map, type, scale, pixels: paletteOf(map, type, scale) };
     }
     return palette.pixels;
   }
@@ -101,23 +103,30 @@ export function matrixPart(looking: AttentionState): Matrix {
       return;
     }
     const { theme, map, selection } = page.store.state;
-    const { faint, pointed, row, failure, arrivals } = store.state;
+    const { pointed, row, failure, arrivals } = store.state;
+    const scale = scaleOf(store.state);
     const { ratio, cell } = size;
-    const type = codeTypeFor(trace.positions, faint);
+    const type = codeTypeFor(trace.positions, scale.name);
     const [scrollX, scrollY] = [Math.round(scroller.scrollLeft * ratio), Math.round(scroller.scrollTop * ratio)];
     const rows = visibleSpan(scrollY, size.height * ratio, cell, trace.positions);
     const columns = visibleSpan(scrollX, size.width * ratio, cell, trace.positions);
     const complete = failure === null && data.want(rows, columns, type);
     const rowStop = looking.rows();
-    const paint = { palette: pixelsOf(map, type, faint), blank: pixelOf(theme.surface), rowStop, window: data.window };
+    const paint = { palette: pixelsOf(map, type, scale), blank: pixelOf(theme.surface), rowStop, window: data.window };
     raster.update(data, rows, columns, cell, type, paint, [arrivals, place.layer, place.head, trace]);
+    if (complete) {
+      data.fetchAhead(nextHeads(trace, place), rows, columns, type);
+    }
+    if (complete && !size.zoomed) {
+      store.set({ top: fittedTop(raster.largestByRow(type)) });
+    }
     const lit = looking.lit();
     const scene: Scene = {
       theme,
       map,
       raster,
       type,
-      faint,
+      scale,
       cell,
       scrollX,
       scrollY,
@@ -199,7 +208,7 @@ export function matrixPart(looking: AttentionState): Matrix {
     if (state.view !== before.view || layer !== before.selection.layer || head !== before.selection.head) {
       timed = true;
       const place = looking.place();
-      const name = place === null ? "" : `, layer ${place.layer}, head ${place.head}`;
+      const name = place === null ? "" : `, ${headName(place.layer, place.head)}`;
       scroller.setAttribute(
         "aria-label",
         `Attention matrix${name}. Arrow keys move, Enter keeps the row, plus and minus zoom.`,

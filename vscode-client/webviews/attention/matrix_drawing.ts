@@ -6,9 +6,10 @@ import type { Theme } from "../common/theme";
 import { shortWeight } from "../common/number_text";
 import { codeValue, type CodeType } from "../common/tensor_values";
 import { textAt } from "../common/colour_map";
+import { clipped } from "../common/token_text";
 import { isMasked, placedLabels, type Span } from "./matrix_layout";
 import type { Raster } from "./raster";
-import { shareOf } from "./value_scale";
+import { shareOf, type Scale } from "./value_scale";
 
 export interface Scene {
   theme: Theme;
@@ -16,7 +17,7 @@ export interface Scene {
   labels: readonly string[];
   raster: Raster;
   type: CodeType;
-  faint: boolean;
+  scale: Scale;
   pixelRatio: number;
   cell: number;
   /** The gutters of the labels, and the window on the matrix right of and below them. */
@@ -150,7 +151,7 @@ function drawValues(context: Context, scene: Scene): void {
       const code = isMasked(row, column, scene.window) ? null : raster.codeAt(row, column);
       if (code !== null) {
         const value = codeValue(code, scene.type);
-        context.fillStyle = css(textAt(scene.map, shareOf(value, scene.faint)));
+        context.fillStyle = css(textAt(scene.map, shareOf(value, scene.scale)));
         context.fillText(
           shortWeight(value),
           (column + 0.5) * cell - scene.scrollX,
@@ -283,14 +284,14 @@ function label(scene: Scene, position: number): string {
   return scene.labels[position] ?? "";
 }
 
-/** Cut to a width, an ellipsis at the end. */
+/** Cut to a width. */
 function fitted(context: Context, text: string, width: number): string {
   if (context.measureText(text).width <= width) {
     return text;
   }
-  const characters = Array.from(text);
-  while (characters.length > 1 && context.measureText(`${characters.join("")}…`).width > width) {
-    characters.pop();
+  let length = Array.from(text).length - 1;
+  while (length > 2 && context.measureText(clipped(text, length)).width > width) {
+    length--;
   }
-  return `${characters.join("")}…`;
+  return clipped(text, length);
 }

@@ -1,8 +1,10 @@
-// All heads at once: a small cell each, coloured by a statistic. The chosen one is outlined, arrow keys move.
+// All heads at once: each as a small picture, or as a cell coloured by a statistic. Arrow keys move the chosen one.
 
 import type { TraceData } from "../../src/shared/messages";
 import { css } from "../common/colour";
 import { colourAt, gradient, type ColourMap } from "../common/colour_map";
+import { HeadPictures } from "./head_pictures";
+import { drawPicture } from "./picture_drawing";
 import { element } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
 import { traceOf } from "../common/page";
@@ -11,10 +13,12 @@ import type { AttentionState } from "./attention_state";
 import { keyName, movedHead } from "./moves";
 import { capturedLayers, type HeadPlace } from "./trace_heads";
 
+const PATTERN = "pattern";
 const GRID_HEIGHT = 280; // CSS pixels that the cells share, until they are too small to hit
 
 export function overviewPart(looking: AttentionState): HTMLElement {
   const { page, store } = looking;
+  const pictures = new HeadPictures(page.reads, drawPictures);
   const select = element("select", { "aria-label": "Colour heads by" });
   const ramp = element("div", { class: "ramp" });
   const [least, most] = [element("span"), element("span")];
@@ -27,6 +31,7 @@ export function overviewPart(looking: AttentionState): HTMLElement {
   function fill(trace: TraceData): void {
     const statistics = statisticsOf(trace);
     select.replaceChildren(
+      element("option", { value: PATTERN }, "Patterns"),
       group(
         "Roles",
         statistics.filter(({ role }) => role != null),
@@ -42,7 +47,12 @@ export function overviewPart(looking: AttentionState): HTMLElement {
       part.style.setProperty("--heads", String(trace.heads));
     }
     grid.style.setProperty("--height", `${Math.max(9, Math.min(20, Math.floor(GRID_HEIGHT / layers.length)))}px`);
+    const numbers = Array.from({ length: trace.heads }, (_, head) =>
+      element("span", { class: "heads-number", role: "columnheader" }, String(head)),
+    );
+    const corner = element("span", { role: "columnheader" }, element("span", { class: "visually-hidden" }, "Layer"));
     grid.replaceChildren(
+      element("div", { class: "heads-row", role: "row" }, corner, ...numbers),
       ...layers.map((layer, row) =>
         element(
           "div",
@@ -70,7 +80,7 @@ export function overviewPart(looking: AttentionState): HTMLElement {
           cell.style.backgroundColor = value === null ? "" : css(colourAt(map, (value - low) / (high - low)));
           cell.setAttribute(
             "aria-label",
-            `Layer ${layers[index] ?? 0}, head ${head}, ${statistic.label} ${threeDigits(value)}`,
+            `${headName(layers[index] ?? 0, head)}, ${statistic.label} ${threeDigits(value)}`,
           );
         }
       });
@@ -80,6 +90,58 @@ export function overviewPart(looking: AttentionState): HTMLElement {
     const shown = threeDigits(high);
     const short = shown.includes(".") ? String(Number(shown)) : shown; // without zeros at its end
     most.textContent = `${short}${unitOf(statistic)}`;
+  }
+
+  function drawPictures(which: readonly number[]): void {
+    const { map, statistic } = page.store.state;
+    if (statistic !== PATTERN) {
+      return;
+    }
+    for (const layer of which) {
+      cells[layers.indexOf(layer)]?.forEach((cell, head) => {
+        const picture = pictures.of({ layer, head });
+        if (picture !== null) {
+          cell.classList.remove("unknown");
+          cell.replaceChildren(drawPicture(picture, map));
+        }
+      });
+    }
+  }
+
+  function paintPatterns(trace: TraceData): void {
+    cells.forEach((line, row) => {
+      line.forEach((cell, head) => {
+        const layer = layers[row] ?? 0;
+        const role = bestRole(trace, headStatistics(trace.analysis, layer, head));
+        const words = role?.clear === true ? `, ${role.statistic.role.words}` : "";
+        cell.classList.add("unknown");
+        cell.style.backgroundColor = "";
+        cell.setAttribute("aria-label", headName(layer, head) + words);
+      });
+    });
+    pictures.want();
+    drawPictures(layers);
+  }
+
+  function colour(trace: TraceData, name: string, map: ColourMap): void {
+    const patterns = name === PATTERN;
+    grid.classList.toggle("pictures", patterns);
+    legend.hidden = patterns;
+    if (patterns) {
+      select.value = PATTERN;
+      select.title = "The largest weights of each head, a row a query; brighter is more";
+      paintPatterns(trace);
+      return;
+    }
+    const statistic = statisticNamed(trace, name);
+    if (statistic !== null) {
+      select.value = statistic.name;
+      select.title = statistic.meaning;
+      cells.flat().forEach((cell) => {
+        cell.replaceChildren();
+      });
+      paint(trace, statistic, map);
+    }
   }
 
   function mark(): void {
@@ -97,7 +159,10 @@ export function overviewPart(looking: AttentionState): HTMLElement {
     const trace = looking.trace();
     const place = store.state.pointedHead ?? looking.place();
     if (trace !== null && place !== null) {
-      words.replaceChildren(...headWords(trace, place, statisticNamed(trace, page.store.state.statistic)));
+      const { statistic } = page.store.state;
+      words.replaceChildren(
+        ...headWords(trace, place, statistic === PATTERN ? null : statisticNamed(trace, statistic)),
+      );
     }
   }
 
@@ -138,15 +203,11 @@ export function overviewPart(looking: AttentionState): HTMLElement {
     }
     const opened = state.view !== before.view;
     if (opened) {
+      pictures.open(trace);
       fill(trace);
     }
     if (opened || state.statistic !== before.statistic || state.map !== before.map) {
-      const statistic = statisticNamed(trace, state.statistic);
-      if (statistic !== null) {
-        select.value = statistic.name;
-        select.title = statistic.meaning;
-        paint(trace, statistic, state.map);
-      }
+      colour(trace, state.statistic, state.map);
     }
     mark();
     describe();

@@ -1,6 +1,6 @@
 // The visible part of a head as a small picture, made again only when it would look different.
 
-import type { CodeType } from "../common/tensor_values";
+import { codeValue, type CodeType } from "../common/tensor_values";
 import type { HeadData } from "./head_data";
 import type { Span } from "./matrix_layout";
 import { colourize, gridOf, sample, type Grid, type Paint } from "./pixels";
@@ -53,6 +53,19 @@ export class Raster {
     }
     const code = this.codes[(row - grid.rows[0]) * grid.width + column - grid.columns[0]] ?? 0;
     return code === 0 ? null : code - 1;
+  }
+
+  /** Each row of pixels' largest weight, the first token's column left out. */
+  largestByRow(type: CodeType): number[] {
+    const { grid } = this;
+    if (grid === null) {
+      return [];
+    }
+    return Array.from({ length: grid.height }, (_, row) => {
+      const codes = this.codes.subarray(row * grid.width + 1, (row + 1) * grid.width);
+      const largest = codes.reduce((most, code) => Math.max(most, code), 0);
+      return largest === 0 ? 0 : codeValue(largest - 1, type);
+    });
   }
 
   forget(): void {

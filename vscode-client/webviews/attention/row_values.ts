@@ -1,7 +1,7 @@
 // One query's weights: the largest, their sum, in words.
 
 import type { TokenRow } from "../../src/protocol";
-import { spokenText } from "../common/token_text";
+import { spokenToken } from "../common/token_text";
 import { threeDigits } from "../common/number_text";
 
 export interface RowValues {
@@ -47,6 +47,6 @@ export function sumOf(values: Iterable<number>): number {
 
 /** “gold” 4 to “of” 3: 0.824. */
 export function spokenWeight(tokens: readonly TokenRow[], query: number, key: number, weight: number | null): string {
-  const name = (position: number): string => `${spokenText(tokens[position]?.text ?? "")} ${position}`;
+  const name = (position: number): string => `${spokenToken(tokens[position] ?? { text: "" })} ${position}`;
   return `${name(query)} to ${name(key)}: ${weight === null ? "loading" : threeDigits(weight)}`;
 }

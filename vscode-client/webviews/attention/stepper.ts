@@ -2,7 +2,7 @@
 
 import { element, icon, ICONS, setAttributes } from "../common/dom";
 import { traceOf } from "../common/page";
-import { spokenText } from "../common/token_text";
+import { spokenToken } from "../common/token_text";
 import type { TraceData } from "../../src/shared/messages";
 import type { AttentionState } from "./attention_state";
 import { promptLength, stepCount } from "./trace_heads";
@@ -88,5 +88,5 @@ export function stepperPart({ page }: AttentionState): HTMLElement {
 export function stepWords(trace: TraceData, step: number, last: number): string {
   const written = trace.tokens[promptLength(trace) + step];
   const what = step === 0 ? "prompt" : `step ${step} of ${last}`;
-  return written === undefined ? what : `${what}, writes ${spokenText(written.text)}`;
+  return written === undefined ? what : `${what}, writes ${spokenToken(written)}`;
 }

@@ -29,6 +29,22 @@ export function shownHead(trace: TraceData, selection: Selection): HeadPlace | n
   return { layer, head: Math.min(selection.head, trace.heads - 1) };
 }
 
+/** The head so many steps on, in the order of reading: after a layer's last comes the next layer's first. */
+export function headAfter(trace: TraceData, place: HeadPlace, steps: number): HeadPlace | null {
+  const layers = capturedLayers(trace);
+  const index = layers.indexOf(place.layer) * trace.heads + place.head + steps;
+  const layer = layers[Math.floor(index / trace.heads)];
+  return layer === undefined || index < 0 ? null : { layer, head: index % trace.heads };
+}
+
+/** The heads that are likely to be looked at next. */
+export function nextHeads(trace: TraceData, place: HeadPlace): HeadPlace[] {
+  const layers = capturedLayers(trace);
+  const below = layers[layers.indexOf(place.layer) + 1];
+  const found = [headAfter(trace, place, 1), headAfter(trace, place, -1)];
+  return [...found, below === undefined ? null : { layer: below, head: place.head }].filter((head) => head !== null);
+}
+
 export function promptLength(trace: TraceData): number {
   const first = trace.tokens.findIndex((token) => token.generated);
   return first === -1 ? trace.tokens.length : first;

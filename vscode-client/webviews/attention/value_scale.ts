@@ -1,16 +1,37 @@
-// How weights become places on the colour map: as they are, or with faint ones lifted.
+// How weights become places on the colour map: up to what the head has, on a logarithmic scale, or as they are.
 
 import { STEPS, type ColourMap } from "../common/colour_map";
 import { codeValue, LARGEST_CODE, type CodeType } from "../common/tensor_values";
 import type { Rgb } from "../common/colour";
 
-/** Where faint weights begin to show: with them lifted, this one takes a seventh of the map. */
+/** On the logarithmic scale this weight takes a seventh of the map. */
 const FAINT = 0.01;
+/** Of the rows that the fitted scale has room for. */
+const FITTING_ROWS = 0.9;
 
-/** 0 to 1 for 0 to 1. With `faint`, logarithmic: 0.01, 0.1 and 1 are as far apart as they are in orders of magnitude. */
-export function shareOf(weight: number, faint: boolean): number {
+export const SCALES = {
+  fitted: "Fitted: up to the largest weight of nine rows in ten, those on the first token aside",
+  log: "Logarithmic: 0.01, 0.1 and 1 are equally far apart",
+  unit: "0 to 1",
+};
+export type ScaleName = keyof typeof SCALES;
+
+/** `top`: the weight that has the map's last colour. */
+export interface Scale {
+  name: ScaleName;
+  top: number;
+}
+
+/** A place on the map, 0 to 1, for a weight from 0 to 1. */
+export function shareOf(weight: number, { name, top }: Scale): number {
   const limited = Math.min(1, Math.max(0, weight));
-  return faint ? Math.log1p(limited / FAINT) / Math.log1p(1 / FAINT) : limited;
+  return name === "log" ? Math.log1p(limited / FAINT) / Math.log1p(1 / FAINT) : Math.min(1, limited / top);
+}
+
+/** The top of the fitted scale: of so many rows, each with its largest weight. */
+export function fittedTop(largest: readonly number[]): number {
+  const known = largest.filter((weight) => weight > 0).sort((a, b) => a - b);
+  return known[Math.ceil(known.length * FITTING_ROWS) - 1] ?? 1;
 }
 
 /** A pixel's bits as ImageData has them in memory. */
@@ -25,18 +46,18 @@ export function pixelOf(colour: Rgb, littleEndian = IS_LITTLE_ENDIAN): number {
 const IS_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
 /** The colour of each code. */
-export function paletteOf(map: ColourMap, type: CodeType, faint: boolean): Uint32Array {
+export function paletteOf(map: ColourMap, type: CodeType, scale: Scale): Uint32Array {
   const pixels = map.colours.map((colour) => pixelOf(colour));
   const palette = new Uint32Array(type === "uint8" ? 256 : 65536);
   const largest = LARGEST_CODE[type];
   for (let code = 0; code < palette.length; code++) {
-    const share = code >= largest ? 1 : shareOf(codeValue(code, type), faint);
+    const share = shareOf(code >= largest ? 1 : codeValue(code, type), scale);
     palette[code] = pixels[Math.round(share * (STEPS - 1))] ?? 0;
   }
   return palette;
 }
 
-/** Bytes are enough where weights are shown as they are and the matrix is large; faint ones need more. */
-export function codeTypeFor(positions: number, faint: boolean): CodeType {
-  return faint || positions <= 256 ? "float16" : "uint8";
+/** Bytes are enough where weights are shown as they are and the matrix is large; other scales need more. */
+export function codeTypeFor(positions: number, scale: ScaleName): CodeType {
+  return scale !== "unit" || positions <= 256 ? "float16" : "uint8";
 }

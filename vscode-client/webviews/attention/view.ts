@@ -2,24 +2,24 @@
 
 import "../common/base.css";
 import "./attention.css";
-import "@vscode-elements/elements/dist/vscode-checkbox/index.js";
-import type { VscodeCheckbox } from "@vscode-elements/elements/dist/vscode-checkbox/index.js";
 import { element } from "../common/dom";
-import { headName } from "../common/number_text";
+import { headName, threeDigits } from "../common/number_text";
 import { traceOf, type Part } from "../common/page";
 import { gradient } from "../common/colour_map";
 import { colouredTextPart } from "./coloured_text";
-import { createLooking, type AttentionState } from "./attention_state";
+import { createLooking, scaleOf, type AttentionState } from "./attention_state";
+import { onHeadKeys } from "./head_keys";
 import { matrixPart } from "./matrix";
 import { overviewPart } from "./overview";
 import { readoutPart } from "./readout";
 import { rowTablePart } from "./row_table";
 import { stepperPart } from "./stepper";
-import { shareOf } from "./value_scale";
+import { SCALES, shareOf, type ScaleName } from "./value_scale";
 
 export const attentionView: Part = (page) => {
   const looking = createLooking(page);
   const matrix = matrixPart(looking);
+  onHeadKeys(looking);
   const name = element("h2");
   const none = element("p", { class: "muted" }, "This trace was captured without attention weights.");
   const failure = failurePart(looking);
@@ -57,37 +57,30 @@ function failurePart({ store, retry }: AttentionState): HTMLElement {
   return part;
 }
 
-/** The component fades its label, in light themes beyond what can be read. */
-function readableLabel(): CSSStyleSheet {
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(".label-inner { opacity: 1; }");
-  return sheet;
-}
-
-/** What the colours mean, and whether faint weights are lifted. */
+/** What the colours mean, and on which scale. */
 function legendPart({ page, store }: AttentionState): HTMLElement {
   const ramp = element("div", { class: "ramp" });
-  const ticks = element("span", {}, "1");
-  const legend = element("div", { class: "legend", "aria-hidden": "true" }, element("span", {}, "0"), ramp, ticks);
-  const box: VscodeCheckbox = document.createElement("vscode-checkbox");
-  box.label = "Enhance faint weights";
-  box.title = "Colours on a logarithmic scale";
-  void box.updateComplete.then(() => {
-    box.shadowRoot?.adoptedStyleSheets.push(readableLabel());
-  });
-  box.addEventListener("change", () => {
-    store.set({ faint: box.checked });
+  const most = element("span");
+  const legend = element("div", { class: "legend", "aria-hidden": "true" }, element("span", {}, "0"), ramp, most);
+  const names: Record<ScaleName, string> = { fitted: "Fitted", log: "Logarithmic", unit: "0 to 1" };
+  const options = Object.entries(names).map(([value, text]) => element("option", { value }, text));
+  const choice = element("select", { "aria-label": "Scale of the colours" }, ...options);
+  choice.addEventListener("change", () => {
+    store.set({ scale: choice.value as ScaleName });
   });
   const paint = (): void => {
-    const { faint } = store.state;
-    box.checked = faint;
-    ramp.style.backgroundImage = gradient(page.store.state.map, (share) => shareOf(share, faint));
+    const scale = scaleOf(store.state);
+    choice.value = scale.name;
+    choice.title = SCALES[scale.name];
+    const shown = threeDigits(scale.top);
+    most.textContent = scale.name === "fitted" ? `${shown}+` : "1";
+    ramp.style.backgroundImage = gradient(page.store.state.map, (share) => shareOf(share * scale.top, scale));
   };
   page.store.subscribe(paint);
   store.subscribe((state, before) => {
-    if (state.faint !== before.faint) {
+    if (state.scale !== before.scale || state.top !== before.top) {
       paint();
     }
   });
-  return element("div", { class: "bar scale" }, legend, box);
+  return element("div", { class: "bar scale" }, legend, choice);
 }

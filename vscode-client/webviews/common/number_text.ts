@@ -31,7 +31,12 @@ export function percent(value: number | null | undefined): string {
 }
 
 export function headName(layer: number, head: number): string {
-  return `L${layer} H${head}`;
+  return `L${layer}H${head}`;
+}
+
+/** 1 token, 2 tokens. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** 1,310,850 as 1.31 M. */

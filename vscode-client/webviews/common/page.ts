@@ -4,8 +4,9 @@ import type { Selection, TraceData, ViewState } from "../../src/shared/messages"
 import { colourMap, DEFAULT_MAP, type ColourMap } from "./colour_map";
 import { element } from "./dom";
 import { connectHost, type Host } from "./host";
+import { selectionOf, type SharedSelection } from "./shared_selection";
 import { createStore, type Store } from "./store";
-import { TensorRequests } from "./tensor_requests";
+import { TraceReads } from "./trace_reads";
 import { readTheme, watchTheme, type Theme } from "./theme";
 
 export interface PageState {
@@ -21,7 +22,7 @@ export interface PageState {
 export interface Page {
   host: Host;
   store: Store<PageState>;
-  tensors: TensorRequests;
+  reads: TraceReads;
   /** Takes effect here at once, and everywhere by way of the host. */
   select: (change: Partial<Selection>) => void;
   /** Says something to those who do not see it. */
@@ -32,7 +33,6 @@ export interface Page {
 export type Part = (page: Page) => HTMLElement;
 
 const NO_SELECTION: Selection = { traceId: null, layer: 0, head: 0, token: null, step: null };
-const OWN_CHANGES_FIRST = 250; // milliseconds in which the host's echo of an older change does not undo a newer one
 
 export function traceOf(state: PageState): TraceData | null {
   return state.view.kind === "trace" ? state.view.trace : null;
@@ -50,11 +50,12 @@ export function runPage(title: string, parts: readonly Part[]): void {
     theme,
     map: colourMap(DEFAULT_MAP, theme.ground),
   });
-  const tensors = new TensorRequests((message) => {
+  const reads = new TraceReads((message) => {
     host.post(message);
   });
   const live = element("div", { class: "visually-hidden", "aria-live": "polite", role: "status" });
-  const page: Page = { host, store, tensors, announce: announcer(live), select: selecting(host, store) };
+  const selection = selectionOf(host, store);
+  const page: Page = { host, store, reads, announce: announcer(live), select: selection.select };
   const shown = parts.map((part) => part(page));
   const notice = element("div", { class: "notice", role: "status" });
   const heading = element("h1", { class: "visually-hidden" }, title);
@@ -73,31 +74,20 @@ export function runPage(title: string, parts: readonly Part[]): void {
     const changed = readTheme();
     store.set({ theme: changed, map: colourMap(store.state.mapName, changed.ground) });
   });
-  receive(page);
+  receive(page, selection);
   host.post({ type: "ready" });
 }
 
-function receive({ host, store, tensors }: Page): void {
-  let later: ReturnType<typeof setTimeout> | undefined;
+function receive({ host, store, reads }: Page, selection: SharedSelection): void {
   host.listen((message) => {
     switch (message.type) {
       case "state":
-        tensors.clear();
+        reads.clear();
         store.set({ view: message.state });
         break;
-      case "selection": {
-        clearTimeout(later);
-        const wait = lastOwnChange + OWN_CHANGES_FIRST - performance.now();
-        const take = (): void => {
-          store.set({ selection: message.selection });
-        };
-        if (wait > 0 && message.selection.traceId === store.state.selection.traceId) {
-          later = setTimeout(take, wait);
-        } else {
-          take();
-        }
+      case "selection":
+        selection.take(message.selection, message.change);
         break;
-      }
       case "settings":
         store.set({
           statistic: message.statistic,
@@ -105,29 +95,12 @@ function receive({ host, store, tensors }: Page): void {
           map: colourMap(message.colourMap, store.state.theme.ground),
         });
         break;
-      case "tensor":
-      case "tensorFailed":
-        tensors.answer(message);
+      case "read":
+      case "readFailed":
+        reads.answer(message);
         break;
     }
   });
-}
-
-let lastOwnChange = -Infinity;
-
-function selecting(host: Host, store: Store<PageState>): (change: Partial<Selection>) => void {
-  let pending: Partial<Selection> | null = null;
-  return (change) => {
-    lastOwnChange = performance.now();
-    store.set({ selection: { ...store.state.selection, ...change } });
-    if (pending === null) {
-      queueMicrotask(() => {
-        host.post({ type: "select", change: pending ?? {} });
-        pending = null;
-      });
-    }
-    pending = { ...pending, ...change };
-  };
 }
 
 const QUIET = 150; // milliseconds without news before it is said, so that held keys do not stammer

@@ -2,7 +2,7 @@
 
 import type { TokenRow } from "../../src/protocol";
 import { element } from "./dom";
-import { isSpecial, runningText, spokenText } from "./token_text";
+import { isSpecial, spokenToken, tokenText } from "./token_text";
 
 export interface TokenListActions {
   /** Under the mouse or focused; null: no longer. */
@@ -89,7 +89,7 @@ export function tokenList(label: string, actions: TokenListActions): TokenList {
       const children: Node[] = [];
       tokens.forEach((token, position) => {
         children.push(spans[position] as Node);
-        if (runningText(token.text).breaks > 0) {
+        if (tokenText(token).breaks > 0) {
           children.push(document.createElement("br"));
         }
       });
@@ -121,9 +121,10 @@ function tokenSpan(token: TokenRow, position: number, firstGenerated: boolean): 
   const span = element(
     "span",
     { class: "token", role: "option", tabindex: -1, "aria-selected": "false", "data-position": position },
-    runningText(token.text).text,
+    tokenText(token).text,
   );
-  span.setAttribute("aria-label", `${spokenText(token.text)}, ${position}`);
+  span.setAttribute("aria-label", `${spokenToken(token)}, ${position}`);
+  span.classList.toggle("seam", (token.piece?.index ?? 0) > 0);
   span.classList.toggle("special", isSpecial(token.text));
   span.classList.toggle("generated", token.generated);
   span.classList.toggle("forced", token.forced);

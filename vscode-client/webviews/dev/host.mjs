@@ -5,6 +5,7 @@ const frame = document.createElement("iframe");
 const selection = { traceId: null, layer: 0, head: 0, token: null, step: null };
 const settings = { statistic: query.get("statistic") ?? "induction", colourMap: query.get("map") ?? "" };
 const cancelled = new Set();
+let lastChange = 0;
 const log = [];
 
 async function rpc(method, params) {
@@ -19,7 +20,7 @@ function say(message) {
 }
 
 function saySelection() {
-  say({ type: "selection", selection: { ...selection } });
+  say({ type: "selection", selection: { ...selection }, change: lastChange });
 }
 
 async function show(traceId) {
@@ -50,6 +51,7 @@ async function show(traceId) {
 
 const ANSWERS = {
   async ready() {
+    lastChange = 0;
     say({ type: "settings", ...settings });
     const state = query.get("state");
     if (state !== null) {
@@ -59,19 +61,20 @@ const ANSWERS = {
     const { traces } = await rpc("list_traces", {});
     await show(query.get("trace") ?? traces.find((trace) => trace.readable).trace_id);
   },
-  select({ change }) {
+  select({ change, number = lastChange }) {
+    lastChange = number;
     Object.assign(selection, change);
     saySelection();
   },
-  async tensor({ request, params }) {
+  async read({ request, method, params }) {
     try {
-      const result = await rpc("get_tensor", { trace_id: selection.traceId, ...params });
-      if (!cancelled.delete(request)) say({ type: "tensor", request, result });
+      const result = await rpc(method, { trace_id: selection.traceId, ...params });
+      if (!cancelled.delete(request)) say({ type: "read", request, result });
     } catch (error) {
-      say({ type: "tensorFailed", request, message: error.message });
+      say({ type: "readFailed", request, message: error.message });
     }
   },
-  cancelTensor({ request }) {
+  cancelRead({ request }) {
     cancelled.add(request);
   },
   setStatistic({ statistic }) {

@@ -37,7 +37,7 @@ const harness = await start();
   await frame.focus('.heads [tabindex="0"]');
   for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight"]) await page.keyboard.press(key);
   await drawn(frame, "3.1");
-  console.log("head:", await said(frame, /Layer 3, head 1/));
+  console.log("head:", await said(frame, /L3H1/));
 
   await frame.focus(".matrix-window");
   await page.keyboard.press("Control+End");

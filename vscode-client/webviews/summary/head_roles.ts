@@ -29,7 +29,7 @@ export function headRolesPart(page: Page): HTMLElement {
     const button = event.target instanceof Element ? event.target.closest<HTMLElement>("button") : null;
     if (button !== null) {
       page.select({ layer: Number(button.dataset.layer), head: Number(button.dataset.head) });
-      page.announce(`Layer ${button.dataset.layer ?? ""}, head ${button.dataset.head ?? ""} selected`);
+      page.announce(`${headName(Number(button.dataset.layer), Number(button.dataset.head))} selected`);
     }
   });
 
@@ -39,7 +39,7 @@ export function headRolesPart(page: Page): HTMLElement {
       return;
     }
     if (state.view !== before.view || state.map !== before.map) {
-      section.hidden = trace.analysis.attention == null;
+      section.hidden = Object.keys(trace.analysis.attention?.layer_stats ?? {}).length === 0;
       body.replaceChildren(...rolesOf(trace).map((role) => roleRow(trace, role, state.map)));
     }
     const { layer, head: index } = state.selection;

@@ -4,10 +4,11 @@ import type { TraceData } from "../../src/shared/messages";
 import { css } from "../common/colour";
 import { colourAt, colourMap, gradient, textAt, type ColourMap } from "../common/colour_map";
 import { element } from "../common/dom";
+import { counted } from "../common/number_text";
 import { traceOf, type Page } from "../common/page";
 import { metricsOf } from "../common/statistics";
 import { tokenList } from "../common/token_list";
-import { spokenText } from "../common/token_text";
+import { spokenToken } from "../common/token_text";
 import { bitsText, mapShare, surprisalShare, surprisalSummary, TICKS } from "./surprisal";
 import { tokenTip } from "./token_tip";
 
@@ -88,12 +89,12 @@ export function surprisalTextPart(page: Page): HTMLElement {
 
 function summaryWords({ tokens }: TraceData): string {
   const { count, mean, most } = surprisalSummary(tokens);
-  const parts = [`${count} tokens written`];
+  const parts = [`${counted(count, "token")} written`];
   if (mean !== null) {
     parts.push(`mean ${bitsText(mean)}`);
   }
   if (most !== null && (most.surprisal ?? 0) > 0.5) {
-    parts.push(`most surprising ${spokenText(most.text)} at ${most.position}, ${bitsText(most.surprisal)}`);
+    parts.push(`most surprising ${spokenToken(most)} at ${most.position}, ${bitsText(most.surprisal)}`);
   }
   return parts.join(" · ");
 }

@@ -6,7 +6,7 @@ import { colourAt, type ColourMap } from "../common/colour_map";
 import { element, setAttributes } from "../common/dom";
 import { percent, threeDigits } from "../common/number_text";
 import type { Statistic } from "../common/statistics";
-import { visibleText } from "../common/token_text";
+import { tokenLabel, visibleText } from "../common/token_text";
 import { surprisalWords } from "./surprisal";
 
 type By = "mouse" | "keyboard";
@@ -87,7 +87,7 @@ function contentOf(token: TokenRow, metrics: readonly Statistic[], map: ColourMa
   const head = element(
     "div",
     { class: "tip-head" },
-    element("strong", { class: "mono" }, visibleText(token.text)),
+    element("strong", { class: "mono" }, tokenLabel(token)),
     element("span", { class: "muted" }, `position ${token.position}, id ${token.id}`),
   );
   const parts = [head, element("p", {}, surprisalWords(token)), ...numbersOf(token, metrics)];

@@ -1,0 +1,39 @@
+// Keys that lead from head to head and from layer to layer, wherever the page has the focus.
+
+import type { AttentionState } from "./attention_state";
+import { capturedLayers, headAfter, type HeadPlace } from "./trace_heads";
+
+/** h and l: the next; with Shift, the one before. */
+export function headKeyMove(key: string, looking: AttentionState): HeadPlace | null {
+  const trace = looking.trace();
+  const place = looking.place();
+  if (trace === null || place === null) {
+    return null;
+  }
+  const layers = capturedLayers(trace);
+  const layerAfter = (steps: number): HeadPlace | null => {
+    const layer = layers[layers.indexOf(place.layer) + steps];
+    return layer === undefined ? null : { layer, head: place.head };
+  };
+  const moves: Record<string, () => HeadPlace | null> = {
+    h: () => headAfter(trace, place, 1),
+    H: () => headAfter(trace, place, -1),
+    l: () => layerAfter(1),
+    L: () => layerAfter(-1),
+  };
+  return moves[key]?.() ?? null;
+}
+
+export function onHeadKeys(looking: AttentionState): void {
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target instanceof Element && event.target.matches("input:not([type=range]), textarea, select");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    const place = headKeyMove(event.key, looking);
+    if (place !== null) {
+      event.preventDefault();
+      looking.page.select({ ...place });
+    }
+  });
+}

@@ -1,0 +1,82 @@
+// What a view reads of its trace, asked for a few at a time, the most urgent first; what is not wanted is taken back.
+
+import type { FromView, ReadMethod, ReadParams, ReadResult, ToView } from "../../src/shared/messages";
+
+export type ReadAnswer = Extract<ToView, { type: "read" } | { type: "readFailed" }>;
+
+export interface Read<M extends ReadMethod> {
+  method: M;
+  params: ReadParams<M>;
+  /** Larger goes first. */
+  urgency: number;
+  done: (result: ReadResult<M>) => void;
+  failed: (message: string) => void;
+}
+
+/** The daemon reads one while the other is on its way; more would only keep a new wish waiting. */
+const AT_ONCE = 2;
+
+export class TraceReads {
+  private waiting: Read<ReadMethod>[] = [];
+  private readonly underWay = new Map<number, Read<ReadMethod>>();
+  private lastId = 0;
+
+  constructor(private readonly post: (message: FromView) => void) {}
+
+  /** Returns what takes it back. */
+  ask<M extends ReadMethod>(read: Read<M>): () => void {
+    const one = read as unknown as Read<ReadMethod>; // it is given the result of its own method
+    this.waiting.push(one);
+    this.next();
+    return () => {
+      this.abandon(one);
+    };
+  }
+
+  answer(message: ReadAnswer): void {
+    const read = this.underWay.get(message.request);
+    if (read === undefined) {
+      return;
+    }
+    this.underWay.delete(message.request);
+    if (message.type === "read") {
+      read.done(message.result);
+    } else {
+      read.failed(message.message);
+    }
+    this.next();
+  }
+
+  /** Forgets everything: the trace is another one. */
+  clear(): void {
+    this.waiting = [];
+    for (const id of this.underWay.keys()) {
+      this.drop(id);
+    }
+  }
+
+  private abandon(read: Read<ReadMethod>): void {
+    this.waiting = this.waiting.filter((other) => other !== read);
+    for (const [id, other] of this.underWay) {
+      if (other === read) {
+        this.drop(id);
+        this.next();
+      }
+    }
+  }
+
+  private drop(id: number): void {
+    this.underWay.delete(id);
+    this.post({ type: "cancelRead", request: id });
+  }
+
+  private next(): void {
+    while (this.underWay.size < AT_ONCE && this.waiting.length > 0) {
+      const read = this.waiting.reduce((best, other) => (other.urgency > best.urgency ? other : best));
+      this.waiting = this.waiting.filter((other) => other !== read);
+      const id = ++this.lastId;
+      this.underWay.set(id, read);
+      this.post({ type: "read", request: id, method: read.method, params: read.params } as FromView);
+    }
+  }
+}
