@@ -6,7 +6,7 @@ import { Editor, eventually, vsix } from "./editor.mjs";
 import { assertHovers, coloursOf, drawnHead } from "./matrix.mjs";
 import { makeWideTrace } from "./reader.mjs";
 
-const SIDE = "main:not(:has(.summary)) .matrix[data-complete=true]";
+const MATRIX = ".trace .matrix[data-complete=true]";
 const LIST = "apple, river, stone, apple, river,";
 const SIZES = [
   { name: "of 64 positions", category: "size 64", tokens: 44 },
@@ -69,7 +69,7 @@ for (const { name, category } of SIZES) {
     const { traces } = editor.nanoscope("list");
     const { trace_id: id } = traces.find((trace) => trace.category === category);
     await show(category, id);
-    const frame = await editor.frame(SIDE);
+    const frame = await editor.frame(MATRIX);
     const heads = await frame.locator(".head").evaluateAll((all) => all.map(({ dataset }) => `${dataset.layer}.${dataset.head}`));
     const times = [];
     for (const head of heads.slice(1, 1 + HEADS)) {
@@ -111,13 +111,13 @@ test("memory does not grow with the traces that were looked at", async (t) => {
   assert.ok(last < settled * GROWTH);
 });
 
-/** Chooses a category's one trace in the tree, and waits until the summary is about it and the matrix is drawn. */
+/** Chooses a category's one trace in the tree, and waits until the page is about it and the matrix is drawn. */
 async function show(category, id) {
   const texts = await editor.rows().allInnerTexts();
   const above = texts.findIndex((text) => text.startsWith(category));
   assert.ok(above >= 0, `${category} is not among ${texts}`);
   await editor.rows().nth(above + 1).click();
-  const summary = await editor.frame(".summary .facts");
-  await summary.locator(".facts dd", { hasText: id }).waitFor({ state: "attached" });
-  await editor.frame(SIDE);
+  const page = await editor.frame(".trace .tabs");
+  await page.locator(".facts dd", { hasText: id }).waitFor({ state: "attached" });
+  await editor.frame(MATRIX);
 }

@@ -10,7 +10,7 @@ import { Editor, eventually } from "./editor.mjs";
 
 const LOOK_MS = 40_000; // a daemon that was killed in the middle of it starts anew, on a busy machine
 const EXPLORER = ".explorer-folders-view .monaco-list-row";
-const TRACE_EDITOR = "main:has(.attention):has(.summary)";
+const TRACE_EDITOR = "main:has(.trace)";
 const [workspace, ...others] = process.argv.slice(2);
 
 /** An editor in folders of others, with a daemon of others; its own folder has no more than its data. */
@@ -73,7 +73,7 @@ const LOOKS = {
   async analysis() {
     await chooseTrace();
     await editor.command("nanoscope: Analyze");
-    await editor.frame(".summary .facts", LOOK_MS);
+    await editor.frame(".trace .charts", LOOK_MS);
   },
   async filter() {
     await editor.showTraces();

@@ -40,7 +40,7 @@ before(async () => {
   });
   await editor.showTraces();
   await editor.openFile(`${id}.safetensors`);
-  frame = await editor.frame("main:has(.attention):has(.summary)");
+  frame = await editor.frame(".trace .attention");
   await drawnHead(frame);
 });
 after(() => editor?.close());

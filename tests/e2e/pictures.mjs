@@ -37,11 +37,8 @@ try {
   await editor.showTraces();
   const id = ids.at(-1);
   await editor.choose(SHOWN);
-  for (const title of ["Summary", "Attention"]) {
-    await editor.page.locator(`.pane-header:has-text("${title}")`).first().click(); // the trace editor shows them wider
-  }
   await editor.openFile(`${id}.safetensors`);
-  const frame = await editor.frame("main:has(.attention):has(.summary)");
+  const frame = await editor.frame(".trace .attention");
   await drawnHead(frame);
   await frame.getByLabel("Colour heads by").selectOption("induction");
   const { layer, head } = inductionHead(analysisOf(editor.traces, id));

@@ -38,8 +38,9 @@ test("so does Ctrl+. there", async () => {
   await editor.openFile("metals.prompt");
   await goToLine(3);
   await editor.page.keyboard.press("Control+.");
-  const row = editor.page.locator(".action-widget .monaco-list-row", { hasText: "Capture" });
-  await row.first().click();
+  const row = editor.page.locator(".action-widget .monaco-list-row.focused", { hasText: "Capture" });
+  await row.waitFor();
+  await editor.page.keyboard.press("Enter");
   await eventually("The trace", () => prompts().length === 2, LISTED_MS);
   assert.equal(prompts()[0], "The symbol of gold is");
 });

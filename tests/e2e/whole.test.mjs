@@ -13,7 +13,7 @@ const SERIOUS = ["serious", "critical"];
 const ENDLESS = "apple, river, stone, apple, river,"; // the built-in model goes on with it for seconds
 const THEMES = ["Default Dark Modern", "Default Light Modern", "Default High Contrast"];
 const SITES = ["pre_attn_norm", "post_attn", "pre_mlp_norm", "post_mlp"];
-const SIDE = "main:not(:has(.summary)) .matrix[data-complete=true]"; // of the side bar, not of a trace editor
+const MATRIX = ".trace .matrix[data-complete=true]";
 const NOTICE = ".notice:has(p.empty)";
 const TABS = 30; // stops of the tab key that a view may have before the one that is looked for
 
@@ -30,6 +30,10 @@ after(() => editor?.close());
 /** Three digits, as the views write numbers. */
 function shown(value) {
   return value === null ? NaN : Number(Math.abs(value) >= 1000 ? Math.round(value) : value.toPrecision(3));
+}
+
+function threeDigits(value) {
+  return value.toPrecision(3).replace(".", "\\.");
 }
 
 function number(text) {
@@ -62,8 +66,9 @@ test("the summary's numbers are the reader's", async () => {
   const { traces } = editor.nanoscope("list");
   const { trace_id: id } = traces.find(({ prompt }) => prompt === "The symbol of gold is");
   const { attention, activations, logits } = analysisOf(editor.traces, id);
-  const frame = await editor.frame(".summary .facts");
+  const frame = await editor.frame(".trace .tabs");
   await frame.locator("dd", { hasText: id }).waitFor({ state: "attached" });
+  await frame.getByRole("tab", { name: "Layers" }).click();
   const rows = await frame.locator(".layer-table tbody tr").evaluateAll((lines) =>
     lines.map((line) => [...line.querySelectorAll("td")].map((cell) => cell.textContent)),
   );
@@ -80,7 +85,11 @@ test("the summary's numbers are the reader's", async () => {
   assert.equal(number(words.match(/mean ([\d.]+)/)[1]), shown(mean));
   await assertAlternatives(frame, logits);
   await assertRoles(frame, attention);
-  await editor.screenshot("summary");
+  await editor.screenshot("layers");
+  const summary = await editor.frame(".summary .sparkline");
+  await assertRoles(summary, attention);
+  assert.match(await summary.locator("section[aria-label=Surprisal]").textContent(), new RegExp(`mean ${threeDigits(mean)}`));
+  await frame.getByRole("tab", { name: "Attention" }).click();
 });
 
 /** What is told of the first written token: its surprisal, and what was likely there. */
@@ -123,10 +132,10 @@ test("a generation shows its text and stops when it is cancelled", async () => {
   assert.equal(await editor.rows().count(), before + 1);
 });
 
-test("a trace file opens in its editor with both views; a truncated one says what can be done", async () => {
+test("a trace file opens in its editor; a truncated one says what can be done", async () => {
   const id = editor.capture("The opposite of hot is", "--max-tokens", "8", "--format", "safetensors");
   await editor.openFile(`${id}.safetensors`);
-  const frame = await editor.frame("main:has(.attention):has(.summary) .matrix[data-complete=true]");
+  const frame = await editor.frame(MATRIX);
   await drawnHead(frame);
   assert.ok((await coloursOf(frame)) > 8, "the matrix is blank");
   await assertHovers(editor, frame, id, 4);
@@ -134,7 +143,7 @@ test("a trace file opens in its editor with both views; a truncated one says wha
   const whole = readFileSync(join(editor.traces, `${editor.capture("The opposite of up is", "--max-tokens", "4", "--format", "json")}.json`));
   writeFileSync(join(editor.traces, "trace_cut.json"), whole.subarray(0, 3000));
   await editor.openFile("trace_cut.json");
-  const failed = await editor.frame("main:has(.attention):has(.summary) .notice:has(p.failed)");
+  const failed = await editor.frame("main:has(.trace) .notice:has(p.failed)");
   await editor.screenshot("truncated");
   await failed.locator(".notice:has(p.failed) button", { hasText: "Open as Text" }).click();
   await editor.page.locator(".tab.active", { hasText: "trace_cut.json" }).waitFor();
@@ -148,8 +157,8 @@ test("by keyboard alone: capture, choose a head, read its values", async () => {
   await editor.rows().filter({ hasText: "The opposite of cold is" }).first().waitFor();
   const { traces } = editor.nanoscope("list");
   const { trace_id: id } = traces.find(({ prompt }) => prompt === "The opposite of cold is");
-  await editor.command("nanoscope: Focus on Attention View");
-  const frame = await editor.frame(SIDE);
+  await editor.command("nanoscope: Show Trace");
+  const frame = await editor.frame(MATRIX);
   await tabTo(frame, ".head");
   const [layer, head] = await drawnHead(frame);
   await editor.page.keyboard.press("Control+Home");
@@ -191,12 +200,15 @@ async function firstKey(frame, query) {
   ).then(({ key }) => key);
 }
 
-test("axe-core has no serious findings in either view", async () => {
-  for (const selector of [".attention .heads", ".summary .facts"]) {
+test("axe-core has no serious findings in the trace's page and the summary", async () => {
+  for (const [selector, ground] of [
+    [".trace .heads", "editor"],
+    [".summary .heads", "sideBar"],
+  ]) {
     const frame = await editor.frame(selector);
-    await frame.evaluate(() => {
-      document.body.style.background = "var(--vscode-sideBar-background)"; // what lies behind it, which a frame cannot see
-    });
+    await frame.evaluate((name) => {
+      document.body.style.background = `var(--vscode-${name}-background)`; // what lies behind it, which a frame cannot see
+    }, ground);
     await frame.evaluate(AXE);
     const { violations } = await frame.evaluate(() => globalThis.axe.run(document));
     const serious = violations.filter(({ impact }) => SERIOUS.includes(impact));
@@ -208,7 +220,7 @@ test("axe-core has no serious findings in either view", async () => {
 });
 
 test("light, dark and high contrast follow the theme at once", async () => {
-  const frame = await editor.frame(SIDE);
+  const frame = await editor.frame(MATRIX);
   const grounds = new Set();
   for (const theme of THEMES) {
     editor.configure({ "workbench.colorTheme": theme });
@@ -225,21 +237,21 @@ test("light, dark and high contrast follow the theme at once", async () => {
 
 test("after the window is loaded again, the same head of the same trace is shown", async () => {
   await editor.choose("The capital of France is");
-  const frame = await editor.frame(SIDE);
+  const frame = await editor.frame(MATRIX);
   await frame.locator(".head[data-layer='2'][data-head='1']").click();
   await drawnHead(frame, "2.1");
   const loaded = editor.page.waitForEvent("load");
   await editor.command("Developer: Reload Window");
   await loaded;
-  await drawnHead(await editor.frame(SIDE, 90_000), "2.1");
-  const summary = await editor.frame(".summary .facts");
-  assert.match(await summary.locator(".tokens").textContent(), /capital/);
+  await drawnHead(await editor.frame(MATRIX, 90_000), "2.1");
+  const summary = await editor.frame(".summary .heads");
+  await summary.locator(".head[data-layer='2'][data-head='1'][aria-selected=true]").waitFor();
 });
 
 test("a trace that is deleted while it is shown says so", async () => {
   const id = editor.capture("The opposite of left is", "--max-tokens", "4");
   await editor.choose("The opposite of left is");
-  await drawnHead(await editor.frame(SIDE));
+  await drawnHead(await editor.frame(MATRIX));
   for (const file of readdirSync(editor.traces).filter((name) => name.startsWith(id))) unlinkSync(join(editor.traces, file));
   const frame = await editor.frame(NOTICE);
   assert.match(await frame.locator(NOTICE).textContent(), /deleted/);

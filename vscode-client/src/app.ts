@@ -6,6 +6,7 @@ import { isCancelled, problemOf, type Problem } from "./problems";
 import type { Command } from "./pump";
 import type { Store } from "./store";
 import type { Reports } from "./views/reports";
+import type { TraceTab } from "./views/trace_tab";
 import type { TracesTree } from "./views/traces_tree";
 
 export interface App {
@@ -14,6 +15,7 @@ export interface App {
   daemon: Daemon;
   store: Store;
   tree: TracesTree;
+  tab: TraceTab;
   reports: Reports;
   /** Which Python to run nanoscope with. Raises Problem. */
   command: () => Promise<Command>;

@@ -21,6 +21,7 @@ import { Reports } from "./views/reports";
 import { registerSideViews } from "./views/side_views";
 import { StatusBar } from "./views/status_bar";
 import { registerTraceEditor, TraceEditor } from "./views/trace_editor";
+import { TraceTab } from "./views/trace_tab";
 import { TracesTree } from "./views/traces_tree";
 import { followDocuments } from "./auto_connect";
 
@@ -42,10 +43,20 @@ export function activate(context: ExtensionContext): void {
   });
   const { workspaceState, extensionUri, subscriptions } = context;
   const store = new Store(daemon, workspaceState);
-  const folders = new Folders(daemon, command, (text) => {
+  const folders = new Folders(daemon, store.reads, command, (text) => {
     output.appendLine(text);
   });
-  const app: App = { context, output, daemon, store, tree: new TracesTree(store), reports: new Reports(), command };
+  const tab = new TraceTab(extensionUri, store);
+  const app: App = {
+    context,
+    output,
+    daemon,
+    store,
+    tree: new TracesTree(store),
+    tab,
+    reports: new Reports(),
+    command,
+  };
   const connected = daemon;
   const editor = new TraceEditor(extensionUri, store, folders, () => connected.request("hello", {}));
   subscriptions.push(
@@ -54,10 +65,11 @@ export function activate(context: ExtensionContext): void {
     store,
     folders,
     app.tree,
+    tab,
     app.reports,
     new StatusBar(daemon, store),
     registerTraceEditor(editor),
-    ...registerSideViews(extensionUri, store, () => {
+    registerSideViews(extensionUri, store, () => {
       connected.start();
     }),
     ...followContexts(daemon, store),

@@ -22,8 +22,10 @@ import type { TraceSource } from "./trace_source";
 export class Folders implements Disposable {
   private readonly opened = new Map<string, { folder: OtherFolder; users: number }>();
 
+  /** @param own where the traces of the session's folder are asked for */
   constructor(
     private readonly daemon: Daemon,
+    private readonly own: TraceSource,
     private readonly command: () => Promise<Command>,
     private readonly log: (text: string) => void,
   ) {}
@@ -37,7 +39,7 @@ export class Folders implements Disposable {
   /** Where the traces of a folder are asked for; `release` it when they are no longer shown. */
   acquire(folder: string): { source: TraceSource; release: () => void } {
     if (this.isOwn(folder)) {
-      return { source: this.daemon, release: () => undefined };
+      return { source: this.own, release: () => undefined };
     }
     const entry = this.opened.get(folder) ?? {
       folder: new OtherFolder(folder, this.daemon, this.command, this.log),

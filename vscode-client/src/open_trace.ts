@@ -3,12 +3,10 @@
 import { CancellationTokenSource, EventEmitter, type Disposable, type Event } from "vscode";
 import { disposeAll } from "./disposables";
 import { isCancelled, problemOf } from "./problems";
-import type { TraceDocument } from "./protocol";
-import { fitted } from "./selection";
-import type { Selection, TraceData, ViewAction, ViewState } from "./shared/messages";
+import type { TraceData, ViewAction, ViewState } from "./shared/messages";
+import { traceData } from "./trace_data";
 import type { TraceSource } from "./trace_source";
 
-const ATTENTION = /^attention_weights\.layer_(\d+)$/;
 const CAPTURE: ViewAction = { label: "Capture Trace", command: "nanoscope.captureTrace" };
 const NOTHING_CHOSEN: ViewState = {
   kind: "empty",
@@ -122,29 +120,4 @@ export class OpenTrace implements Disposable {
     this.current = state;
     this.emitter.fire(state);
   }
-}
-
-/** `layers` counts up to the highest that was captured; `positions` are those with a row of attention, or all. */
-export function traceData({ tokens, analysis, metrics, ...summary }: TraceDocument): TraceData {
-  const { tensors, num_tokens } = summary.data_info;
-  const shapes = Object.entries(tensors).flatMap(([name, { shape }]) => {
-    const layer = ATTENTION.exec(name)?.[1];
-    return layer === undefined ? [] : [{ layer: Number(layer), shape: shape ?? [] }];
-  });
-  return {
-    summary,
-    tokens,
-    analysis,
-    metrics,
-    layers: Math.max(0, ...shapes.map(({ layer }) => layer + 1)),
-    heads: Math.max(0, ...shapes.map(({ shape }) => shape.at(-3) ?? 0)),
-    positions: Math.max(0, ...shapes.map(({ shape }) => shape.at(-2) ?? 0)) || num_tokens,
-  };
-}
-
-/** The shared selection as far as it fits this trace. */
-export function selectionIn(trace: TraceData, selection: Selection): Selection {
-  const { summary, layers, heads, tokens } = trace;
-  const size = { layers, heads, positions: tokens.length, steps: summary.data_info.num_steps };
-  return fitted({ ...selection, traceId: summary.trace_id }, size);
 }

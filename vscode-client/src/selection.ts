@@ -4,22 +4,39 @@ import type { Selection } from "./shared/messages";
 
 export const NOTHING: Selection = { traceId: null, layer: 0, head: 0, token: null, step: null };
 
-/** Of another trace the layer and the head stay, so that traces can be leafed through; token and step do not. */
-export function changed(selection: Selection, change: Partial<Selection>): Selection {
+/** What is a trace's own: the others do not have that token and that step. */
+export type OwnPlace = Pick<Selection, "token" | "step">;
+const NOWHERE: OwnPlace = { token: null, step: null };
+
+/** Of another trace the layer and the head stay, so that traces can be leafed through; token and step are its own. */
+export function changed(
+  selection: Selection,
+  change: Partial<Selection>,
+  places: ReadonlyMap<string, OwnPlace> = new Map(),
+): Selection {
   const other = change.traceId !== undefined && change.traceId !== selection.traceId;
-  return { ...selection, ...(other ? { token: null, step: null } : {}), ...change };
+  const place = other ? (places.get(change.traceId ?? "") ?? NOWHERE) : {};
+  return { ...selection, ...place, ...change };
 }
 
-/** What of a selection there is in a trace of so many layers, heads and positions. */
+/** Of the layers that were captured the nearest; the layer itself where none were. */
+export function nearestLayer(layers: readonly number[], layer: number): number {
+  return layers.reduce(
+    (best, other) => (Math.abs(other - layer) < Math.abs(best - layer) ? other : best),
+    layers[0] ?? layer,
+  );
+}
+
+/** What of a selection there is in a trace of these layers, and of so many heads, positions and steps. */
 export function fitted(
   selection: Selection,
-  size: { layers: number; heads: number; positions: number; steps: number },
+  size: { layers: readonly number[]; heads: number; positions: number; steps: number },
 ): Selection {
   const within = (value: number | null, count: number): number | null =>
     value === null || value >= count ? null : value;
   return {
     ...selection,
-    layer: Math.max(0, Math.min(selection.layer, size.layers - 1)),
+    layer: nearestLayer(size.layers, selection.layer),
     head: Math.max(0, Math.min(selection.head, size.heads - 1)),
     token: within(selection.token, size.positions),
     step: within(selection.step, size.steps),

@@ -4,11 +4,13 @@ import { EventEmitter, type Disposable, type Event, type Memento } from "vscode"
 import type { Daemon } from "./daemon";
 import { disposeAll, type Releasable } from "./disposables";
 import { afterChange } from "./listing";
-import { OpenTrace, selectionIn } from "./open_trace";
+import { OpenTrace } from "./open_trace";
 import { isCancelled, problemOf, type Problem } from "./problems";
 import type { ListTracesResult, ModelInfo, TraceRow, TracesChanged } from "./protocol";
-import { changed, NOTHING, parsed, same } from "./selection";
+import { changed, NOTHING, parsed, same, type OwnPlace } from "./selection";
+import { SharedReads } from "./shared_reads";
 import type { Selection } from "./shared/messages";
+import { selectionIn } from "./trace_data";
 
 const SELECTION_KEY = "selection";
 const STATISTIC_KEY = "statistic";
@@ -27,11 +29,15 @@ export class Store implements Disposable {
   readonly onStatistic: Event<string> = this.statisticEmitter.event;
   /** The selected trace. */
   readonly trace: OpenTrace;
+  /** What the session's folder is asked by all who show a trace. */
+  readonly reads: SharedReads;
 
   private readonly listeners: Releasable[];
   private all: readonly TraceRow[] | undefined;
   private held: ModelInfo | undefined;
   private chosen: Selection;
+  /** Where one was in traces that were looked at before. */
+  private readonly places = new Map<string, OwnPlace>();
   private listing: Promise<void> | undefined;
   private listAgain = false;
   private listingProblem: Problem | undefined;
@@ -41,10 +47,12 @@ export class Store implements Disposable {
     private readonly memento: Memento,
   ) {
     this.chosen = { ...NOTHING, ...parsed(memento.get(SELECTION_KEY)) };
-    this.trace = new OpenTrace(daemon);
+    this.reads = new SharedReads(daemon);
+    this.trace = new OpenTrace(this.reads);
     this.trace.show(this.chosen.traceId);
     this.listeners = [
       this.trace,
+      this.reads,
       daemon.onReady(() => {
         void this.refresh();
         void this.askModel();
@@ -87,14 +95,23 @@ export class Store implements Disposable {
   }
 
   select(change: Partial<Selection>): void {
-    const next = changed(this.chosen, change);
+    const next = changed(this.chosen, change, this.places);
     if (same(next, this.chosen)) {
       return;
+    }
+    const { traceId, token, step } = this.chosen;
+    if (traceId !== null) {
+      this.places.set(traceId, { token, step });
     }
     this.chosen = next;
     void this.memento.update(SELECTION_KEY, next);
     this.trace.show(next.traceId);
     this.selectionEmitter.fire(this.selection);
+  }
+
+  /** What is selected in one trace: layer and head are those of all. */
+  selectionIn(traceId: string | null): Selection {
+    return changed(this.chosen, { traceId }, this.places);
   }
 
   row(traceId: string | null): TraceRow | undefined {

@@ -103,8 +103,7 @@ async function capture(app: App, title: string, run: Run): Promise<GenerateAndCa
       progress.report({ message: "Waiting for the daemon." });
       return run(progress, token);
     });
-    app.store.select({ traceId: result.trace_id });
-    await commands.executeCommand("nanoscope.attention.focus", { preserveFocus: true });
+    app.tab.show(result.trace_id);
     return result;
   } catch (error) {
     if (!isCancelled(error) && (await askAgain(app, problemOf(error)))) {

@@ -1,7 +1,7 @@
 // Commands about traces: show, open, analyze, delete, reveal, copy, export, list anew, filter.
 
 import path from "node:path";
-import { commands, env, Uri, UIKind, window, workspace } from "vscode";
+import { commands, env, TabInputCustom, Uri, UIKind, window, workspace } from "vscode";
 import type { App, CommandTable } from "../app";
 import { problemOf } from "../problems";
 import type { TraceRow } from "../protocol";
@@ -12,24 +12,31 @@ import { givenIds, traceRows } from "./trace_argument";
 export function traceCommands(app: App): CommandTable {
   return {
     "nanoscope.showTrace": async (given) => {
-      const [id] = givenIds(given);
-      const traceId = id ?? (await traceRows(app, given))[0]?.trace_id;
-      if (traceId !== undefined) {
-        app.store.select({ traceId });
-        await commands.executeCommand("nanoscope.attention.focus", { preserveFocus: true });
+      const [clickedId] = givenIds(given);
+      if (clickedId !== undefined) {
+        await clicked(app, clickedId);
+        return;
       }
+      const [row] = await traceRows(app, given);
+      if (row !== undefined) {
+        app.tab.show(row.trace_id, { focus: true });
+      }
+    },
+    "nanoscope.nextTrace": () => {
+      step(app, 1);
+    },
+    "nanoscope.previousTrace": () => {
+      step(app, -1);
     },
     "nanoscope.analyze": async (given) => {
       const [row] = await traceRows(app, given);
       if (row !== undefined) {
-        app.store.select({ traceId: row.trace_id });
-        await commands.executeCommand("nanoscope.summary.focus");
+        app.tab.show(row.trace_id, { focus: true, part: "layers" });
       }
     },
-    "nanoscope.openTrace": async (given) => {
-      const [row] = await traceRows(app, given);
-      if (row !== undefined) {
-        await commands.executeCommand("vscode.openWith", Uri.file(row.path), TRACE_EDITOR);
+    "nanoscope.openTrace": async (first, selected) => {
+      for (const row of await traceRows(app, first, selected)) {
+        await openFile(app, row);
       }
     },
     "nanoscope.openAsText": async (given) => {
@@ -71,6 +78,41 @@ export function traceCommands(app: App): CommandTable {
       app.tree.filter = "";
     },
   };
+}
+
+const DOUBLE_CLICK_MS = 400;
+const lastClick = { traceId: "", at: 0 };
+
+/** A click shows the trace in the tab that all share; the second of a double click opens one of its own. */
+async function clicked(app: App, traceId: string): Promise<void> {
+  const isSecond = lastClick.traceId === traceId && Date.now() - lastClick.at < DOUBLE_CLICK_MS;
+  Object.assign(lastClick, { traceId, at: Date.now() });
+  const row = app.store.row(traceId);
+  if (row !== undefined && (isSecond || isOpen(row))) {
+    await openFile(app, row, { preserveFocus: !isSecond });
+  } else {
+    app.tab.show(traceId);
+  }
+}
+
+async function openFile(app: App, row: TraceRow, options: { preserveFocus?: boolean } = {}): Promise<void> {
+  await commands.executeCommand("vscode.openWith", Uri.file(row.path), TRACE_EDITOR, { preview: false, ...options });
+  app.tab.leave(row.trace_id);
+}
+
+/** Whether its file has a tab of its own. */
+function isOpen(row: TraceRow): boolean {
+  return window.tabGroups.all.some(({ tabs }) =>
+    tabs.some(({ input }) => input instanceof TabInputCustom && input.uri.fsPath === row.path),
+  );
+}
+
+/** The trace so many rows further down the tree. */
+function step(app: App, rows: number): void {
+  const traceId = app.tree.after(app.store.selection.traceId, rows);
+  if (traceId !== null) {
+    app.tab.show(traceId, { focus: true });
+  }
 }
 
 function rowUri(row: TraceRow | undefined): Uri | undefined {

@@ -12,8 +12,8 @@ export interface Selection {
 }
 
 /**
- * A trace without its tensors. `layers`: one more than the highest whose attention was captured; `analysis` and
- * `summary` tell which were. `heads`: of a layer; `positions`: rows of a head.
+ * A trace without its tensors. `layers`: those whose attention was captured, from the first on; `heads`: of a layer;
+ * `positions`: rows of a head.
  */
 export interface TraceData {
   summary: TraceSummary;
@@ -21,7 +21,7 @@ export interface TraceData {
   analysis: Analysis;
   /** What the numbers of heads, layers and tokens are, by their keys. */
   metrics: Record<string, Metric>;
-  layers: number;
+  layers: readonly number[];
   heads: number;
   positions: number;
 }
@@ -38,6 +38,10 @@ export type ViewState =
   | { kind: "failed"; message: string; action?: ViewAction }
   | { kind: "trace"; trace: TraceData };
 
+/** The tabs of a trace's page. */
+export const PAGE_PARTS = ["attention", "layers"] as const;
+export type PagePart = (typeof PAGE_PARTS)[number];
+
 /** What a view may read of the trace that it shows; the host adds which that is. */
 export type ReadMethod = "get_tensor" | "get_head_thumbnails";
 export type ReadParams<M extends ReadMethod> = Omit<Methods[M]["params"], "trace_id">;
@@ -49,7 +53,8 @@ export type ToView =
   | { type: "selection"; selection: Selection; change: number }
   | { type: "read"; request: number; result: ReadResult<ReadMethod> }
   | { type: "readFailed"; request: number; message: string }
-  | { type: "settings"; statistic: string; colourMap: string };
+  | { type: "settings"; statistic: string; colourMap: string }
+  | { type: "showPart"; part: PagePart };
 
 /** The host answers every read; one of an earlier trace fails. */
 export type FromView =
@@ -58,5 +63,6 @@ export type FromView =
   | { type: "select"; change: Partial<Selection>; number: number }
   | { [M in ReadMethod]: { type: "read"; request: number; method: M; params: ReadParams<M> } }[ReadMethod]
   | { type: "cancelRead"; request: number }
-  | { type: "command"; command: string }
+  /** `arguments`: default: the file that the view is about. */
+  | { type: "command"; command: string; arguments?: readonly (string | number)[] }
   | { type: "setStatistic"; statistic: string };

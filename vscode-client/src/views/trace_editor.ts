@@ -1,4 +1,4 @@
-// The editor of a trace file: both views in full width, of the file's own trace, wherever it lies.
+// The editor of a trace file: the page of the file's own trace, wherever it lies.
 
 import path from "node:path";
 import {
@@ -10,10 +10,12 @@ import {
   type WebviewPanel,
 } from "vscode";
 import type { Folders } from "../folders";
+import { disposeAll } from "../disposables";
+import { LocalChoice } from "../local_choice";
 import { OpenTrace } from "../open_trace";
-import type { Selection } from "../shared/messages";
 import type { Store } from "../store";
 import { TracePanel } from "./trace_panel";
+import { tabTitle } from "./trace_tab";
 import { page, WEBVIEW_OPTIONS } from "./webview_page";
 
 export const TRACE_EDITOR = "nanoscope.traceEditor";
@@ -51,19 +53,21 @@ export class TraceEditor implements CustomReadonlyEditorProvider {
     const { source, release } = this.folders.acquire(folder);
     const open = new OpenTrace(source);
     const own = this.folders.isOwn(folder) ? { traceId } : {};
-    const select = (change: Partial<Selection>): void => {
-      this.store.select({ ...change, traceId: own.traceId ?? this.store.selection.traceId });
-    };
-    const view = new TracePanel(panel.webview, this.store, open, select, uri);
-    const listener = panel.onDidChangeViewState(() => {
-      if (panel.active) {
-        this.store.select(own);
-      }
-    });
+    const local = new LocalChoice();
+    const view = new TracePanel(panel.webview, this.store, open, "traceId" in own ? this.store : local, uri);
+    const listeners = [
+      local,
+      open.onState(() => {
+        panel.title = tabTitle(open);
+      }),
+      panel.onDidChangeViewState(() => {
+        if (panel.active) {
+          this.store.select(own);
+        }
+      }),
+    ];
     panel.onDidDispose(() => {
-      view.dispose();
-      open.dispose();
-      listener.dispose();
+      disposeAll(view, open, ...listeners);
       release();
     });
     open.show(traceId);
@@ -73,5 +77,8 @@ export class TraceEditor implements CustomReadonlyEditorProvider {
 }
 
 export function registerTraceEditor(editor: TraceEditor): Disposable {
-  return window.registerCustomEditorProvider(TRACE_EDITOR, editor, { supportsMultipleEditorsPerDocument: true });
+  return window.registerCustomEditorProvider(TRACE_EDITOR, editor, {
+    supportsMultipleEditorsPerDocument: true,
+    webviewOptions: { retainContextWhenHidden: true }, // else each return to the tab loads the page and the trace anew
+  });
 }

@@ -1,32 +1,51 @@
 // What one webview and the host say to each other: the trace, the selection, and tensors as they are asked for.
 
-import { CancellationTokenSource, commands, workspace, type Disposable, type Uri, type Webview } from "vscode";
+import {
+  CancellationTokenSource,
+  commands,
+  workspace,
+  type Disposable,
+  type Event,
+  type Uri,
+  type Webview,
+} from "vscode";
 import { disposeAll, type Releasable } from "../disposables";
-import { selectionIn, type OpenTrace } from "../open_trace";
+import type { OpenTrace } from "../open_trace";
+import { selectionIn } from "../trace_data";
 import { isCancelled, problemOf } from "../problems";
 import { parsed } from "../selection";
 import { colourMap, SECTION } from "../settings";
-import type { FromView, Selection, ToView } from "../shared/messages";
+import type { FromView, PagePart, Selection, ToView } from "../shared/messages";
 import type { Store } from "../store";
 
 const COMMANDS = "nanoscope."; // a webview may run these alone
+
+/** Where a view has its selection from, and where its changes go. */
+export interface Choice {
+  readonly onSelection: Event<unknown>;
+  /** In the trace that the view shows. */
+  selectionIn: (traceId: string | null) => Selection;
+  select: (change: Partial<Selection>) => void;
+}
 
 export class TracePanel implements Disposable {
   private readonly listeners: Releasable[];
   private shown: string | null = null;
   private lastChange = 0; // of the view's own
+  private isReady = false;
+  private part: PagePart | null = null; // that is to be shown once the page is there
   private readonly asked = new Map<number, CancellationTokenSource>();
 
   /**
    * @param open the trace that it shows
-   * @param select takes what the user chose there
+   * @param choice what is selected in it
    * @param file of a view that is about one file: commands from there are about it
    */
   constructor(
     private readonly webview: Webview,
     private readonly store: Store,
     private readonly open: OpenTrace,
-    private readonly select: (change: Partial<Selection>) => void,
+    private readonly choice: Choice,
     private readonly file?: Uri,
   ) {
     this.listeners = [
@@ -36,7 +55,7 @@ export class TracePanel implements Disposable {
       open.onState(() => {
         this.sendState();
       }),
-      store.onSelection(() => {
+      choice.onSelection(() => {
         this.sendSelection();
       }),
       store.onStatistic(() => {
@@ -55,17 +74,27 @@ export class TracePanel implements Disposable {
     disposeAll(...this.listeners);
   }
 
+  /** Brings a part of the page to the front. */
+  showPart(part: PagePart): void {
+    this.part = part;
+    if (this.isReady) {
+      this.sendPart();
+    }
+  }
+
   private receive(message: FromView): void {
     switch (message.type) {
       case "ready":
         this.cancelAll(); // they were for the page before this one
         this.lastChange = 0;
+        this.isReady = true;
         this.sendSettings();
         this.sendState();
+        this.sendPart();
         break;
       case "select":
         this.lastChange = message.number;
-        this.select(parsed(message.change));
+        this.choice.select({ ...parsed(message.change), traceId: this.open.traceId });
         this.sendSelection(); // also where nothing has changed: it knows the view's change now
         break;
       case "read":
@@ -76,7 +105,7 @@ export class TracePanel implements Disposable {
         break;
       case "command":
         if (message.command.startsWith(COMMANDS)) {
-          void commands.executeCommand(message.command, this.file);
+          void commands.executeCommand(message.command, ...(message.arguments ?? [this.file]));
         }
         break;
       case "setStatistic":
@@ -103,6 +132,13 @@ export class TracePanel implements Disposable {
     }
   }
 
+  private sendPart(): void {
+    if (this.part !== null) {
+      this.send({ type: "showPart", part: this.part });
+      this.part = null;
+    }
+  }
+
   private sendState(): void {
     const { state, traceId } = this.open;
     if (traceId !== this.shown) {
@@ -115,7 +151,8 @@ export class TracePanel implements Disposable {
 
   private sendSelection(): void {
     const { data, traceId } = this.open;
-    const selection = data === undefined ? this.store.selection : selectionIn(data, this.store.selection);
+    const chosen = this.choice.selectionIn(traceId);
+    const selection = data === undefined ? chosen : selectionIn(data, chosen);
     this.send({ type: "selection", selection: { ...selection, traceId }, change: this.lastChange });
   }
 

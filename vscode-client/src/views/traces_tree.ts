@@ -60,6 +60,15 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
     this.show();
   }
 
+  /** The trace so many rows further down, as the tree is shown now; null at its ends. */
+  after(traceId: string | null, rows: number): string | null {
+    const ids = this.groups.flatMap(({ traces }) =>
+      traces.flatMap((node) => (node.kind === "trace" && node.row.readable ? [node.row.trace_id] : [])),
+    );
+    const place = traceId === null ? -1 : ids.indexOf(traceId);
+    return ids[place === -1 ? 0 : place + rows] ?? null;
+  }
+
   async getChildren(node?: TreeNode): Promise<TreeNode[]> {
     if (node !== undefined) {
       return this.groups.find(({ category }) => category === node)?.traces ?? [];

@@ -4,14 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Analysis, Metric, TokenRow } from "../../src/protocol";
 import type { TraceData } from "../../src/shared/messages";
-import {
-  capturedLayers,
-  litRow,
-  promptLength,
-  rowsAfter,
-  shownHead,
-  stepCount,
-} from "../../webviews/attention/trace_heads";
+import { traceData } from "../../src/trace_data";
+import { litRow, promptLength, rowsAfter, shownHead, stepCount } from "../../webviews/attention/trace_heads";
 import {
   bestRole,
   domainOf,
@@ -22,9 +16,9 @@ import {
   statisticNamed,
   statisticsOf,
 } from "../../webviews/common/statistics";
-import { curveGroups, curveTable } from "../../webviews/summary/layer_curves";
-import { bitsText, mapShare, surprisalSummary, surprisalWords } from "../../webviews/summary/surprisal";
-import { traceFacts } from "../../webviews/summary/trace_facts";
+import { curveGroups, curveTable } from "../../webviews/layers/layer_curves";
+import { bitsText, mapShare, surprisalSummary, surprisalWords } from "../../webviews/layers/surprisal";
+import { traceFacts } from "../../webviews/layers/trace_facts";
 
 const TEXT = ["<|bos|>", "The", " end", " A", "u", "."];
 const TOKENS: TokenRow[] = TEXT.map((text, position) => ({
@@ -102,18 +96,18 @@ const TRACE: TraceData = {
   tokens: TOKENS,
   analysis: ANALYSIS,
   metrics: METRICS,
-  layers: 4,
+  layers: [1, 3],
   heads: 2,
   positions: 5,
 };
 const SELECTION = { traceId: "trace_1", layer: 0, head: 0, token: null, step: null };
 
 void test("the head shown is the selected one, or the nearest that was captured", () => {
-  assert.deepEqual(capturedLayers(TRACE), [1, 3]);
+  const { tokens, analysis, metrics } = TRACE;
+  assert.deepEqual(traceData({ ...TRACE.summary, tokens, analysis, metrics }).layers, [1, 3]);
   assert.deepEqual(shownHead(TRACE, SELECTION), { layer: 1, head: 0 });
   assert.deepEqual(shownHead(TRACE, { ...SELECTION, layer: 3, head: 9 }), { layer: 3, head: 1 });
-  const none = { ...TRACE.summary, data_info: { ...TRACE.summary.data_info, tensors: {} } };
-  assert.equal(shownHead({ ...TRACE, summary: none }, SELECTION), null);
+  assert.equal(shownHead({ ...TRACE, layers: [] }, SELECTION), null);
 });
 
 void test("a step has the rows of the prompt and one a token", () => {

@@ -5,6 +5,7 @@ import { traceOf, type Page, type PageState } from "../common/page";
 import { createStore, type Store } from "../common/store";
 import { bestRole, headStatistics } from "../common/statistics";
 import { HeadData } from "./head_data";
+import type { HeadLook, HeadPointing } from "./head_look";
 import { headName } from "../common/number_text";
 import { tokenLabel } from "../common/token_text";
 import type { RowValues } from "./row_values";
@@ -17,10 +18,8 @@ export interface Pointed {
   by: "mouse" | "keyboard";
 }
 
-export interface LookingState {
+export interface LookingState extends HeadPointing {
   pointed: Pointed | null;
-  /** The head under the mouse or focused in the overview. */
-  pointedHead: HeadPlace | null;
   scale: ScaleName;
   /** Of the fitted scale, for the head that is shown. */
   top: number;
@@ -31,14 +30,11 @@ export interface LookingState {
   arrivals: number;
 }
 
-export interface AttentionState {
-  page: Page;
+export interface AttentionState extends HeadLook {
   store: Store<LookingState>;
   data: HeadData;
-  trace: () => TraceData | null;
   /** The tokens as labels. */
   labels: () => readonly string[];
-  place: () => HeadPlace | null;
   /** Rows computed up to the shown step. */
   rows: () => number;
   lit: () => number | null;

@@ -1,16 +1,16 @@
 // Keys that lead from head to head and from layer to layer, wherever the page has the focus.
 
-import type { AttentionState } from "./attention_state";
-import { capturedLayers, headAfter, type HeadPlace } from "./trace_heads";
+import type { HeadLook } from "./head_look";
+import { headAfter, type HeadPlace } from "./trace_heads";
 
 /** h and l: the next; with Shift, the one before. */
-export function headKeyMove(key: string, looking: AttentionState): HeadPlace | null {
+export function headKeyMove(key: string, looking: HeadLook): HeadPlace | null {
   const trace = looking.trace();
   const place = looking.place();
   if (trace === null || place === null) {
     return null;
   }
-  const layers = capturedLayers(trace);
+  const { layers } = trace;
   const layerAfter = (steps: number): HeadPlace | null => {
     const layer = layers[layers.indexOf(place.layer) + steps];
     return layer === undefined ? null : { layer, head: place.head };
@@ -24,7 +24,7 @@ export function headKeyMove(key: string, looking: AttentionState): HeadPlace | n
   return moves[key]?.() ?? null;
 }
 
-export function onHeadKeys(looking: AttentionState): void {
+export function onHeadKeys(looking: HeadLook): void {
   document.addEventListener("keydown", (event) => {
     const typing = event.target instanceof Element && event.target.matches("input:not([type=range]), textarea, select");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) {

@@ -4,7 +4,7 @@ import type { LayerThumbnails } from "../../src/protocol";
 import type { TraceData } from "../../src/shared/messages";
 import { bytesOf } from "../common/tensor_values";
 import type { TraceReads } from "../common/trace_reads";
-import { capturedLayers, type HeadPlace } from "./trace_heads";
+import type { HeadPlace } from "./trace_heads";
 
 const URGENCY = 0; // after all that the chosen head needs
 const SHORT = 256; // positions, up to which all heads are soon pooled
@@ -49,7 +49,7 @@ export class HeadPictures {
     if (kept || this.trace.positions <= SHORT) {
       this.ask(null, []);
     } else {
-      const [first, ...others] = capturedLayers(this.trace);
+      const [first, ...others] = this.trace.layers;
       if (first !== undefined) {
         this.ask(first, others);
       }

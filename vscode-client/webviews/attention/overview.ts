@@ -9,14 +9,14 @@ import { element } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
 import { traceOf } from "../common/page";
 import { bestRole, domainOf, headStatistics, statisticNamed, statisticsOf, type Statistic } from "../common/statistics";
-import type { AttentionState } from "./attention_state";
+import type { HeadLook } from "./head_look";
 import { keyName, movedHead } from "./moves";
-import { capturedLayers, type HeadPlace } from "./trace_heads";
+import type { HeadPlace } from "./trace_heads";
 
 const PATTERN = "pattern";
 const GRID_HEIGHT = 280; // CSS pixels that the cells share, until they are too small to hit
 
-export function overviewPart(looking: AttentionState): HTMLElement {
+export function overviewPart(looking: HeadLook): HTMLElement {
   const { page, store } = looking;
   const pictures = new HeadPictures(page.reads, drawPictures);
   const select = element("select", { "aria-label": "Colour heads by" });
@@ -26,7 +26,7 @@ export function overviewPart(looking: AttentionState): HTMLElement {
   const grid = element("div", { class: "heads sheet", role: "grid", "aria-label": "Heads, a row a layer" });
   const words = element("p", { class: "head-words" });
   let cells: HTMLElement[][] = [];
-  let layers: number[] = [];
+  let layers: readonly number[] = [];
 
   function fill(trace: TraceData): void {
     const statistics = statisticsOf(trace);
@@ -41,11 +41,12 @@ export function overviewPart(looking: AttentionState): HTMLElement {
         statistics.filter(({ role }) => role == null),
       ),
     );
-    layers = capturedLayers(trace);
+    ({ layers } = trace);
     cells = layers.map((layer) => Array.from({ length: trace.heads }, (_, head) => cellOf({ layer, head })));
     for (const part of [grid, legend]) {
       part.style.setProperty("--heads", String(trace.heads));
     }
+    grid.style.setProperty("--layers", String(layers.length));
     grid.style.setProperty("--height", `${Math.max(9, Math.min(20, Math.floor(GRID_HEIGHT / layers.length)))}px`);
     const numbers = Array.from({ length: trace.heads }, (_, head) =>
       element("span", { class: "heads-number", role: "columnheader" }, String(head)),

@@ -1,16 +1,7 @@
 // Which heads, positions and steps a trace has.
 
+import { nearestLayer } from "../../src/selection";
 import type { Selection, TraceData } from "../../src/shared/messages";
-
-const WEIGHTS = /^attention_weights\.layer_(\d+)$/;
-
-/** Layers whose attention was captured, from the first on. */
-export function capturedLayers(trace: TraceData): number[] {
-  return Object.keys(trace.summary.data_info.tensors)
-    .flatMap((name) => WEIGHTS.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => a - b);
-}
 
 export interface HeadPlace {
   layer: number;
@@ -19,19 +10,15 @@ export interface HeadPlace {
 
 /** The head that is selected, or the nearest there is; null where no attention was captured. */
 export function shownHead(trace: TraceData, selection: Selection): HeadPlace | null {
-  const layers = capturedLayers(trace);
-  const [first] = layers;
-  if (first === undefined || trace.heads === 0) {
+  if (trace.layers.length === 0 || trace.heads === 0) {
     return null;
   }
-  const distance = (layer: number): number => Math.abs(layer - selection.layer);
-  const layer = layers.reduce((best, other) => (distance(other) < distance(best) ? other : best), first);
-  return { layer, head: Math.min(selection.head, trace.heads - 1) };
+  return { layer: nearestLayer(trace.layers, selection.layer), head: Math.min(selection.head, trace.heads - 1) };
 }
 
 /** The head so many steps on, in the order of reading: after a layer's last comes the next layer's first. */
 export function headAfter(trace: TraceData, place: HeadPlace, steps: number): HeadPlace | null {
-  const layers = capturedLayers(trace);
+  const { layers } = trace;
   const index = layers.indexOf(place.layer) * trace.heads + place.head + steps;
   const layer = layers[Math.floor(index / trace.heads)];
   return layer === undefined || index < 0 ? null : { layer, head: index % trace.heads };
@@ -39,7 +26,7 @@ export function headAfter(trace: TraceData, place: HeadPlace, steps: number): He
 
 /** The heads that are likely to be looked at next. */
 export function nextHeads(trace: TraceData, place: HeadPlace): HeadPlace[] {
-  const layers = capturedLayers(trace);
+  const { layers } = trace;
   const below = layers[layers.indexOf(place.layer) + 1];
   const found = [headAfter(trace, place, 1), headAfter(trace, place, -1)];
   return [...found, below === undefined ? null : { layer: below, head: place.head }].filter((head) => head !== null);

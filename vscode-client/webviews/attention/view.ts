@@ -1,6 +1,7 @@
 // The attention view: heads, the chosen head's matrix, its rows and the text.
 
 import "../common/base.css";
+import "./overview.css";
 import "./attention.css";
 import { element } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";

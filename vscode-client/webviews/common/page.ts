@@ -99,6 +99,8 @@ function receive({ host, store, reads }: Page, selection: SharedSelection): void
       case "readFailed":
         reads.answer(message);
         break;
+      case "showPart": // for the page that has parts
+        break;
     }
   });
 }

@@ -34,12 +34,13 @@ async function show(traceId) {
       rpc("analyze_trace", params),
     ]);
     const weights = Object.entries(summary.data_info.tensors).filter(([name]) => name.startsWith("attention_weights."));
+    const layers = weights.map(([name]) => Number(/\d+$/.exec(name)?.[0])).sort((a, b) => a - b);
     const shape = weights[0]?.[1].shape ?? [1, 0, 0, 0];
     const trace = { summary, tokens: tokens.tokens, analysis: analysis.analysis, metrics: analysis.metrics };
     saySelection();
     say({
       type: "state",
-      state: { kind: "trace", trace: { ...trace, layers: weights.length, heads: shape[1], positions: shape[2] } },
+      state: { kind: "trace", trace: { ...trace, layers, heads: shape[1], positions: shape[2] } },
     });
   } catch (error) {
     say({
@@ -90,5 +91,5 @@ window.addEventListener("message", (event) => {
   void ANSWERS[event.data.type](event.data);
 });
 window.harness = { show, select: (change) => ANSWERS.select({ change }), say, rpc, selection, log };
-frame.src = `/webview?${new URLSearchParams({ view: query.get("view") ?? "attention", theme: query.get("theme") ?? "dark-plus" })}`;
+frame.src = `/webview?${new URLSearchParams({ view: query.get("view") ?? "trace", theme: query.get("theme") ?? "dark-plus" })}`;
 document.body.append(frame);

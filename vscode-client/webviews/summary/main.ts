@@ -1,6 +1,6 @@
-// The summary view in the side bar.
+// The Attention Summary in the side bar.
 
 import { runPage } from "../common/page";
 import { summaryView } from "./view";
 
-runPage("Summary", [summaryView]);
+runPage("Attention Summary", [summaryView]);

@@ -1,20 +1,43 @@
-// The summary view: surprisal, layers, head roles, and what is known of the trace.
+// A trace at a glance, at the width of a side bar; the matrix, the whole text and the charts have a tab of their own.
 
 import "../common/base.css";
+import "../attention/overview.css";
+import "../layers/layers.css";
 import "./summary.css";
+import { headLook } from "../attention/head_look";
+import { overviewPart } from "../attention/overview";
+import { onHeadKeys } from "../attention/head_keys";
 import { element } from "../common/dom";
-import type { Part } from "../common/page";
-import { factsPart } from "./facts_part";
-import { headRolesPart } from "./head_roles";
-import { layerChartsPart } from "./layer_charts";
-import { surprisalTextPart } from "./surprisal_text";
+import { traceOf, type Part } from "../common/page";
+import { headRolesPart } from "../layers/head_roles";
+import { chosenPart } from "./chosen";
+import { sparklinesPart } from "./sparklines";
+import { surprisalPart } from "./surprisal_part";
 
-export const summaryView: Part = (page) =>
-  element(
+export const summaryView: Part = (page) => {
+  const look = headLook(page);
+  onHeadKeys(look);
+  const overview = overviewPart(look);
+  const none = element(
+    "p",
+    { class: "muted" },
+    "Captured without attention weights: capture again with attention to see its heads.",
+  );
+  page.store.subscribe((state, before) => {
+    const trace = traceOf(state);
+    if (trace !== null && state.view !== before.view) {
+      none.hidden = trace.layers.length > 0;
+      overview.hidden = trace.layers.length === 0;
+    }
+  });
+  return element(
     "div",
     { class: "summary" },
-    surprisalTextPart(page),
-    layerChartsPart(page),
-    headRolesPart(page),
-    factsPart(page),
+    none,
+    overview,
+    chosenPart(page),
+    surprisalPart(page),
+    headRolesPart(page, 1),
+    sparklinesPart(page),
   );
+};

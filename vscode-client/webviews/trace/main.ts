@@ -1,8 +1,6 @@
-// The trace editor: both views in full width.
+// The page of a trace: what it is, and its parts as tabs.
 
-import { attentionView } from "../attention/view";
 import { runPage } from "../common/page";
-import { summaryView } from "../summary/view";
-import "./trace.css";
+import { tracePage } from "./view";
 
-runPage("Trace", [attentionView, summaryView]);
+runPage("Trace", [tracePage]);

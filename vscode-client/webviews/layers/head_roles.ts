@@ -10,7 +10,8 @@ import { rankedHeads, rolesOf, type RankedHead, type Statistic } from "../common
 
 const SHOWN = 4;
 
-export function headRolesPart(page: Page): HTMLElement {
+/** `count`: heads shown of each role. */
+export function headRolesPart(page: Page, count = SHOWN): HTMLElement {
   const body = element("tbody");
   const head = element(
     "thead",
@@ -40,7 +41,7 @@ export function headRolesPart(page: Page): HTMLElement {
     }
     if (state.view !== before.view || state.map !== before.map) {
       section.hidden = Object.keys(trace.analysis.attention?.layer_stats ?? {}).length === 0;
-      body.replaceChildren(...rolesOf(trace).map((role) => roleRow(trace, role, state.map)));
+      body.replaceChildren(...rolesOf(trace).map((role) => roleRow(trace, role, state.map, count)));
     }
     const { layer, head: index } = state.selection;
     for (const button of body.querySelectorAll<HTMLElement>("button")) {
@@ -51,8 +52,8 @@ export function headRolesPart(page: Page): HTMLElement {
   return section;
 }
 
-function roleRow(trace: TraceData, role: Statistic, map: ColourMap): HTMLElement {
-  const heads = rankedHeads(trace.analysis, role.name).slice(0, SHOWN);
+function roleRow(trace: TraceData, role: Statistic, map: ColourMap, count: number): HTMLElement {
+  const heads = rankedHeads(trace.analysis, role.name).slice(0, count);
   const buttons = heads.map((ranked) => headButton(ranked, map));
   const none = element("span", { class: "muted" }, "no token repeats");
   const name = element("th", { scope: "row", title: role.meaning }, role.label);

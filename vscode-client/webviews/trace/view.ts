@@ -1,0 +1,131 @@
+// The page of a trace: a header that stays, and below it one tab for each part.
+
+import "./trace.css";
+import { PAGE_PARTS, type PagePart } from "../../src/shared/messages";
+import { attentionView } from "../attention/view";
+import { element } from "../common/dom";
+import { traceOf, type Page, type Part } from "../common/page";
+import { layersView } from "../layers/view";
+import { headerPart } from "./header";
+import { onTraceKeys } from "./trace_keys";
+
+const PART_KEY = "part";
+const SCROLL_KEY = "scroll";
+const PARTS: Record<PagePart, { label: string; part: Part }> = {
+  attention: { label: "Attention", part: attentionView },
+  layers: { label: "Layers", part: layersView },
+};
+
+export const tracePage: Part = (page) => {
+  const panels = new Map(
+    PAGE_PARTS.map((name) => [
+      name,
+      element(
+        "div",
+        { id: `part-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, class: "part" },
+        PARTS[name].part(page),
+      ),
+    ]),
+  );
+  const tabs = PAGE_PARTS.map((name) =>
+    element(
+      "button",
+      { type: "button", id: `tab-${name}`, role: "tab", class: "tab", "aria-controls": `part-${name}` },
+      PARTS[name].label,
+    ),
+  );
+  const list = element("div", { class: "tabs", role: "tablist", "aria-label": "Parts of the trace" }, ...tabs);
+  const scrolls = rememberedScrolls(page);
+  let shown = partNamed(page.host.recall(PART_KEY));
+
+  function show(name: PagePart): void {
+    shown = name;
+    page.host.keep(PART_KEY, name);
+    PAGE_PARTS.forEach((one, index) => {
+      const chosen = one === name;
+      panels.get(one)?.toggleAttribute("hidden", !chosen);
+      tabs[index]?.setAttribute("aria-selected", String(chosen));
+      tabs[index]?.setAttribute("tabindex", chosen ? "0" : "-1");
+    });
+    scrolls.back(name);
+  }
+
+  function step(by: number): void {
+    const index = (PAGE_PARTS.indexOf(shown) + by + PAGE_PARTS.length) % PAGE_PARTS.length;
+    show(PAGE_PARTS[index] ?? shown);
+    tabs[index]?.focus();
+  }
+
+  tabs.forEach((tab, index) => {
+    tab.addEventListener("click", () => {
+      show(PAGE_PARTS[index] ?? shown);
+    });
+  });
+  list.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (by !== undefined) {
+      event.preventDefault();
+      step(by);
+    }
+  });
+  page.host.listen((message) => {
+    if (message.type === "showPart") {
+      show(message.part);
+    }
+  });
+  page.store.subscribe((state, before) => {
+    const trace = traceOf(state);
+    if (trace === null || state.view === before.view) {
+      return;
+    }
+    const earlier = traceOf(before)?.summary.trace_id;
+    page.host.keep("traceId", trace.summary.trace_id);
+    scrolls.of(trace.summary.trace_id);
+    if (earlier !== trace.summary.trace_id) {
+      scrolls.back(shown);
+    }
+  });
+  window.addEventListener("scroll", () => {
+    scrolls.keep(shown);
+  });
+  onTraceKeys(page);
+  show(shown);
+  return element(
+    "div",
+    { class: "trace" },
+    element("header", { class: "trace-header" }, headerPart(page), list),
+    ...panels.values(),
+  );
+};
+
+function partNamed(name: unknown): PagePart {
+  return PAGE_PARTS.find((one) => one === name) ?? "attention";
+}
+
+interface Scrolls {
+  of: (traceId: string) => void;
+  keep: (part: PagePart) => void;
+  back: (part: PagePart) => void;
+}
+
+/** How far each part of the trace was scrolled down; another trace begins at its top. */
+function rememberedScrolls({ host }: Page): Scrolls {
+  let kept = { traceId: "", ...(host.recall(SCROLL_KEY) as object | undefined) } as Record<string, unknown>;
+  return {
+    of: (traceId) => {
+      if (kept.traceId !== traceId) {
+        kept = { traceId };
+      }
+    },
+    keep: (part) => {
+      if (document.visibilityState === "visible") {
+        kept = { ...kept, [part]: Math.round(window.scrollY) };
+        host.keep(SCROLL_KEY, kept);
+      }
+    },
+    back: (part) => {
+      const top = kept[part];
+      window.scrollTo({ top: typeof top === "number" ? top : 0, behavior: "instant" });
+    },
+  };
+}
