@@ -94,7 +94,7 @@ test("the summary's numbers are the reader's", async () => {
 
 /** What is told of the first written token: its surprisal, and what was likely there. */
 async function assertAlternatives(frame, { surprisal_per_token: surprisals, top_tokens_per_position: tops }) {
-  await frame.locator(".token.first-generated").hover();
+  await frame.locator(".surprisal .token.first-generated").hover();
   await frame.locator(".tip").waitFor();
   assert.equal(number(await frame.locator(".tip p").first().textContent()), shown(surprisals[0]));
   const told = await frame.locator(".tip .alternatives tr td:first-of-type").allTextContents();

@@ -6,7 +6,7 @@ import { isCancelled, problemOf, type Problem } from "./problems";
 import type { Command } from "./pump";
 import type { Store } from "./store";
 import type { Reports } from "./views/reports";
-import type { TraceTab } from "./views/trace_tab";
+import type { TraceTabs } from "./views/trace_tabs";
 import type { TracesTree } from "./views/traces_tree";
 
 export interface App {
@@ -15,7 +15,7 @@ export interface App {
   daemon: Daemon;
   store: Store;
   tree: TracesTree;
-  tab: TraceTab;
+  tabs: TraceTabs;
   reports: Reports;
   /** Which Python to run nanoscope with. Raises Problem. */
   command: () => Promise<Command>;

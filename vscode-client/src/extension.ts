@@ -21,7 +21,7 @@ import { Reports } from "./views/reports";
 import { registerSideViews } from "./views/side_views";
 import { StatusBar } from "./views/status_bar";
 import { registerTraceEditor, TraceEditor } from "./views/trace_editor";
-import { TraceTab } from "./views/trace_tab";
+import { TraceTabs } from "./views/trace_tabs";
 import { TracesTree } from "./views/traces_tree";
 import { followDocuments } from "./auto_connect";
 
@@ -46,14 +46,14 @@ export function activate(context: ExtensionContext): void {
   const folders = new Folders(daemon, store.reads, command, (text) => {
     output.appendLine(text);
   });
-  const tab = new TraceTab(extensionUri, store);
+  const tabs = new TraceTabs(extensionUri, store);
   const app: App = {
     context,
     output,
     daemon,
     store,
     tree: new TracesTree(store),
-    tab,
+    tabs,
     reports: new Reports(),
     command,
   };
@@ -65,7 +65,7 @@ export function activate(context: ExtensionContext): void {
     store,
     folders,
     app.tree,
-    tab,
+    tabs,
     app.reports,
     new StatusBar(daemon, store),
     registerTraceEditor(editor),

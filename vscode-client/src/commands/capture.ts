@@ -103,7 +103,7 @@ async function capture(app: App, title: string, run: Run): Promise<GenerateAndCa
       progress.report({ message: "Waiting for the daemon." });
       return run(progress, token);
     });
-    app.tab.show(result.trace_id);
+    app.tabs.show(result.trace_id);
     return result;
   } catch (error) {
     if (!isCancelled(error) && (await askAgain(app, problemOf(error)))) {

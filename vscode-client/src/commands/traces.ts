@@ -19,7 +19,7 @@ export function traceCommands(app: App): CommandTable {
       }
       const [row] = await traceRows(app, given);
       if (row !== undefined) {
-        app.tab.show(row.trace_id, { focus: true });
+        app.tabs.show(row.trace_id, { focus: true });
       }
     },
     "nanoscope.nextTrace": () => {
@@ -31,12 +31,12 @@ export function traceCommands(app: App): CommandTable {
     "nanoscope.analyze": async (given) => {
       const [row] = await traceRows(app, given);
       if (row !== undefined) {
-        app.tab.show(row.trace_id, { focus: true, part: "layers" });
+        app.tabs.show(row.trace_id, { focus: true, part: "layers" });
       }
     },
     "nanoscope.openTrace": async (first, selected) => {
       for (const row of await traceRows(app, first, selected)) {
-        await openFile(app, row);
+        await openFile(row);
       }
     },
     "nanoscope.openAsText": async (given) => {
@@ -83,21 +83,20 @@ export function traceCommands(app: App): CommandTable {
 const DOUBLE_CLICK_MS = 400;
 const lastClick = { traceId: "", at: 0 };
 
-/** A click shows the trace in the tab that all share; the second of a double click opens one of its own. */
+/** A click shows the trace in the tab that all share; the second of a double click keeps that for it. */
 async function clicked(app: App, traceId: string): Promise<void> {
-  const isSecond = lastClick.traceId === traceId && Date.now() - lastClick.at < DOUBLE_CLICK_MS;
+  const keep = lastClick.traceId === traceId && Date.now() - lastClick.at < DOUBLE_CLICK_MS;
   Object.assign(lastClick, { traceId, at: Date.now() });
   const row = app.store.row(traceId);
-  if (row !== undefined && (isSecond || isOpen(row))) {
-    await openFile(app, row, { preserveFocus: !isSecond });
+  if (row !== undefined && isOpen(row)) {
+    await openFile(row, { preserveFocus: !keep });
   } else {
-    app.tab.show(traceId);
+    app.tabs.show(traceId, { keep });
   }
 }
 
-async function openFile(app: App, row: TraceRow, options: { preserveFocus?: boolean } = {}): Promise<void> {
-  await commands.executeCommand("vscode.openWith", Uri.file(row.path), TRACE_EDITOR, { preview: false, ...options });
-  app.tab.leave(row.trace_id);
+async function openFile(row: TraceRow, options: { preserveFocus?: boolean } = {}): Promise<void> {
+  await commands.executeCommand("vscode.openWith", Uri.file(row.path), TRACE_EDITOR, options);
 }
 
 /** Whether its file has a tab of its own. */
@@ -111,7 +110,7 @@ function isOpen(row: TraceRow): boolean {
 function step(app: App, rows: number): void {
   const traceId = app.tree.after(app.store.selection.traceId, rows);
   if (traceId !== null) {
-    app.tab.show(traceId, { focus: true });
+    app.tabs.show(traceId, { focus: true });
   }
 }
 

@@ -15,7 +15,7 @@ import { LocalChoice } from "../local_choice";
 import { OpenTrace } from "../open_trace";
 import type { Store } from "../store";
 import { TracePanel } from "./trace_panel";
-import { tabTitle } from "./trace_tab";
+import { tabTitle } from "./trace_tabs";
 import { page, WEBVIEW_OPTIONS } from "./webview_page";
 
 export const TRACE_EDITOR = "nanoscope.traceEditor";

@@ -1,4 +1,5 @@
-// The tab that shows the trace chosen in the tree: one, used again for the next trace, as a file's preview is.
+// The tabs that show traces of the tree: one that is used again for the next trace, as a file's preview is, and those
+// that were kept.
 
 import { Uri, ViewColumn, window, type Disposable, type WebviewPanel, type WebviewPanelSerializer } from "vscode";
 import { disposeAll, type Releasable } from "../disposables";
@@ -25,8 +26,10 @@ interface Shown {
   view: TracePanel;
 }
 
-export class TraceTab implements Disposable, WebviewPanelSerializer {
-  private shown: Shown | undefined;
+export class TraceTabs implements Disposable, WebviewPanelSerializer {
+  private readonly all = new Set<Shown>();
+  /** The one that is used again. */
+  private preview: Shown | undefined;
   private readonly registered: Releasable[];
 
   constructor(
@@ -36,24 +39,28 @@ export class TraceTab implements Disposable, WebviewPanelSerializer {
     this.registered = [window.registerWebviewPanelSerializer(TRACE_TAB, this)];
   }
 
-  /** Shows a trace; the focus stays where it is unless it is wanted there. */
-  show(traceId: string, { focus = false, part }: { focus?: boolean; part?: PagePart } = {}): void {
-    const before = this.shown;
-    const { open, panel, view } = before ?? this.take(this.create());
-    open.show(traceId);
+  /**
+   * Shows a trace, in the tab that has it where one does.
+   *
+   * @param focus else that stays where it is
+   * @param keep the next trace gets another tab
+   */
+  show(
+    traceId: string,
+    { focus = false, keep = false, part }: { focus?: boolean; keep?: boolean; part?: PagePart } = {},
+  ): void {
+    const before = [...this.all].find(({ open }) => open.traceId === traceId) ?? this.preview;
+    const shown = before ?? this.take(this.create());
+    shown.open.show(traceId);
     this.store.select({ traceId });
-    if (before !== undefined && (focus || !panel.visible)) {
-      panel.reveal(undefined, !focus);
+    if (before !== undefined && (focus || !shown.panel.visible)) {
+      shown.panel.reveal(undefined, !focus);
+    }
+    if (keep && this.preview === shown) {
+      this.preview = undefined;
     }
     if (part !== undefined) {
-      view.showPart(part);
-    }
-  }
-
-  /** Closes it where it shows this trace, which has a tab of its own now. */
-  leave(traceId: string): void {
-    if (this.shown?.open.traceId === traceId) {
-      this.shown.panel.dispose();
+      shown.view.showPart(part);
     }
   }
 
@@ -66,8 +73,7 @@ export class TraceTab implements Disposable, WebviewPanelSerializer {
   }
 
   dispose(): void {
-    disposeAll(...this.registered);
-    this.shown?.panel.dispose();
+    disposeAll(...this.registered, ...[...this.all].map(({ panel }) => panel));
   }
 
   /** Beside a text that is being written, else in the place of what is open. */
@@ -77,9 +83,11 @@ export class TraceTab implements Disposable, WebviewPanelSerializer {
   }
 
   private take(panel: WebviewPanel): Shown {
-    this.shown?.panel.dispose(); // there is one
     panel.webview.options = WEBVIEW_OPTIONS;
-    panel.iconPath = Uri.joinPath(this.extension, "media", "nanoscope.svg");
+    panel.iconPath = {
+      light: Uri.joinPath(this.extension, "media", "trace-light.svg"),
+      dark: Uri.joinPath(this.extension, "media", "trace-dark.svg"),
+    };
     const open = new OpenTrace(this.store.reads);
     const view = new TracePanel(panel.webview, this.store, open, this.store);
     const shown = { panel, open, view };
@@ -95,12 +103,14 @@ export class TraceTab implements Disposable, WebviewPanelSerializer {
     ];
     panel.onDidDispose(() => {
       disposeAll(view, open, ...listeners);
-      if (this.shown === shown) {
-        this.shown = undefined;
+      this.all.delete(shown);
+      if (this.preview === shown) {
+        this.preview = undefined;
       }
     });
     panel.webview.html = page(this.extension, "trace", "Trace");
-    this.shown = shown;
+    this.all.add(shown);
+    this.preview = shown;
     return shown;
   }
 }
