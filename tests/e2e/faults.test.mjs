@@ -51,7 +51,11 @@ test("no package: it says in which Python, and copies the command", async () => 
   await editor.screenshot("no-package");
   await welcome("nanoscope is not installed").locator("a.monaco-button").first().click();
   await editor.page.locator(".quick-input-list .monaco-list-row", { hasText: "A Clone of nanoscope" }).click();
-  await editor.answer(ROOT);
+  const input = editor.page.locator(".quick-input-widget input.input");
+  await eventually("The dialog", async () => (await input.inputValue()).startsWith("/"));
+  await input.fill(`${ROOT}/`);
+  await editor.page.locator(".quick-input-list .monaco-list-row", { hasText: "nanochat" }).first().waitFor();
+  await editor.page.locator(".quick-input-widget .quick-input-action a", { hasText: "Install From Here" }).click();
   await eventually("The command", async () =>
     (await editor.page.evaluate(() => navigator.clipboard.readText())).includes(`${bare} -m pip install ${ROOT}`),
   );
