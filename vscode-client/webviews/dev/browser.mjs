@@ -34,11 +34,7 @@ function off(trace, positions) {
 }
 
 /** A page with one view; `problems` has what the page complained of, the policy's violations among it. */
-async function open(
-  browser,
-  url,
-  { view = "attention", theme = "dark-plus", trace, width = 1100, height = 900, ...rest },
-) {
+async function open(browser, url, { view = "trace", theme = "dark-plus", trace, width = 1100, height = 900, ...rest }) {
   const page = await browser.newPage({ viewport: { width, height } });
   const problems = [];
   page.on("pageerror", (error) => problems.push(error.message));

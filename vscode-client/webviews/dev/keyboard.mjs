@@ -70,9 +70,10 @@ const harness = await start();
 }
 
 {
-  const { page, frame, problems } = await harness.open({ view: "summary", trace: harness.nearest(52), width: 320 });
+  const { page, frame, problems } = await harness.open({ trace: harness.nearest(52), width: 700 });
+  await frame.click("#tab-layers");
   await frame.waitForSelector(".chart canvas");
-  console.log("summary:", (await stops(page, frame)).join(" | "));
+  console.log("layers:", (await stops(page, frame)).join(" | "));
   await frame.focus('.surprisal [tabindex="0"]');
   await page.keyboard.press("ArrowRight");
   await frame.waitForSelector(".tip:not([hidden])");

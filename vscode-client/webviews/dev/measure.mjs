@@ -61,7 +61,7 @@ async function memory(harness, view, switches) {
   const seen = [];
   for (let i = 0; i < switches; i++) {
     await page.evaluate((id) => window.harness.show(id), ids[i % ids.length]);
-    if (view === "attention") {
+    if (view === "trace") {
       await drawn(frame);
       await page.evaluate((layer) => window.harness.select({ layer, head: 1, token: 5 }), i % 4);
       await drawn(frame, `${i % 4}.1`);
@@ -85,7 +85,7 @@ for (const positions of SIZES) {
   }
   console.log(`  a move of the mouse costs ${(await hoverCost(harness, positions)).toFixed(1)} ms`);
 }
-for (const view of ["attention", "summary"]) {
+for (const view of ["trace", "summary"]) {
   for (const [count, { heap, nodes, listeners }] of await memory(harness, view, Number(process.argv[2] ?? 200))) {
     const size = (heap / 2 ** 20).toFixed(1);
     console.log(`${view} after ${count} traces: ${size} MiB of heap, ${nodes} nodes, ${listeners} listeners`);
