@@ -167,6 +167,8 @@ export class Editor {
         ...["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
         // a page that withOwnOrigins has answered counts as a foreign one, whose sockets to this machine Chromium refuses
         "--disable-features=LocalNetworkAccessChecks",
+        // so that a page can be asked how much memory it uses
+        ...["--enable-precise-memory-info", "--js-flags=--expose-gc"],
       ],
     });
     const context = await this.browser.newContext({ viewport: { width: 1440, height: 1000 } });
