@@ -1,6 +1,7 @@
-// Keys that lead from head to head and from layer to layer, wherever the page has the focus.
+// Keys that lead from head to head and from layer to layer, and pin one, wherever the page has the focus.
 
 import type { AttentionState } from "./attention_state";
+import { pinHead } from "./head_bar";
 import { capturedLayers, headAfter, type HeadPlace } from "./trace_heads";
 
 /** h and l: the next; with Shift, the one before. */
@@ -28,6 +29,12 @@ export function onHeadKeys(looking: AttentionState): void {
   document.addEventListener("keydown", (event) => {
     const typing = event.target instanceof Element && event.target.matches("input:not([type=range]), textarea, select");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    const chosen = looking.place();
+    if (event.key === "p" && chosen !== null) {
+      event.preventDefault();
+      pinHead(looking, chosen);
       return;
     }
     const place = headKeyMove(event.key, looking);
