@@ -80,6 +80,9 @@ class CausalSelfAttention(nn.Module):
         q, k = qk.split([self.n_head, self.n_kv_head], dim=2)
         q, k, v = tap(self, "q", q), tap(self, "k", k), tap(self, "v", v)
 
+        if wants(self, "value_norms"):
+            tap(self, "value_norms", v.norm(dim=-1))  # (B, T, H_kv)
+
         if kv_cache is not None:
             k, v = kv_cache.write(self.layer_idx, k, v, span)  # (B, S, H_kv, D)
         y = self.mixed_values(q, k, v, span)

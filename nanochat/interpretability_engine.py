@@ -21,7 +21,7 @@ from nanochat.analysis.stored import trace_analysis
 from nanochat.analysis.thumbnails import kept_infos, kept_thumbnails
 from nanochat.cancelling import Watched, check_cancel
 from nanochat.capture.recorder import Recorder
-from nanochat.capture.sites import FINAL, CaptureSettings
+from nanochat.capture.sites import FINAL, NORMS, WEIGHTS, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import ADVICE, Engine, Step
 from nanochat.errors import NonFiniteError, non_finite_error
@@ -115,7 +115,8 @@ class InterpretabilityEngine:
             top_k: draw from the k likeliest; None or 0: from all.
             seed: the same seed gives the same tokens, with or without a capture.
             capture_intermediate_steps: spell the steps out in a JSON trace.
-            capture: narrows what is captured: layers, sites, logits, dtype.
+            capture: narrows what is captured: layers, sites, logits, dtype. Beside attention weights the norms of the
+                values are kept.
             format: "json" or "safetensors"; None: the storage's own.
             on_token: called with each token as it comes. It may not use the model, nor wait for a thread that does.
             on_notice: called before the work with a sentence about a trace that is going to be large; by default stderr
@@ -135,7 +136,7 @@ class InterpretabilityEngine:
         """
         settings = GenerationSettings(max_tokens, temperature, top_k, seed)
         settings.check()
-        spec = CaptureSettings.parse(capture)
+        spec = with_value_norms(CaptureSettings.parse(capture))
         category = DEFAULT_CATEGORY if category is None else category
         check_category(category)
         extra = checked_metadata(metadata)
@@ -337,6 +338,13 @@ class InterpretabilityEngine:
             logits = self.model.unembed(residual[first + start : first + start + len(piece)])
             parts.append(logits_statistics(logits.cpu().numpy(), piece, self.tokenizer.token_text))
         return join_statistics(parts)
+
+
+def with_value_norms(settings: CaptureSettings) -> CaptureSettings:
+    """The same capture with the norms of the values where attention weights are wanted: a number a key and group."""
+    if WEIGHTS not in settings.sites or NORMS in settings.sites:
+        return settings
+    return replace(settings, sites=(*settings.sites, NORMS))
 
 
 def with_prompt_statistics(settings: CaptureSettings) -> CaptureSettings:

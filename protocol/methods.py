@@ -115,6 +115,14 @@ GET_TENSOR = Method(
     (*TRACE_ERRORS, "TOO_LARGE"),
     repeatable=True,
 )
+GET_ATTENTION = Method(
+    "get_attention",
+    types.GetAttentionParams,
+    types.GetTensorResult,
+    "A head's attention as it is looked at: several heads combined, without the sink, weighted by values.",
+    (*TRACE_ERRORS, "TOO_LARGE"),
+    repeatable=True,
+)
 GET_HEAD_THUMBNAILS = Method(
     "get_head_thumbnails",
     types.GetHeadThumbnailsParams,

@@ -80,6 +80,16 @@ ASKED: dict[str, dict[str, Asked]] = {
         "A head that the layer does not have.": Asked({**WEIGHTS, "layer": 3, "head": 4}, "TRACE_NOT_FOUND"),
         "No such trace.": Asked({"trace_id": ABSENT, "name": "attention_weights", "layer": 3}, "TRACE_NOT_FOUND"),
     },
+    "get_attention": {
+        "The mean of two heads, the last two rows.": Asked({**TRACE, "heads": [[3, 0], [3, 1]], "rows": [6, 8]}),
+        "A head without the sink.": Asked({**TRACE, "heads": [[3, 0]], "hide_sink": True, "rows": [6, 8]}),
+        "Weighted by values that the trace does not have.": Asked(
+            {**TRACE, "heads": [[3, 0]], "value_weighted": True}, "TRACE_NOT_FOUND"
+        ),
+        "A layer that was not captured.": Asked({**TRACE, "heads": [[0, 0]]}, "TRACE_NOT_FOUND"),
+        "No heads.": Asked({**TRACE, "heads": []}, "INVALID_PARAMS"),
+        "No such trace.": Asked({"trace_id": ABSENT, "heads": [[3, 0]]}, "TRACE_NOT_FOUND"),
+    },
     "get_head_thumbnails": {
         "Each head of every layer that was captured.": Asked(TRACE),
         "A layer that was not captured.": Asked({**TRACE, "layer": 40}, "TRACE_NOT_FOUND"),

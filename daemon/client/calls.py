@@ -17,6 +17,7 @@ class Calls:
     get_summary = call(METHODS["get_summary"], types.TraceParams, types.TraceSummary)
     get_document = call(METHODS["get_document"], types.TraceParams, types.TraceDocument)
     get_tensor = call(METHODS["get_tensor"], types.GetTensorParams, types.GetTensorResult)
+    get_attention = call(METHODS["get_attention"], types.GetAttentionParams, types.GetTensorResult)
     get_head_thumbnails = call(
         METHODS["get_head_thumbnails"], types.GetHeadThumbnailsParams, types.GetHeadThumbnailsResult
     )
@@ -38,6 +39,7 @@ class AsyncCalls:
     get_summary = async_call(METHODS["get_summary"], types.TraceParams, types.TraceSummary)
     get_document = async_call(METHODS["get_document"], types.TraceParams, types.TraceDocument)
     get_tensor = async_call(METHODS["get_tensor"], types.GetTensorParams, types.GetTensorResult)
+    get_attention = async_call(METHODS["get_attention"], types.GetAttentionParams, types.GetTensorResult)
     get_head_thumbnails = async_call(
         METHODS["get_head_thumbnails"], types.GetHeadThumbnailsParams, types.GetHeadThumbnailsResult
     )

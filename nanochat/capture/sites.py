@@ -11,6 +11,7 @@ from nanochat.gpt_config import DTYPE_NAMES, GPTConfig
 from nanochat.traces.tensors import Positions, TensorInfo
 
 WEIGHTS = "attention_weights"
+NORMS = "value_norms"  # the L2 norm of each value vector, by which weights can be weighted
 FINAL = "final_residual"  # what the final norm reads, after the last block and backout
 
 
@@ -67,6 +68,7 @@ SITES: dict[str, Site] = {
         Site("k", lambda config: (config.n_kv_head, config.head_dim), head_axis=0),
         Site("v", lambda config: (config.n_kv_head, config.head_dim), head_axis=0),
         Site(WEIGHTS, lambda config: (config.n_head,), 0, default=True, path="attention_weights.layer_{layer}"),
+        Site(NORMS, lambda config: (config.n_kv_head,), head_axis=0, editable=False, path="value_norms.layer_{layer}"),
         Site("head_output", lambda config: (config.n_head, config.n_embd), head_axis=0),
         Site("post_attn", _width, default=True),
         Site("pre_mlp_norm", _width, default=True),

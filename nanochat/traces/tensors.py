@@ -29,7 +29,14 @@ DTYPES: dict[str, tuple[np.dtype, str]] = {
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 STORABLE_FLOATS = ("float32", "bfloat16", "float16")
 TENSOR_KEYS = ("model_data", "intermediate_steps")  # of a document, as JSON has it
-GROUPS = ("token_embeddings", "output_logits", "attention_thumbnails", "attention_weights", "layer_activations")
+GROUPS = (
+    "token_embeddings",
+    "output_logits",
+    "value_norms",
+    "attention_thumbnails",
+    "attention_weights",
+    "layer_activations",
+)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _LAYER = re.compile(r"\.layer_(\d+)(?:\.(\w+))?$")

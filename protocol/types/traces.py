@@ -174,6 +174,26 @@ class GetTensorResult(Result, omit_defaults=True):
     maximum: Annotated[float | None, Meta(description="Of uint8: what 255 stands for.")] = None
 
 
+class GetAttentionParams(Params):
+    """Each head by itself loses the sink, then is weighted by values; then the heads are combined, in float32."""
+
+    trace_id: Annotated[Id, meanings.TRACE_ID]
+    heads: Annotated[
+        list[tuple[Count, Count]], Meta(min_length=1, max_length=1024, description="Layer and head of each.")
+    ]
+    combine: Annotated[Literal["mean", "max"], Meta(description="What several heads become, cell by cell.")] = "mean"
+    hide_sink: Annotated[
+        bool, Meta(description="Without position 0: each row is divided by the sum of its other weights.")
+    ] = False
+    value_weighted: Annotated[
+        bool, Meta(description="Weights times the L2 norm of the key's value vector; it needs `value_norms` or `v`.")
+    ] = False
+    rows: Annotated[Span, Meta(description="[start, stop) of the queries; past the end is nothing.")] | None = None
+    columns: Annotated[Span, Meta(description="[start, stop) of the keys.")] | None = None
+    encoding: Annotated[Literal["json", "base64"], Meta(description="Nested lists, or bytes, little endian.")] = "json"
+    dtype: Annotated[Literal["float32", "float16", "uint8"], Meta(description="Of base64 data.")] = "float32"
+
+
 class GetHeadThumbnailsParams(Params):
     """Of every layer, or of one: where the trace keeps none, all weights are read, and one layer is there sooner."""
 

@@ -46,6 +46,11 @@ export interface Methods {
     params: GetTensorParams;
     result: GetTensorResult;
   };
+  /** A head's attention as it is looked at: several heads combined, without the sink, weighted by values. */
+  get_attention: {
+    params: GetAttentionParams;
+    result: GetTensorResult;
+  };
   /** Every head's attention as a small picture: the largest weight in each block of cells. */
   get_head_thumbnails: {
     params: GetHeadThumbnailsParams;
@@ -603,6 +608,33 @@ export interface GetTensorResult {
   maximum?: number | null;
 }
 
+/** Each head by itself loses the sink, then is weighted by values; then the heads are combined, in float32. */
+export interface GetAttentionParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /**
+   * Layer and head of each.
+   *
+   * @minItems 1
+   * @maxItems 1024
+   */
+  heads: [[number, number], ...[number, number][]];
+  /** What several heads become, cell by cell. */
+  combine?: "max" | "mean";
+  /** Without position 0: each row is divided by the sum of its other weights. */
+  hide_sink?: boolean;
+  /** Weights times the L2 norm of the key's value vector; it needs `value_norms` or `v`. */
+  value_weighted?: boolean;
+  /** [start, stop) of the queries; past the end is nothing. */
+  rows?: [number, number] | null;
+  /** [start, stop) of the keys. */
+  columns?: [number, number] | null;
+  /** Nested lists, or bytes, little endian. */
+  encoding?: "base64" | "json";
+  /** Of base64 data. */
+  dtype?: "float16" | "float32" | "uint8";
+}
+
 /** Of every layer, or of one: where the trace keeps none, all weights are read, and one layer is there sooner. */
 export interface GetHeadThumbnailsParams {
   /** The trace, as `list_traces` has it. */
@@ -924,6 +956,7 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "get_summary",
   "get_document",
   "get_tensor",
+  "get_attention",
   "get_head_thumbnails",
   "get_tokens",
   "compare_traces",

@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  cellEdge,
+  columnsFor,
   fittedCell,
+  fittingOf,
   isMasked,
   labelStride,
   placedLabels,
@@ -17,18 +20,53 @@ import { movedCell, movedHead } from "../../webviews/attention/moves";
 import { colourize, gridOf, sample } from "../../webviews/attention/pixels";
 import { TILE_ROWS, tilesOf, windowOf } from "../../webviews/attention/tiles";
 
-void test("cells that fit are whole pixels, until there are more cells than pixels", () => {
-  assert.equal(fittedCell(700, 51, 1), 13);
+void test("cells take all the space, up to a size", () => {
+  assert.equal(fittedCell(700, 51, 1), 700 / 51);
   assert.equal(fittedCell(240, 1024, 1), 240 / 1024);
-  assert.equal(fittedCell(700, 4, 1), 36);
-  assert.equal(fittedCell(1400, 4, 2), 72);
-  assert.equal(fittedCell(100, 0, 1), 36);
+  assert.equal(fittedCell(700, 4, 1), 64);
+  assert.equal(fittedCell(1400, 4, 2), 128);
+  assert.equal(fittedCell(100, 0, 1), 64);
+});
+
+void test("every device pixel belongs to the cell that its middle lies in, and none is left over", () => {
+  for (const [pixels, positions] of [
+    [700, 51],
+    [1000, 999],
+    [613, 64],
+  ] as const) {
+    const cell = fittedCell(pixels, positions, 1);
+    const edges = Array.from({ length: positions + 1 }, (_, position) => cellEdge(position, cell, 0));
+    assert.deepEqual([edges[0], edges.at(-1)], [0, pixels]);
+    for (let pixel = 0; pixel < pixels; pixel++) {
+      const position = Math.floor((pixel + 0.5) / cell);
+      assert.ok((edges[position] ?? NaN) <= pixel && pixel < (edges[position + 1] ?? NaN), `${pixel} of ${pixels}`);
+    }
+  }
+});
+
+void test("a matrix takes the smaller side of its room, and more columns once it is zoomed", () => {
+  const room = { width: 800, height: 600, left: 100, top: 80, right: 20 };
+  const whole = fittingOf(room, 100, 1, null);
+  assert.deepEqual([whole.whole, whole.width, whole.height, whole.zoomed], [520, 520, 520, false]);
+  const zoomed = fittingOf(room, 100, 1, 7);
+  assert.deepEqual([zoomed.whole, zoomed.width, zoomed.height, zoomed.zoomed], [700, 680, 520, true]);
+  assert.equal(fittingOf(room, 100, 1, 3).cell, whole.fit); // smaller than what fits
+  const fine = fittingOf(room, 100, 1.25, null);
+  assert.deepEqual([fine.left, fine.top, fine.whole], [125, 100, 650]);
+});
+
+void test("so many matrices stand as they are largest", () => {
+  assert.equal(columnsFor(1, 900, 700), 1);
+  assert.equal(columnsFor(2, 900, 700), 2);
+  assert.equal(columnsFor(4, 900, 700), 2);
+  assert.equal(columnsFor(4, 1800, 400), 4);
+  assert.equal(columnsFor(3, 300, 900), 1);
 });
 
 void test("zooming in always grows, zooming out ends at what fits", () => {
   assert.equal(zoomedCell(1, 1.25, 0.5, 1), 2);
   assert.equal(zoomedCell(13, 1.25, 13, 1), 17);
-  assert.equal(zoomedCell(60, 1.25, 13, 1), 64);
+  assert.equal(zoomedCell(90, 1.25, 13, 1), 96);
   assert.equal(zoomedCell(14, 0.8, 13, 1), 13);
   assert.equal(zoomedCell(1, 0.8, 0.5, 1), 0.8);
 });

@@ -4,13 +4,17 @@ import type { TraceData } from "../../src/shared/messages";
 import { traceOf, type Page, type PageState } from "../common/page";
 import { createStore, type Store } from "../common/store";
 import { bestRole, headStatistics } from "../common/statistics";
-import { HeadData } from "./head_data";
+import { type HeadData, ReadWeights } from "./head_data";
 import type { HeadLook, HeadPointing } from "./head_look";
 import { headName } from "../common/number_text";
 import { tokenLabel } from "../common/token_text";
-import type { RowValues } from "./row_values";
+import { pinsIn, type Beside } from "./beside";
+import { emptyPanel, panelData, readRow, type Panel, type PanelState } from "./panel";
+import { lookAt, lookFrom } from "./look_bar";
+import { perTrace, type PerTrace } from "../common/per_trace";
+import { AS_IT_IS, type Look } from "./source";
 import { litRow, rowsAfter, shownHead, type HeadPlace } from "./trace_heads";
-import { codeTypeFor, SCALES, type Scale, type ScaleName } from "./value_scale";
+import { SCALES, type Scale, type ScaleName } from "./value_scale";
 
 export interface Pointed {
   query: number;
@@ -18,21 +22,31 @@ export interface Pointed {
   by: "mouse" | "keyboard";
 }
 
-export interface LookingState extends HeadPointing {
+export interface LookingState extends HeadPointing, PanelState {
   pointed: Pointed | null;
   scale: ScaleName;
-  /** Of the fitted scale, for the head that is shown. */
+  /** Of the fitted scale, and the largest value there is: of all heads that are shown. */
   top: number;
-  /** The lit row's values, roughly until the exact ones came. */
-  row: RowValues | null;
-  failure: string | null;
-  /** Counts arrivals of tiles. */
-  arrivals: number;
+  limit: number;
+  /** How attention is looked at, and how it would be if the trace allowed it. */
+  look: Look;
+  wantedLook: Look;
+  /** Heads that stay beside the chosen one, in the order in which they were pinned. */
+  pins: readonly HeadPlace[];
+  /** Heads that are combined in a matrix of their own. */
+  beside: Beside;
+  /** What could not be done, until something else is. */
+  notice: string;
 }
 
 export interface AttentionState extends HeadLook {
   store: Store<LookingState>;
   data: HeadData;
+  /** The chosen head's. */
+  panel: Panel;
+  /** What has been read, for the data of other panels. */
+  read: ReadWeights;
+  pinsOf: PerTrace;
   /** The tokens as labels. */
   labels: () => readonly string[];
   /** Rows computed up to the shown step. */
@@ -43,6 +57,7 @@ export interface AttentionState extends HeadLook {
 }
 
 const SCALE_KEY = "scale";
+const LOOK_KEY = "look";
 
 export function createLooking(page: Page): AttentionState {
   const store = createStore<LookingState>({
@@ -50,28 +65,24 @@ export function createLooking(page: Page): AttentionState {
     pointedHead: null,
     scale: scaleNamed(page.host.recall(SCALE_KEY)),
     top: 1,
-    row: null,
-    failure: null,
-    arrivals: 0,
+    limit: 1,
+    look: AS_IT_IS,
+    wantedLook: lookFrom(page.host.recall(LOOK_KEY)),
+    pins: [],
+    beside: "nothing",
+    notice: "",
+    ...emptyPanel(),
   });
-  const data = new HeadData(page.reads, {
-    arrived: () => {
-      store.set({ arrivals: store.state.arrivals + 1 });
-    },
-    row: (row) => {
-      if (row.query === looking.lit()) {
-        store.set({ row });
-      }
-    },
-    failed: (failure) => {
-      store.set({ failure });
-    },
-  });
+  const read = new ReadWeights();
+  const data = panelData(page.reads, read, store, () => looking.lit());
   let labels: readonly string[] = [];
   const looking: AttentionState = {
     page,
     store,
     data,
+    read,
+    panel: { store, data, source: () => looking.place() },
+    pinsOf: perTrace(page.host, "pins"),
     trace: () => traceOf(page.store.state),
     labels: () => labels,
     place: () => {
@@ -85,7 +96,7 @@ export function createLooking(page: Page): AttentionState {
     lit: () => litRow(store.state.pointed?.query ?? null, page.store.state.selection, looking.rows()),
     retry: () => {
       store.set({ failure: null });
-      readRow(looking);
+      readRow(looking, looking.panel);
     },
   };
   page.store.subscribe((state, before) => {
@@ -96,7 +107,20 @@ export function createLooking(page: Page): AttentionState {
   });
   store.subscribe((state, before) => {
     if (state.pointed !== before.pointed || state.scale !== before.scale || state.arrivals !== before.arrivals) {
-      readRow(looking);
+      readRow(looking, looking.panel);
+    }
+    if (state.look !== before.look) {
+      looking.data.choose(looking.place(), state.look);
+      store.set({ row: null, failure: null });
+      readRow(looking, looking.panel);
+    }
+    if (state.wantedLook !== before.wantedLook) {
+      page.host.keep(LOOK_KEY, state.wantedLook);
+      store.set({ look: lookAt(looking.trace(), state.wantedLook, state.look) });
+    }
+    const id = looking.trace()?.summary.trace_id;
+    if (state.pins !== before.pins && id !== undefined) {
+      looking.pinsOf.keep(id, state.pins);
     }
     if (state.scale !== before.scale) {
       page.host.keep(SCALE_KEY, state.scale);
@@ -110,7 +134,9 @@ function follow(looking: AttentionState, state: PageState, before: PageState): v
   const opened = state.view !== before.view;
   if (opened) {
     looking.data.open(trace?.positions ?? 0);
-    looking.store.set({ pointed: null, pointedHead: null, row: null, failure: null });
+    const pins = trace === null ? [] : pinsIn(trace, looking.pinsOf.recall(trace.summary.trace_id));
+    const look = lookAt(trace, looking.store.state.wantedLook, looking.store.state.look);
+    looking.store.set({ look, pointed: null, pointedHead: null, row: null, failure: null, pins, notice: "" });
   }
   if (trace === null) {
     return;
@@ -119,14 +145,14 @@ function follow(looking: AttentionState, state: PageState, before: PageState): v
   if (opened || layer !== before.selection.layer || head !== before.selection.head) {
     const place = shownHead(trace, state.selection);
     performance.mark("nanoscope:head-chosen");
-    looking.data.choose(place);
+    looking.data.choose(place, looking.store.state.look);
     looking.store.set({ row: null, failure: null });
     if (place !== null && !opened) {
       looking.page.announce(headSentence(trace, place));
     }
   }
   if (opened || state.selection !== before.selection) {
-    readRow(looking);
+    readRow(looking, looking.panel);
   }
 }
 
@@ -141,23 +167,6 @@ function scaleNamed(name: unknown): ScaleName {
 }
 
 /** How weights are coloured now. */
-export function scaleOf({ scale, top }: LookingState): Scale {
-  return { name: scale, top: scale === "fitted" ? top : 1 };
-}
-
-function readRow({ store, data, trace, lit }: AttentionState): void {
-  const query = lit();
-  const shown = trace();
-  if (query === null || shown === null || store.state.failure !== null) {
-    if (store.state.row !== null && query === null) {
-      store.set({ row: null });
-    }
-    return;
-  }
-  const row = data.row(query, codeTypeFor(shown.positions, store.state.scale));
-  const { row: before } = store.state;
-  const known = before !== null && row !== null && before.query === row.query && before.exact && row.exact;
-  if (!known || before.values !== row.values) {
-    store.set({ row });
-  }
+export function scaleOf({ scale, top, limit }: LookingState): Scale {
+  return { name: scale, top: scale === "fitted" ? top : limit, limit };
 }

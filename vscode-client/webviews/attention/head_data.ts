@@ -1,15 +1,25 @@
 // The chosen head's weights: tiles for the picture, exact rows for the numbers, asked for when shown.
 
 import { BoundedCache } from "../common/bounded_cache";
-import type { ReadParams } from "../../src/shared/messages";
+import type { ReadResult } from "../../src/shared/messages";
 import type { TraceReads } from "../common/trace_reads";
 import { codesOf, codeValue, valuesOf, type Codes, type CodeType } from "../common/tensor_values";
 import type { Span } from "./matrix_layout";
 import type { RowValues } from "./row_values";
+import {
+  AS_IT_IS,
+  isPlain,
+  layersKey,
+  readOf,
+  sourceKey,
+  type Look,
+  type Part,
+  type Source,
+  type SourceRead,
+} from "./source";
 import { tileName, tilesOf, windowOf, type Tile } from "./tiles";
-import type { HeadPlace } from "./trace_heads";
 
-const TILE_BYTES = 24 << 20;
+const TILE_BYTES = 48 << 20;
 const ROW_BYTES = 2 << 20;
 const URGENCY = { window: 3, row: 2, tile: 1, ahead: 0 };
 
@@ -20,16 +30,34 @@ export interface HeadDataEvents {
   failed: (message: string) => void;
 }
 
+interface Asked {
+  urgency: number;
+  done: (result: ReadResult<"get_tensor">) => void;
+  failed: (message: string) => void;
+}
+
 interface Wanted {
   name: string;
   takeBack: () => void;
 }
 
+/** What was read of a trace; all that show it share it. */
+export class ReadWeights {
+  readonly tiles = new BoundedCache<Codes>(TILE_BYTES, (codes) => codes.byteLength);
+  readonly rows = new BoundedCache<Float32Array>(ROW_BYTES, (values) => values.byteLength);
+  /** By layers. */
+  readonly windows = new Map<string, number>();
+
+  clear(): void {
+    this.tiles.clear();
+    this.rows.clear();
+    this.windows.clear();
+  }
+}
+
 export class HeadData {
-  private readonly tiles = new BoundedCache<Codes>(TILE_BYTES, (codes) => codes.byteLength);
-  private readonly rows = new BoundedCache<Float32Array>(ROW_BYTES, (values) => values.byteLength);
-  private readonly windows = new Map<number, number>();
-  private place: HeadPlace | null = null;
+  private place: Source | null = null;
+  private look = AS_IT_IS;
   private positions = 0;
   private wantedTiles: Wanted[] = [];
   private aheadTiles: Wanted[] = [];
@@ -38,14 +66,13 @@ export class HeadData {
   constructor(
     private readonly reads: TraceReads,
     private readonly events: HeadDataEvents,
+    private readonly read = new ReadWeights(),
   ) {}
 
   /** Another trace: nothing that was read holds. */
   open(positions: number): void {
     this.positions = positions;
-    this.tiles.clear();
-    this.rows.clear();
-    this.windows.clear();
+    this.read.clear();
     this.wantedTiles = [];
     this.aheadTiles = [];
     this.wantedRow = null;
@@ -53,14 +80,15 @@ export class HeadData {
   }
 
   /** Another head: what was asked for of the one before is taken back, but what was fetched ahead for this one. */
-  choose(place: HeadPlace | null): void {
+  choose(place: Source | null, look = AS_IT_IS): void {
     this.takeBack();
     this.place = place;
-    const own = place === null ? "" : headKey(place);
+    this.look = look;
+    const own = place === null ? "" : this.keyOf(place);
     this.wantedTiles = place === null ? [] : this.aheadTiles.filter(({ name }) => name.startsWith(own));
     takeBackAll(this.aheadTiles.filter((one) => !this.wantedTiles.includes(one)));
     this.aheadTiles = [];
-    if (place !== null && !this.windows.has(place.layer) && this.positions > 0) {
+    if (place !== null && !this.read.windows.has(layersKey(place)) && this.positions > 0) {
       this.askWindow(place);
     }
   }
@@ -73,7 +101,12 @@ export class HeadData {
 
   /** How far back the layer's queries see; everything, until it is known. */
   get window(): number {
-    return (this.place === null ? undefined : this.windows.get(this.place.layer)) ?? this.positions;
+    return (this.place === null ? undefined : this.read.windows.get(layersKey(this.place))) ?? this.positions;
+  }
+
+  /** The largest that a value can be. */
+  get largest(): number {
+    return this.look.valueWeighted ? Infinity : 1;
   }
 
   /** Ask for what is not there of a part of the matrix; true where all of it is. */
@@ -82,7 +115,7 @@ export class HeadData {
     if (place === null) {
       return false;
     }
-    const missing = this.tilesIn(rows, columns).filter((tile) => !this.tiles.has(this.key(place, tile, type)));
+    const missing = this.tilesIn(rows, columns).filter((tile) => !this.read.tiles.has(this.key(place, tile, type)));
     const names = new Set(missing.map((tile) => this.key(place, tile, type)));
     takeBackAll(this.wantedTiles.filter((wanted) => !names.has(wanted.name)));
     this.wantedTiles = this.wantedTiles.filter((wanted) => names.has(wanted.name));
@@ -94,11 +127,11 @@ export class HeadData {
   }
 
   /** Ask for the same part of heads that are likely to be chosen next, once nothing of the chosen one is missing. */
-  fetchAhead(places: readonly HeadPlace[], rows: Span, columns: Span, type: CodeType): void {
+  fetchAhead(places: readonly Source[], rows: Span, columns: Span, type: CodeType): void {
     for (const place of places) {
       for (const tile of this.tilesIn(rows, columns)) {
         const name = this.key(place, tile, type);
-        if (!this.tiles.has(name) && !this.aheadTiles.some((one) => one.name === name)) {
+        if (!this.read.tiles.has(name) && !this.aheadTiles.some((one) => one.name === name)) {
           this.aheadTiles.push(this.askTile(place, tile, type, URGENCY.ahead));
         }
       }
@@ -111,7 +144,7 @@ export class HeadData {
       return;
     }
     for (const tile of this.tilesIn(rows, columns)) {
-      const codes = this.tiles.get(this.key(this.place, tile, type));
+      const codes = this.read.tiles.get(this.key(this.place, tile, type));
       if (codes !== undefined) {
         yield [tile, codes];
       }
@@ -124,7 +157,7 @@ export class HeadData {
     if (place === null || query < 0 || query >= this.positions) {
       return null;
     }
-    const exact = this.rows.get(rowKey(place, query));
+    const exact = this.read.rows.get(this.rowKey(place, query));
     if (exact !== undefined) {
       this.forgetRow("");
       return { ...place, query, values: exact, exact: true };
@@ -133,14 +166,14 @@ export class HeadData {
     return this.roughRow(place, query, type);
   }
 
-  private roughRow(place: HeadPlace, query: number, type: CodeType): RowValues | null {
+  private roughRow(place: Source, query: number, type: CodeType): RowValues | null {
     const values = new Float32Array(this.positions);
     let covered = 0;
     for (const [tile, codes] of this.loaded([query, query + 1], [0, query + 1], type)) {
       const [first, stop] = tile.columns;
       const from = (query - tile.rows[0]) * (stop - first);
       for (let key = first; key < stop; key++) {
-        values[key] = codeValue(codes[from + key - first] ?? 0, type);
+        values[key] = codeValue(codes[from + key - first] ?? 0, type, this.largest);
       }
       covered += stop - first;
     }
@@ -151,23 +184,22 @@ export class HeadData {
     return tilesOf(rows, columns, this.positions, this.window);
   }
 
-  private key(place: HeadPlace, tile: Tile, type: CodeType): string {
-    return `${headKey(place)}${type}.${tileName(tile)}`;
+  private key(place: Source, tile: Tile, type: CodeType): string {
+    return `${this.keyOf(place)}${type}.${tileName(tile)}`;
   }
 
-  private askTile(place: HeadPlace, tile: Tile, type: CodeType, urgency: number): Wanted {
+  private askTile(place: Source, tile: Tile, type: CodeType, urgency: number): Wanted {
     const name = this.key(place, tile, type);
     const settled = (): void => {
       this.wantedTiles = this.wantedTiles.filter((wanted) => wanted.name !== name);
       this.aheadTiles = this.aheadTiles.filter((wanted) => wanted.name !== name);
     };
-    const takeBack = this.reads.ask({
-      method: "get_tensor",
-      params: { ...ofHead(place), rows: [...tile.rows], columns: [...tile.columns], encoding: "base64", dtype: type },
+    const part: Part = { rows: [...tile.rows], columns: [...tile.columns], encoding: "base64", dtype: type };
+    const takeBack = this.ask(readOf(place, this.look, part), {
       urgency,
       done: (result) => {
         settled();
-        this.tiles.set(name, codesOf(result));
+        this.read.tiles.set(name, codesOf(result));
         if (this.isOfChosen(name)) {
           this.events.arrived();
         }
@@ -182,8 +214,21 @@ export class HeadData {
     return { name, takeBack };
   }
 
+  /** What the names of its tiles and rows begin with. */
+  private keyOf(place: Source): string {
+    return sourceKey(place, this.look);
+  }
+
+  private rowKey(place: Source, query: number): string {
+    return `${this.keyOf(place)}${query}`;
+  }
+
+  private ask(read: SourceRead, how: Asked): () => void {
+    return read.method === "get_tensor" ? this.reads.ask({ ...read, ...how }) : this.reads.ask({ ...read, ...how });
+  }
+
   private isOfChosen(name: string): boolean {
-    return this.place !== null && name.startsWith(headKey(this.place));
+    return this.place !== null && name.startsWith(this.keyOf(this.place));
   }
 
   private forgetRow(name: string): void {
@@ -193,19 +238,17 @@ export class HeadData {
     }
   }
 
-  private askRow(place: HeadPlace, query: number): void {
-    const name = rowKey(place, query);
+  private askRow(place: Source, query: number): void {
+    const name = this.rowKey(place, query);
     this.forgetRow(name);
     if (this.wantedRow !== null) {
       return;
     }
-    const takeBack = this.reads.ask({
-      method: "get_tensor",
-      params: exactRow(place, query),
+    const takeBack = this.ask(exactRow(place, this.look, query), {
       urgency: URGENCY.row,
       done: (result) => {
         const values = valuesOf(result);
-        this.rows.set(name, values);
+        this.read.rows.set(name, values);
         this.wantedRow = null;
         this.events.row({ ...place, query, values, exact: true });
       },
@@ -218,16 +261,17 @@ export class HeadData {
   }
 
   /** The last row tells how far back the layer sees. */
-  private askWindow(place: HeadPlace): void {
+  private askWindow(place: Source): void {
     const last = this.positions - 1;
-    this.reads.ask({
-      method: "get_tensor",
-      params: exactRow(place, last),
+    const key = this.rowKey(place, last);
+    this.ask(exactRow(place, AS_IT_IS, last), {
       urgency: URGENCY.window,
       done: (result) => {
         const values = valuesOf(result);
-        this.rows.set(rowKey(place, last), values);
-        this.windows.set(place.layer, windowOf(values));
+        if (isPlain(this.look)) {
+          this.read.rows.set(key, values);
+        }
+        this.read.windows.set(layersKey(place), windowOf(values));
         this.events.arrived();
       },
       failed: () => undefined,
@@ -242,19 +286,6 @@ function takeBackAll(wanted: readonly Wanted[]): void {
   }
 }
 
-function ofHead(place: HeadPlace): ReadParams<"get_tensor"> {
-  return { name: "attention_weights", layer: place.layer, head: place.head };
-}
-
-function exactRow(place: HeadPlace, query: number): ReadParams<"get_tensor"> {
-  return { ...ofHead(place), rows: [query, query + 1], encoding: "base64", dtype: "float32" };
-}
-
-/** What the names of a head's tiles begin with. */
-function headKey({ layer, head }: HeadPlace): string {
-  return `${layer}.${head}.`;
-}
-
-function rowKey(place: HeadPlace, query: number): string {
-  return `${place.layer}.${place.head}.${query}`;
+function exactRow(place: Source, look: Look, query: number): SourceRead {
+  return readOf(place, look, { rows: [query, query + 1], encoding: "base64", dtype: "float32" });
 }

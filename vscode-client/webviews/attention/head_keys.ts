@@ -1,4 +1,4 @@
-// Keys that lead from head to head and from layer to layer, wherever the page has the focus.
+// Keys that lead from head to head and from layer to layer, and pin one, wherever the page has the focus.
 
 import type { HeadLook } from "./head_look";
 import { headAfter, type HeadPlace } from "./trace_heads";
@@ -24,10 +24,17 @@ export function headKeyMove(key: string, looking: HeadLook): HeadPlace | null {
   return moves[key]?.() ?? null;
 }
 
-export function onHeadKeys(looking: HeadLook): void {
+/** `pin`: on a page that shows heads side by side. */
+export function onHeadKeys(looking: HeadLook, pin?: (place: HeadPlace) => void): void {
   document.addEventListener("keydown", (event) => {
     const typing = event.target instanceof Element && event.target.matches("input:not([type=range]), textarea, select");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    const chosen = looking.place();
+    if (event.key === "p" && chosen !== null && pin !== undefined) {
+      event.preventDefault();
+      pin(chosen);
       return;
     }
     const place = headKeyMove(event.key, looking);

@@ -1,18 +1,22 @@
-// The chosen head's matrix: a canvas to look at, under a window that scrolls, is pointed at and listens to keys.
+// A panel's matrix: a canvas to look at, under a window that scrolls, is pointed at and listens to keys.
 
-import { element, iconButton, ICONS } from "../common/dom";
-import { headName } from "../common/number_text";
-import { spokenWeight, largestWeights } from "./row_values";
+import { element } from "../common/dom";
+import { largestWeights } from "./row_values";
 import { scaleOf, type AttentionState } from "./attention_state";
-import { drawMatrix, gutters, type Scene } from "./matrix_drawing";
-import { fittedCell, scrollKeeping, scrollTo, visibleSpan, ZOOM_STEP, zoomedCell } from "./matrix_layout";
+import { drawMatrix, type Scene } from "./matrix_drawing";
+import { gutters } from "./matrix_labels";
+import { fittingOf, scrollKeeping, scrollTo, visibleSpan, zoomedCell, type Fitting } from "./matrix_layout";
 import { onMatrixKeys } from "./matrix_keys";
 import { onMatrixPointer } from "./matrix_pointer";
+import type { Panel } from "./panel";
 import { Raster } from "./raster";
+import { sourceKey, sourceName } from "./source";
 import { nextHeads, promptLength } from "./trace_heads";
 import { codeTypeFor, fittedTop, paletteOf, pixelOf, type Scale } from "./value_scale";
+import type { KeptViewport } from "./viewport";
 import type { CodeType } from "../common/tensor_values";
 import type { ColourMap } from "../common/colour_map";
+import { zoomTools } from "./zoom_tools";
 
 const WIDE = 560; // CSS pixels from which labels have more room
 const NAMED_KEYS = 3;
@@ -20,10 +24,20 @@ const NAMED_KEYS = 3;
 export interface Matrix {
   element: HTMLElement;
   tools: HTMLElement;
+  /** Its place has another size. */
+  layout: () => void;
 }
 
-export function matrixPart(looking: AttentionState): Matrix {
-  const { page, store, data } = looking;
+export interface Place {
+  /** Shared by all matrices: zoom and scrolling. */
+  viewport: KeptViewport;
+  /** The most CSS pixels that it may be high. */
+  height: () => number;
+}
+
+export function matrixPart(looking: AttentionState, panel: Panel, { viewport, height }: Place): Matrix {
+  const { page, store } = looking;
+  const { data } = panel;
   const canvas = element("canvas", { class: "matrix-canvas", "aria-hidden": "true" });
   const spacer = element("div", { class: "matrix-spacer" });
   const scroller = element(
@@ -39,11 +53,14 @@ export function matrixPart(looking: AttentionState): Matrix {
   const frame = element("div", { class: "matrix" }, canvas, scroller);
   const context = canvas.getContext("2d");
   const raster = new Raster();
-  const size = { left: 0, top: 0, width: 0, height: 0, ratio: 1, cell: 1, fit: 1, slanted: false, zoomed: false };
+  const isMain = panel === looking.panel;
+  let fitting: Fitting = { cell: 1, fit: 1, whole: 0, left: 0, top: 0, width: 0, height: 0, zoomed: false };
+  let ratio = 1;
+  let slanted = false;
   let palette: { map: ColourMap; type: CodeType; scale: Scale; pixels: Uint32Array } | null = null;
   let scheduled = false;
   let timed = false;
-  let openTrace: string | null = null;
+  const cellSize = (): number => fitting.cell / ratio; // CSS pixels
 
   function layout(): void {
     const trace = looking.trace();
@@ -51,32 +68,46 @@ export function matrixPart(looking: AttentionState): Matrix {
     if (trace === null || width === 0) {
       return;
     }
-    const wide = width >= WIDE;
-    size.ratio = window.devicePixelRatio || 1;
-    if (context !== null) {
-      Object.assign(size, gutters(context, looking.labels(), page.store.state.theme, wide));
-    }
-    size.slanted = wide;
-    const right = wide ? Math.round(size.top * 0.6) : 2;
-    const most = Math.max(220, window.innerHeight - (wide ? 190 : 120));
-    const available = Math.min(width - size.left - right, most - size.top);
-    size.fit = fittedCell(available * size.ratio, trace.positions, size.ratio);
-    size.cell = size.zoomed ? Math.max(size.cell, size.fit) : size.fit;
-    const whole = (trace.positions * size.cell) / size.ratio;
-    size.width = size.zoomed ? Math.min(whole, width - size.left - right) : Math.min(whole, available);
-    size.height = Math.min(whole, available);
-    frame.style.height = `${size.top + size.height + 2}px`;
+    slanted = width >= WIDE;
+    ratio = window.devicePixelRatio || 1;
+    const labels =
+      context === null ? { left: 0, top: 0 } : gutters(context, looking.labels(), page.store.state.theme, slanted);
+    const room = { ...labels, width, height: height(), right: slanted ? Math.round(labels.top * 0.6) : 2 };
+    fitting = fittingOf(room, trace.positions, ratio, viewport.store.state.cell);
+    const css = (pixels: number): string => `${pixels / ratio}px`;
+    const [wide, high] = [Math.round(width * ratio), fitting.top + fitting.height + Math.ceil(2 * ratio)];
+    frame.style.height = css(high);
     Object.assign(scroller.style, {
-      left: `${size.left}px`,
-      top: `${size.top}px`,
-      width: `${size.width}px`,
-      height: `${size.height}px`,
-      overflow: size.zoomed ? "auto" : "hidden",
+      left: css(fitting.left),
+      top: css(fitting.top),
+      width: css(fitting.width),
+      height: css(fitting.height),
+      overflow: fitting.zoomed ? "auto" : "hidden",
     });
-    Object.assign(spacer.style, { width: `${whole}px`, height: `${whole}px` });
-    const pixels = [width * size.ratio, (size.top + size.height + 2) * size.ratio].map(Math.round);
-    [canvas.width, canvas.height] = [pixels[0] ?? 0, pixels[1] ?? 0];
-    Object.assign(canvas.style, { width: `${width}px`, height: `${size.top + size.height + 2}px` });
+    Object.assign(spacer.style, { width: css(fitting.whole), height: css(fitting.whole) });
+    if (canvas.width !== wide || canvas.height !== high) {
+      [canvas.width, canvas.height] = [wide, high];
+      Object.assign(canvas.style, { width: css(wide), height: css(high) });
+    }
+    follow();
+    schedule();
+  }
+
+  /** Scrolls to where all matrices are. */
+  function follow(): void {
+    const { x, y } = viewport.store.state;
+    const [left, top] = fitting.zoomed ? [x * cellSize(), y * cellSize()] : [0, 0];
+    if (Math.abs(scroller.scrollLeft - left) > 1 || Math.abs(scroller.scrollTop - top) > 1) {
+      scroller.scrollTo(left, top);
+    }
+  }
+
+  function scrolled(): void {
+    const { x, y } = viewport.store.state;
+    const [left, top] = [scroller.scrollLeft / cellSize(), scroller.scrollTop / cellSize()];
+    if (fitting.zoomed && Math.max(Math.abs(left - x), Math.abs(top - y)) * cellSize() > 1) {
+      viewport.store.set({ x: left, y: top });
+    }
     schedule();
   }
 
@@ -88,8 +119,9 @@ export function matrixPart(looking: AttentionState): Matrix {
   }
 
   function pixelsOf(map: ColourMap, type: CodeType, scale: Scale): Uint32Array {
-    const { name, top } = palette?.scale ?? {};
-    if (palette?.map !== map || palette.type !== type || name !== scale.name || top !== scale.top) {
+    const { name, top, limit } = palette?.scale ?? {};
+    const same = name === scale.name && top === scale.top && (name === "fitted" || limit === scale.limit);
+    if (palette?.map !== map || palette.type !== type || !same) {
       palette = { map, type, scale, pixels: paletteOf(map, type, scale) };
     }
     return palette.pixels;
@@ -98,27 +130,32 @@ export function matrixPart(looking: AttentionState): Matrix {
   function draw(): void {
     scheduled = false;
     const trace = looking.trace();
-    const place = looking.place();
-    if (context === null || trace === null || place === null || canvas.width === 0) {
+    const place = panel.source();
+    if (context === null || trace === null || place === null || canvas.width === 0 || frame.clientWidth === 0) {
       return;
     }
     const { theme, map, selection } = page.store.state;
-    const { pointed, row, failure, arrivals } = store.state;
+    const { pointed, look } = store.state;
+    const { row, failure, arrivals } = panel.store.state;
     const scale = scaleOf(store.state);
-    const { ratio, cell } = size;
-    const type = codeTypeFor(trace.positions, scale.name);
+    const { cell, left, top, width, height: seen, zoomed } = fitting;
+    const type = codeTypeFor(trace.positions, scale.name, look.valueWeighted);
     const [scrollX, scrollY] = [Math.round(scroller.scrollLeft * ratio), Math.round(scroller.scrollTop * ratio)];
-    const rows = visibleSpan(scrollY, size.height * ratio, cell, trace.positions);
-    const columns = visibleSpan(scrollX, size.width * ratio, cell, trace.positions);
+    const rows = visibleSpan(scrollY, seen, cell, trace.positions);
+    const columns = visibleSpan(scrollX, width, cell, trace.positions);
     const complete = failure === null && data.want(rows, columns, type);
     const rowStop = looking.rows();
     const paint = { palette: pixelsOf(map, type, scale), blank: pixelOf(theme.surface), rowStop, window: data.window };
-    raster.update(data, rows, columns, cell, type, paint, [arrivals, place.layer, place.head, trace]);
-    if (complete) {
+    raster.update(data, rows, columns, cell, type, paint, [arrivals, sourceKey(place, look), trace]);
+    if (complete && isMain) {
       data.fetchAhead(nextHeads(trace, place), rows, columns, type);
     }
-    if (complete && !size.zoomed) {
-      store.set({ top: fittedTop(raster.largestByRow(type)) });
+    if (complete && !zoomed) {
+      const largest = look.valueWeighted ? raster.largest(type, data.largest) : 1;
+      const fitted = fittedTop(raster.largestByRow(type, data.largest));
+      if (fitted !== panel.store.state.fitted || largest !== panel.store.state.largest) {
+        panel.store.set({ fitted, largest });
+      }
     }
     const lit = looking.lit();
     const scene: Scene = {
@@ -127,6 +164,7 @@ export function matrixPart(looking: AttentionState): Matrix {
       raster,
       type,
       scale,
+      limit: data.largest,
       cell,
       scrollX,
       scrollY,
@@ -136,20 +174,21 @@ export function matrixPart(looking: AttentionState): Matrix {
       lit,
       labels: looking.labels(),
       pixelRatio: ratio,
-      left: size.left * ratio,
-      top: size.top * ratio,
-      width: size.width * ratio,
-      height: size.height * ratio,
+      left,
+      top,
+      width,
+      height: seen,
       positions: trace.positions,
       window: data.window,
       promptLength: promptLength(trace),
       key: pointed?.key ?? null,
       fixed: selection.token,
       named: row !== null && row.query === lit ? largestWeights(row, NAMED_KEYS).map(({ key }) => key) : [],
-      slanted: size.slanted,
+      slanted,
     };
     drawMatrix(context, scene);
-    frame.dataset.head = `${place.layer}.${place.head}`;
+    frame.dataset.trace = trace.summary.trace_id;
+    frame.dataset.head = place.combined?.name ?? `${place.layer}.${place.head}`;
     frame.dataset.complete = String(complete);
     frame.setAttribute("aria-busy", String(!complete && failure === null));
     measure(complete);
@@ -157,7 +196,7 @@ export function matrixPart(looking: AttentionState): Matrix {
 
   /** How long it took from the choice of a head to all of it on the screen: for tests and the profiler. */
   function measure(complete: boolean): void {
-    if (complete && timed) {
+    if (complete && timed && isMain) {
       timed = false;
       performance.clearMeasures("nanoscope:head");
       performance.measure("nanoscope:head", "nanoscope:head-chosen");
@@ -165,88 +204,84 @@ export function matrixPart(looking: AttentionState): Matrix {
     }
   }
 
-  function zoom(factor: number | null, at?: { x: number; y: number }): void {
-    const trace = looking.trace();
-    if (trace === null) {
+  function zoom(factor: number | null, at = chosenPoint()): void {
+    if (looking.trace() === null) {
       return;
     }
-    const before = size.cell;
-    const next = factor === null ? size.fit : zoomedCell(before, factor, size.fit, size.ratio);
-    const [x, y] = at === undefined ? [size.width / 2, size.height / 2] : [at.x, at.y];
-    const [scrollX, scrollY] = [scroller.scrollLeft, scroller.scrollTop];
-    size.cell = next;
-    size.zoomed = next > size.fit;
-    layout();
-    scroller.scrollLeft = scrollKeeping(x, scrollX, before / size.ratio, next / size.ratio);
-    scroller.scrollTop = scrollKeeping(y, scrollY, before / size.ratio, next / size.ratio);
+    const before = cellSize();
+    const cell = factor === null ? fitting.fit : zoomedCell(fitting.cell, factor, fitting.fit, ratio);
+    if (cell <= fitting.fit) {
+      viewport.store.set({ cell: null, x: 0, y: 0 });
+      return;
+    }
+    const next = cell / ratio;
+    viewport.store.set({
+      cell,
+      x: scrollKeeping(at.x, scroller.scrollLeft, before, next) / next,
+      y: scrollKeeping(at.y, scroller.scrollTop, before, next) / next,
+    });
+  }
+
+  /** The middle of the cell pointed at, or of the lit row, where it is seen; else the middle of what is seen. */
+  function chosenPoint(): { x: number; y: number } {
+    const cell = cellSize();
+    const middle = (position: number | null, scroll: number, length: number): number => {
+      const at = position === null ? -1 : (position + 0.5) * cell - scroll;
+      return at >= 0 && at <= length ? at : length / 2;
+    };
+    return {
+      x: middle(store.state.pointed?.key ?? null, scroller.scrollLeft, scroller.clientWidth),
+      y: middle(looking.lit(), scroller.scrollTop, scroller.clientHeight),
+    };
   }
 
   function reveal(query: number, key: number): void {
-    const cell = size.cell / size.ratio;
+    const cell = cellSize();
     scroller.scrollTop = scrollTo(query, scroller.scrollTop, scroller.clientHeight, cell);
     scroller.scrollLeft = scrollTo(key, scroller.scrollLeft, scroller.clientWidth, cell);
   }
 
-  scroller.addEventListener("scroll", schedule, { passive: true });
-  onMatrixPointer(scroller, looking, { zoom, cell: () => size.cell / size.ratio, zoomed: () => size.zoomed });
-  onMatrixKeys(scroller, looking, { reveal, zoom });
+  scroller.addEventListener("scroll", scrolled, { passive: true });
+  onMatrixPointer(scroller, looking, { zoom, cell: cellSize, zoomed: () => fitting.zoomed });
+  onMatrixKeys(scroller, looking, panel, { reveal, zoom });
   new ResizeObserver(layout).observe(frame);
   window.addEventListener("resize", layout);
+  viewport.store.subscribe((state, before) => {
+    if (state.cell !== before.cell) {
+      layout();
+    } else {
+      follow();
+      schedule();
+    }
+  });
 
   page.store.subscribe((state, before) => {
     if (state.view !== before.view && state.view.kind === "trace") {
-      const { trace_id: opened } = state.view.trace.summary;
-      if (opened !== openTrace) {
-        openTrace = opened;
-        size.zoomed = false;
-        scroller.scrollTo(0, 0);
-      }
       raster.forget();
       layout();
     }
     const { layer, head } = state.selection;
     if (state.view !== before.view || layer !== before.selection.layer || head !== before.selection.head) {
       timed = true;
-      const place = looking.place();
-      const name = place === null ? "" : `, ${headName(place.layer, place.head)}`;
-      scroller.setAttribute(
-        "aria-label",
-        `Attention matrix${name}. Arrow keys move, Enter keeps the row, plus and minus zoom.`,
-      );
     }
-    schedule();
-  });
-  store.subscribe((state, before) => {
-    if (state.pointed?.by === "keyboard" && (state.row !== before.row || state.pointed !== before.pointed)) {
-      sayCell(looking);
-    }
+    name();
     schedule();
   });
 
-  const tools = element(
-    "div",
-    { class: "tools", role: "group", "aria-label": "Zoom" },
-    iconButton("Zoom out (−)", ICONS.minus, () => {
-      zoom(1 / ZOOM_STEP);
-    }),
-    iconButton("Zoom in (+)", ICONS.plus, () => {
-      zoom(ZOOM_STEP);
-    }),
-    iconButton("Fit (0)", ICONS.fit, () => {
-      zoom(null);
-    }),
-  );
-  return { element: frame, tools };
-}
+  function name(): void {
+    const place = panel.source();
+    const of = place === null ? "" : `, ${sourceName(place)}`;
+    const label = `Attention matrix${of}. Arrow keys move, Enter keeps the row, plus and minus zoom, p pins the head.`;
+    if (scroller.getAttribute("aria-label") !== label) {
+      scroller.setAttribute("aria-label", label);
+    }
+  }
 
-function sayCell({ page, store, trace }: AttentionState): void {
-  const { pointed, row } = store.state;
-  const shown = trace();
-  if (pointed?.key == null || shown === null) {
-    return;
+  for (const changing of new Set([store, panel.store])) {
+    changing.subscribe(() => {
+      name();
+      schedule();
+    });
   }
-  const weight = row?.query === pointed.query && row.exact ? (row.values[pointed.key] ?? null) : null;
-  if (weight !== null) {
-    page.announce(spokenWeight(shown.tokens, pointed.query, pointed.key, weight));
-  }
+  return { element: frame, tools: zoomTools(zoom), layout };
 }

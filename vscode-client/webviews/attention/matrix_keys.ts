@@ -3,6 +3,7 @@
 import type { AttentionState, Pointed } from "./attention_state";
 import { keyName, movedCell, type Bounds, type Cell } from "./moves";
 import { ZOOM_STEP } from "./matrix_layout";
+import type { Panel } from "./panel";
 import { largestWeights } from "./row_values";
 
 export interface KeyActions {
@@ -13,11 +14,13 @@ export interface KeyActions {
 
 const ZOOMS: Record<string, number | null> = { "+": ZOOM_STEP, "=": ZOOM_STEP, "-": 1 / ZOOM_STEP, "0": null };
 
-export function onMatrixKeys(target: HTMLElement, looking: AttentionState, actions: KeyActions): void {
-  const { page, store, data } = looking;
+export function onMatrixKeys(target: HTMLElement, looking: AttentionState, panel: Panel, actions: KeyActions): void {
+  const { page, store } = looking;
+  const { data } = panel;
 
   function start(): Cell {
-    const { pointed, row } = store.state;
+    const { pointed } = store.state;
+    const { row } = panel.store.state;
     const query = looking.lit() ?? Math.max(0, looking.rows() - 1);
     const [largest] = row?.query === query ? largestWeights(row, 1) : [];
     return { query, key: pointed?.key ?? largest?.key ?? query };

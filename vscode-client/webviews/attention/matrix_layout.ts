@@ -5,13 +5,65 @@ export type Span = readonly [number, number];
 
 /** How much larger cells are after one step in. */
 export const ZOOM_STEP = 1.25;
-export const LARGEST_CELL = 64;
-const LARGEST_FITTED = 36;
+export const LARGEST_CELL = 96;
+const LARGEST_FITTED = 64;
 
-/** The cell size, in device pixels, at which all positions fit; whole from 1 on, so that cells are equal. */
+/** The cell size at which all positions take all of so many device pixels: of 20.4, some cells have 20 and some 21. */
 export function fittedCell(available: number, positions: number, pixelRatio: number): number {
-  const exact = available / Math.max(1, positions);
-  return exact >= 1 ? Math.min(Math.floor(exact), Math.round(LARGEST_FITTED * pixelRatio)) : exact;
+  return Math.min(available / Math.max(1, positions), Math.round(LARGEST_FITTED * pixelRatio));
+}
+
+/** The first device pixel of a position: the one whose middle lies in it, as a picture scaled without smoothing has it. */
+export function cellEdge(position: number, cell: number, scroll: number): number {
+  return Math.ceil(position * cell - scroll - 0.5 - 1e-6) + 0; // never -0
+}
+
+export interface Room {
+  /** CSS pixels: of the frame, of its labels left and above, and what is kept free to the right. */
+  width: number;
+  height: number;
+  left: number;
+  top: number;
+  right: number;
+}
+
+/** Lengths in device pixels; `whole` is all of the matrix, `width` and `height` what is seen of it. */
+export interface Fitting {
+  cell: number;
+  fit: number;
+  whole: number;
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+  zoomed: boolean;
+}
+
+/** Where a matrix lies in its room; `wanted`: the cell size that was zoomed to, null for all of it. */
+export function fittingOf(room: Room, positions: number, ratio: number, wanted: number | null): Fitting {
+  const [left, top] = [Math.round(room.left * ratio), Math.round(room.top * ratio)];
+  const across = Math.max(1, Math.floor((room.width - room.right) * ratio) - left);
+  const down = Math.max(1, Math.floor(room.height * ratio) - top);
+  const available = Math.min(across, down);
+  const fit = fittedCell(available, positions, ratio);
+  const zoomed = wanted !== null && wanted > fit;
+  const cell = zoomed ? wanted : fit;
+  const whole = Math.round(positions * cell);
+  const [width, height] = [Math.min(whole, zoomed ? across : available), Math.min(whole, available)];
+  return { cell, fit, whole, left, top, width, height, zoomed };
+}
+
+/** How many columns give so many matrices the largest cells. */
+export function columnsFor(count: number, width: number, height: number): number {
+  let best = 1;
+  let largest = 0;
+  for (let columns = 1; columns <= count; columns++) {
+    const side = Math.min(width / columns, height / Math.ceil(count / columns));
+    if (side > largest + 1) {
+      [best, largest] = [columns, side];
+    }
+  }
+  return best;
 }
 
 /** One step in (or out, for a factor under 1): a whole number of device pixels, never smaller than what fits. */

@@ -14,7 +14,7 @@ export interface Grid {
 
 export function gridOf(rows: Span, columns: Span, cell: number): Grid {
   const scale = Math.min(1, cell);
-  const size = ([first, stop]: Span): number => Math.max(1, Math.ceil((stop - first) * scale));
+  const size = ([first, stop]: Span): number => Math.max(1, Math.ceil((stop - first) * scale - 1e-6));
   return { rows, columns, width: size(columns), height: size(rows) };
 }
 

@@ -56,7 +56,7 @@ export class Raster {
   }
 
   /** Each row of pixels' largest weight, the first token's column left out. */
-  largestByRow(type: CodeType): number[] {
+  largestByRow(type: CodeType, limit: number): number[] {
     const { grid } = this;
     if (grid === null) {
       return [];
@@ -64,8 +64,15 @@ export class Raster {
     return Array.from({ length: grid.height }, (_, row) => {
       const codes = this.codes.subarray(row * grid.width + 1, (row + 1) * grid.width);
       const largest = codes.reduce((most, code) => Math.max(most, code), 0);
-      return largest === 0 ? 0 : codeValue(largest - 1, type);
+      return largest === 0 ? 0 : codeValue(largest - 1, type, limit);
     });
+  }
+
+  /** The largest value of all. */
+  largest(type: CodeType, limit: number): number {
+    const { width, height } = this.grid ?? { width: 0, height: 0 };
+    const most = this.codes.subarray(0, width * height).reduce((found, code) => Math.max(found, code), 0);
+    return most === 0 ? 0 : codeValue(most - 1, type, limit);
   }
 
   forget(): void {

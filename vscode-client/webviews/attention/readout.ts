@@ -3,6 +3,7 @@
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
 import type { AttentionState } from "./attention_state";
+import { lookWords } from "./look_bar";
 
 export function readoutPart(looking: AttentionState): HTMLElement {
   const { page, store } = looking;
@@ -32,6 +33,7 @@ export function readoutPart(looking: AttentionState): HTMLElement {
       " → ",
       chip(looking.labels(), key),
       weight(lit, key, row?.query === lit),
+      element("span", { class: "muted" }, lookWords(store.state.look)),
     );
   }
 
@@ -39,6 +41,9 @@ export function readoutPart(looking: AttentionState): HTMLElement {
     const { row } = store.state;
     if (key > query || key < query - looking.data.window) {
       return element("span", { class: "weight muted" }, key > query ? "later" : "outside the window");
+    }
+    if (key === 0 && store.state.look.hideSink) {
+      return element("span", { class: "weight muted" }, "hidden");
     }
     const value = ready ? row?.values[key] : undefined;
     if (value === undefined || row === null) {

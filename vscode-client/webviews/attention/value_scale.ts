@@ -1,7 +1,7 @@
 // How weights become places on the colour map: up to what the head has, on a logarithmic scale, or as they are.
 
 import { STEPS, type ColourMap } from "../common/colour_map";
-import { codeValue, LARGEST_CODE, type CodeType } from "../common/tensor_values";
+import { codeValue, type CodeType } from "../common/tensor_values";
 import type { Rgb } from "../common/colour";
 
 /** On the logarithmic scale this weight takes a seventh of the map. */
@@ -16,16 +16,20 @@ export const SCALES = {
 };
 export type ScaleName = keyof typeof SCALES;
 
-/** `top`: the weight that has the map's last colour. */
+/** `top`: the weight that has the map's last colour; `limit`: the largest there can be, 1 but for weighted values. */
 export interface Scale {
   name: ScaleName;
   top: number;
+  limit?: number;
 }
 
-/** A place on the map, 0 to 1, for a weight from 0 to 1. */
-export function shareOf(weight: number, { name, top }: Scale): number {
-  const limited = Math.min(1, Math.max(0, weight));
-  return name === "log" ? Math.log1p(limited / FAINT) / Math.log1p(1 / FAINT) : Math.min(1, limited / top);
+/** A place on the map, 0 to 1, for a weight from 0 to the limit. */
+export function shareOf(weight: number, { name, top, limit = 1 }: Scale): number {
+  if (name === "fitted") {
+    return Math.min(1, Math.max(0, weight) / top);
+  }
+  const limited = Math.min(1, Math.max(0, weight / limit));
+  return name === "log" ? Math.log1p(limited / FAINT) / Math.log1p(1 / FAINT) : limited;
 }
 
 /** The top of the fitted scale: of so many rows, each with its largest weight. */
@@ -48,16 +52,21 @@ const IS_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 /** The colour of each code. */
 export function paletteOf(map: ColourMap, type: CodeType, scale: Scale): Uint32Array {
   const pixels = map.colours.map((colour) => pixelOf(colour));
+  const limit = scale.name === "fitted" ? Math.max(1, scale.top) : (scale.limit ?? 1);
   const palette = new Uint32Array(type === "uint8" ? 256 : 65536);
-  const largest = LARGEST_CODE[type];
   for (let code = 0; code < palette.length; code++) {
-    const share = shareOf(code >= largest ? 1 : codeValue(code, type), scale);
-    palette[code] = pixels[Math.round(share * (STEPS - 1))] ?? 0;
+    const share = shareOf(codeValue(code, type, limit), scale);
+    const pixel = pixels[Math.round(share * (STEPS - 1))] ?? 0;
+    palette[code] = pixel;
+    if (share >= 1) {
+      palette.fill(pixel, code); // all above is the same, and most of the codes
+      break;
+    }
   }
   return palette;
 }
 
 /** Bytes are enough where weights are shown as they are and the matrix is large; other scales need more. */
-export function codeTypeFor(positions: number, scale: ScaleName): CodeType {
-  return scale !== "unit" || positions <= 256 ? "float16" : "uint8";
+export function codeTypeFor(positions: number, scale: ScaleName, weighted = false): CodeType {
+  return weighted || scale !== "unit" || positions <= 256 ? "float16" : "uint8";
 }

@@ -3,15 +3,18 @@
 import "../common/base.css";
 import "./overview.css";
 import "./attention.css";
+import "./panels.css";
 import { element } from "../common/dom";
-import { headName, threeDigits } from "../common/number_text";
+import { threeDigits } from "../common/number_text";
 import { traceOf, type Part } from "../common/page";
 import { gradient } from "../common/colour_map";
 import { colouredTextPart } from "./coloured_text";
 import { createLooking, scaleOf, type AttentionState } from "./attention_state";
 import { onHeadKeys } from "./head_keys";
-import { matrixPart } from "./matrix";
+import { headBar, pinHead } from "./head_bar";
+import { lookBar } from "./look_bar";
 import { overviewPart } from "./overview";
+import { panelsPart } from "./panels";
 import { readoutPart } from "./readout";
 import { rowTablePart } from "./row_table";
 import { stepperPart } from "./stepper";
@@ -19,14 +22,16 @@ import { SCALES, shareOf, type ScaleName } from "./value_scale";
 
 export const attentionView: Part = (page) => {
   const looking = createLooking(page);
-  const matrix = matrixPart(looking);
-  onHeadKeys(looking);
-  const name = element("h2");
+  const panels = panelsPart(looking);
+  onHeadKeys(looking, (place) => {
+    pinHead(looking, place);
+  });
   const none = element("p", { class: "muted" }, "This trace was captured without attention weights.");
   const failure = failurePart(looking);
-  const bar = element("div", { class: "bar" }, name, element("div", { class: "push" }, matrix.tools));
   const figure = element("section", { class: "figure", "aria-label": "Matrix" });
-  figure.append(bar, matrix.element, failure, readoutPart(looking), stepperPart(looking), legendPart(looking));
+  const bar = headBar(looking, panels.tools);
+  figure.append(bar, noticePart(looking), panels.element, failure, readoutPart(looking), stepperPart(looking));
+  figure.append(legendPart(looking), lookBar(looking));
   const overview = overviewPart(looking);
   const content = element(
     "div",
@@ -41,7 +46,6 @@ export const attentionView: Part = (page) => {
     const hasTrace = traceOf(state) !== null;
     none.hidden = !hasTrace || place !== null;
     content.hidden = place === null;
-    name.textContent = place === null ? "" : headName(place.layer, place.head);
   });
   return element("div", { class: "attention" }, none, content);
 };
@@ -54,6 +58,15 @@ function failurePart({ store, retry }: AttentionState): HTMLElement {
   store.subscribe(({ failure }) => {
     part.hidden = failure === null;
     text.textContent = failure ?? "";
+  });
+  return part;
+}
+
+function noticePart({ store }: AttentionState): HTMLElement {
+  const part = element("p", { class: "muted", role: "status", hidden: true });
+  store.subscribe(({ notice }) => {
+    part.hidden = notice === "";
+    part.textContent = notice;
   });
   return part;
 }
@@ -74,12 +87,12 @@ function legendPart({ page, store }: AttentionState): HTMLElement {
     choice.value = scale.name;
     choice.title = SCALES[scale.name];
     const shown = threeDigits(scale.top);
-    most.textContent = scale.name === "fitted" ? `${shown}+` : "1";
+    most.textContent = scale.name === "fitted" ? `${shown}+` : scale.top === 1 ? "1" : shown;
     ramp.style.backgroundImage = gradient(page.store.state.map, (share) => shareOf(share * scale.top, scale));
   };
   page.store.subscribe(paint);
   store.subscribe((state, before) => {
-    if (state.scale !== before.scale || state.top !== before.top) {
+    if (state.scale !== before.scale || state.top !== before.top || state.limit !== before.limit) {
       paint();
     }
   });

@@ -38,10 +38,11 @@ export function fromHalf(bits: number): number {
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
 }
 
-export const LARGEST_CODE = { uint8: 255, float16: 0x3c00 } as const; // 0x3c00: 1 as a float16
+export type CodeType = "uint8" | "float16";
 
-export type CodeType = keyof typeof LARGEST_CODE;
+const INFINITY = 0x7c00; // as a float16; above it is what is no number
 
-export function codeValue(code: number, type: CodeType): number {
-  return type === "uint8" ? code / 255 : fromHalf(Math.min(code, LARGEST_CODE.float16));
+/** `largest`: what no value is above. */
+export function codeValue(code: number, type: CodeType, largest = 1): number {
+  return type === "uint8" ? code / 255 : Math.min(largest, fromHalf(Math.min(code, INFINITY)));
 }

@@ -72,7 +72,11 @@ function sparkline(group: CurveGroup, page: Page): Sparkline {
   const { theme } = page.store.state;
   const canvas = element("div", { class: "sparkline", "aria-hidden": "true" });
   const value = element("span", { class: "sparkline-value" });
-  const name = element("span", { title: group.unit }, group.title.replace(/^Attention (.)/, (_, first: string) => first.toUpperCase()));
+  const name = element(
+    "span",
+    { title: group.unit },
+    group.title.replace(/^Attention (.)/, (_, first: string) => first.toUpperCase()),
+  );
   const values = group.curves[0]?.values ?? [];
   const options: uPlot.Options = {
     width: 120,
