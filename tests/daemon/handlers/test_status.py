@@ -11,6 +11,7 @@ import msgspec
 
 from daemon.handlers.status import discover
 from daemon.server.dispatch import Context
+from daemon.server.session import Session
 from daemon.server.state import STATUS_SECONDS
 from nanochat.analysis import all_metrics, described_metrics
 from protocol.types import Metric, NoParams
@@ -22,7 +23,8 @@ GENERATED = Path(__file__).parents[3] / "protocol" / "openrpc.json"
 def discovered() -> dict[str, Any]:
     with ThreadPoolExecutor(1) as readers:
         state: Any = SimpleNamespace(readers=readers)
-        return asyncio.run(discover(Context(state, session=None), NoParams()))  # pyright: ignore[reportArgumentType]
+        session = Session(1, "line", state, msgspec.json.encode)
+        return asyncio.run(discover(Context(state, session), NoParams()))
 
 
 def test_it_is_the_generated_document_and_the_metrics() -> None:
