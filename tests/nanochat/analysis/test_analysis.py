@@ -92,7 +92,7 @@ def test_heads_match_the_definitions_and_masked_cells_never_count(seed, size, wi
     expected = [head_by_loops(head, tokens, size if window is None else window, threshold) for head in weights]
     assert layer.pop("heads") == [{key: close(value) for key, value in head.items()} for head in expected]
     assert layer == {
-        key: close(registry.OVER_HEADS[metric.over_heads]([head[key] for head in expected]))
+        key: close(registry.OVER_HEADS[metric.over_heads](np.array([head[key] for head in expected])))
         for key, metric in analysis.HEAD_METRICS.items()
         if metric.over_heads
     }
