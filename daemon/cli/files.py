@@ -43,7 +43,7 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it is there.")] = False,
 ) -> int:
-    """Write a trace in either format, to keep or to hand on."""
+    """Write a trace in a format of choice, to keep or to hand on."""
     from nanochat.trace_storage import TraceStorage
     from nanochat.traces.formats import FORMATS
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from daemon.doctor.finding import Check, DoctorContext, Finding
+from daemon.doctor.finding import Check, DoctorContext, Finding, why_not_made
 from daemon.launch.dial import ask, connect
 from daemon.launch.stop import holders
 from daemon.log_lines import last_lines
@@ -106,11 +106,10 @@ def check_run_folder(context: DoctorContext) -> Iterator[Finding]:
         found = f"{path} is too long a name: its socket's may have {LONGEST_SOCKET_PATH} bytes."
         yield Finding("run folder", "fault", found, remedy)
         return
-    parent = _existing(path)
-    if os.access(parent, os.W_OK | os.X_OK):
-        yield Finding("run folder", "ok", f"{path} will be made by the first start.")
+    if problem := why_not_made(path):
+        yield Finding("run folder", "fault", problem, remedy)
     else:
-        yield Finding("run folder", "fault", f"{path} cannot be made: {parent} may not be written to.", remedy)
+        yield Finding("run folder", "ok", f"{path} will be made by the first start.")
 
 
 def _run_folder_remedy(path: Path, otherwise: str) -> str:
@@ -119,11 +118,6 @@ def _run_folder_remedy(path: Path, otherwise: str) -> str:
     if own and path.is_dir() and not path.is_symlink():
         return f"Look at what is in it, then `chmod 700 {path}`."
     return otherwise
-
-
-def _existing(path: Path) -> Path:
-    """The nearest folder above that is there."""
-    return next(folder for folder in path.parents if folder.exists())
 
 
 def check_daemon(context: DoctorContext) -> Iterator[Finding]:
@@ -199,12 +193,10 @@ def check_log(context: DoctorContext) -> Iterator[Finding]:
     path = context.settings.log_file
     remedy = "Set log_file to a place that you may write to."
     if not path.exists():
-        parent = _existing(path)
-        if os.access(parent, os.W_OK | os.X_OK):
-            yield Finding("log", "ok", f"{path} will be made by the first start.")
+        if problem := why_not_made(path):
+            yield Finding("log", "warning", problem, remedy)
         else:
-            found = f"{path} cannot be made: {parent} may not be written to."
-            yield Finding("log", "warning", found, remedy)
+            yield Finding("log", "ok", f"{path} will be made by the first start.")
         return
     if not os.access(path, os.W_OK):
         yield Finding("log", "warning", f"{path} may not be written to.", remedy)

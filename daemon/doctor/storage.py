@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from daemon.doctor.finding import Check, DoctorContext, Finding
+from daemon.doctor.finding import Check, DoctorContext, Finding, nearest_folder, why_not_made
 from nanochat.checkpoints.file_kind import AGAIN, ARCHIVE, JSON, SAFETENSORS, what_it_is
 from nanochat.checkpoints.layouts import DEMO_WEIGHTS, Checkpoint, choose_checkpoint, chosen_source
 from nanochat.errors import NanoscopeError
@@ -31,12 +31,10 @@ def check_traces(context: DoctorContext) -> Iterator[Finding]:
 
     path = context.settings.traces_dir
     if not os.path.lexists(path):
-        parent = _existing(path)
-        if os.access(parent, os.W_OK | os.X_OK):
-            yield Finding("traces", "ok", f"{path} will be made by the first trace.")
+        if problem := why_not_made(path):
+            yield Finding("traces", "fault", problem, OTHER_FOLDER)
         else:
-            found = f"{path} cannot be made: {parent} may not be written to."
-            yield Finding("traces", "fault", found, OTHER_FOLDER)
+            yield Finding("traces", "ok", f"{path} will be made by the first trace.")
         return
     if not path.is_dir():
         kind = "a link to nothing" if path.is_symlink() and not path.exists() else "not a folder"
@@ -60,18 +58,13 @@ def check_traces(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("traces", "warning", f"{len(unreadable)} cannot be read: {some}{more}", remedy)
 
 
-def _existing(path: Path) -> Path:
-    """The nearest folder above that is there."""
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
-
-
 def check_room(context: DoctorContext) -> Iterator[Finding]:
     """Room for traces, and for the log and the catalogue."""
     remedy = "Make room there: `nanoscope list` shows the size of each trace, `nanoscope delete` removes some."
     places = {"traces": context.settings.traces_dir, "log": context.settings.log_file.parent}
     seen: set[int] = set()
     for name, path in places.items():
-        folder = _existing(path)
+        folder = nearest_folder(path)
         device = folder.stat().st_dev
         if device in seen:
             continue
@@ -120,7 +113,7 @@ def check_watching(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("watching", "warning", found, "Nothing, or use a folder on a local disk.")
         return
     if not path.is_dir():
-        yield Finding("watching", "ok", f"{_existing(path)} is on {kind or 'a local disk'}.")
+        yield Finding("watching", "ok", f"{nearest_folder(path)} is on {kind or 'a local disk'}.")
         return
     events = open_events()
     try:

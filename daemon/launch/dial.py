@@ -7,11 +7,11 @@ import errno
 import json
 import os
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from daemon.peer import peer_of
 from daemon.run_folder import HAS_UNIX_SOCKETS, RunFolder, read_token
 
 LOOPBACK = "127.0.0.1"
@@ -59,11 +59,9 @@ def connect_unix(folder: RunFolder) -> socket.socket:
 
 
 def _check_peer(connection: socket.socket, folder: RunFolder) -> None:
-    if not hasattr(socket, "SO_PEERCRED"):
-        return
-    _, user = _peer(connection)
-    if user != os.geteuid():
-        raise PermissionError(errno.EPERM, f"the daemon there belongs to user {user}", os.fspath(folder.socket))
+    peer = peer_of(connection)
+    if peer is not None and peer.user != os.geteuid():
+        raise PermissionError(errno.EPERM, f"the daemon there belongs to user {peer.user}", os.fspath(folder.socket))
 
 
 def connect_tcp(folder: RunFolder) -> socket.socket:
@@ -130,24 +128,17 @@ def _lines(connection: socket.socket, deadline: float) -> Iterator[bytes]:
 
 def _check_not_stopped(connection: socket.socket) -> None:
     """Raise TimeoutError where the process at the other end is stopped, as by Ctrl-Z or a debugger."""
-    if not hasattr(socket, "SO_PEERCRED") or connection.family != socket.AF_UNIX:
+    peer = peer_of(connection)
+    if peer is None:
         return
     import psutil
 
-    process = _peer(connection)[0]
     with contextlib.suppress(psutil.Error, ValueError):
-        if psutil.Process(process).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+        if psutil.Process(peer.process).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
             raise TimeoutError(
-                f"The daemon is stopped and answers nobody: let it go on with `kill -CONT {process}`, or end it with "
-                "`nanoscope stop --force`."
+                f"The daemon is stopped and answers nobody: let it go on with `kill -CONT {peer.process}`, or end it "
+                "with `nanoscope stop --force`."
             )
-
-
-def _peer(connection: socket.socket) -> tuple[int, int]:
-    """Process and user at the other end of a Unix socket."""
-    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    process, user, _ = struct.unpack("3i", packed)
-    return process, user
 
 
 def _decode(line: bytes) -> dict[str, Any]:

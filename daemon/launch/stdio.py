@@ -7,12 +7,12 @@ import os
 import select
 import signal
 import socket
-import struct
 import threading
 from collections.abc import Callable
 
 from daemon.launch.connect import connect_or_start
 from daemon.launch.farewell import Farewell
+from daemon.peer import Peer, peer_of
 from daemon.settings import load_settings, read_flags
 from daemon.wire.introduction import introduction_line
 from nanochat.system.standard_streams import STDIN, notice
@@ -64,7 +64,7 @@ def pump(connection: socket.socket, source: int, target: int, hung_up: Callable[
         0 when the client had ended the conversation, as LSP has it where it speaks that; 141 when nobody reads
         `target` before that; 1 in all other cases.
     """
-    daemon, farewell, ended = _process_of(connection), Farewell(), threading.Event()
+    daemon, farewell, ended = peer_of(connection), Farewell(), threading.Event()
     sending = (connection, source, farewell, ended)
     threading.Thread(target=_send, args=sending, name="stdin", daemon=True).start()
     try:
@@ -86,20 +86,12 @@ def pump(connection: socket.socket, source: int, target: int, hung_up: Callable[
     return hung_up() if hung_up else fail("The daemon hung up: ask again; `nanoscope logs` may say why.", 1)
 
 
-def _process_of(connection: socket.socket) -> int:
-    """The process at the other end; 0 where that is not known."""
-    if not hasattr(socket, "SO_PEERCRED") or connection.family != socket.AF_UNIX:
-        return 0
-    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return struct.unpack("3i", packed)[0]
-
-
-def _is_dying(process: int) -> bool:
+def _is_dying(peer: Peer | None) -> bool:
     """Whether a process is gone, or on its way: the kernel hangs up for one that was killed before that shows."""
-    if process <= 0 or not os.path.isdir("/proc/self"):
+    if peer is None or peer.process <= 0 or not os.path.isdir("/proc/self"):
         return False
     try:
-        with open(f"/proc/{process}/stat", "rb") as file:
+        with open(f"/proc/{peer.process}/stat", "rb") as file:
             state, *fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return True

@@ -112,13 +112,18 @@ def _checked(row: Method, params: object) -> Any:
 
 async def in_thread(context: Context, function: Callable[..., Result], *arguments: Any) -> Result:
     """Run a read on the reader pool. A cancelled one is let go of; what it still reads, it reads for nobody."""
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(context.state.readers, lambda: function(*arguments))
+    return await asyncio.wrap_future(await _begin_read(context, function, arguments))
 
 
 async def in_thread_to_the_end(context: Context, function: Callable[..., Result], *arguments: Any) -> Result:
     """Run what changes something on the reader pool: once it has begun, its outcome is told, cancelled or not."""
-    return await finished(context, context.state.readers.submit(function, *arguments))
+    return await finished(context, await _begin_read(context, function, arguments))
+
+
+async def _begin_read(
+    context: Context, function: Callable[..., Result], arguments: tuple[Any, ...]
+) -> concurrent.futures.Future[Result]:
+    return await context.session.begin_read(context.state.readers, function, *arguments)
 
 
 async def finished(context: Context, future: concurrent.futures.Future[Result]) -> Result:

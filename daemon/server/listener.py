@@ -11,13 +11,13 @@ import importlib
 import logging
 import os
 import socket
-import struct
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.garbage import no_garbage_collection
+from daemon.peer import peer_of
 from daemon.server.accepting import Accepting
 from daemon.server.connection import Client, ConnectionHandler
 from daemon.server.named_models import Introduction
@@ -111,13 +111,9 @@ async def _accept(state: ServerState, check: Check, reader: asyncio.StreamReader
 
 async def is_same_user(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     """Where the system tells who connects, only this user may; elsewhere the folder's mode keeps others out."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    size = struct.calcsize("3i")
-    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    process, user, _ = struct.unpack("3i", credentials)
-    if user != os.getuid():
-        log.warning("Process %d of user %d was turned away", process, user)
+    peer = peer_of(writer.get_extra_info("socket"))
+    if peer is not None and peer.user != os.getuid():
+        log.warning("Process %d of user %d was turned away", peer.process, peer.user)
         return False
     return True
 

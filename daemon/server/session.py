@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from protocol.methods import METHODS, Notification
 from protocol.types import NamedModel, Params, RequestId
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from daemon.folders.trace_folders import TraceFolder
 
 ConnectionKind = Literal["editor", "line"]
+Read = TypeVar("Read")
+
+READS_AT_ONCE = 2  # of one session: a folder that hangs leaves threads to the others
 
 
 class Outbox(Protocol):
@@ -70,6 +75,7 @@ class Session:
         self.used = False  # whether it has asked for more than how the daemon is
         self.folder: TraceFolder | None = None  # changed on the event loop alone, under the lock
         self.changing_folder = asyncio.Lock()
+        self._reading = asyncio.Semaphore(READS_AT_ONCE)
         self.named: NamedModel | None = None  # the model that must answer it; None: whichever is held
         self.base_dir: Path | None = None  # nanochat's; None: the daemon's own
         self.asked_model = False  # whether it has generated, or loaded a model
@@ -80,6 +86,28 @@ class Session:
         """Wait until what it said of itself before is done: what it asks next is of that folder and that model."""
         async with self.changing_folder:
             pass
+
+    async def begin_read(
+        self, readers: concurrent.futures.Executor, function: Callable[..., Read], *arguments: Any
+    ) -> concurrent.futures.Future[Read]:
+        """Hand work to the reader threads, once fewer than READS_AT_ONCE of the session's are under way there.
+
+        Work counts until its thread is done with it, though its request may be cancelled long before.
+        """
+        await self._reading.acquire()
+        loop = asyncio.get_running_loop()
+
+        def done(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the daemon has ended, and its event loop with it
+                loop.call_soon_threadsafe(self._reading.release)
+
+        try:
+            future = readers.submit(function, *arguments)
+        except RuntimeError:  # the daemon ends: it takes no more
+            self._reading.release()
+            raise
+        future.add_done_callback(done)
+        return future
 
     def begin(self, call: Call) -> None:
         """Take note of a call; its id must be free."""

@@ -24,7 +24,7 @@ from nanochat.errors import StorageError
 from protocol.methods import MODEL_CHANGED, STATUS_CHANGED, TRACES_CHANGED, Notification
 from protocol.types import ModelChanged, ModelInfo, Params, QueueInfo, StatusChanged, TracesChanged
 
-READERS = 4  # threads for reads of traces
+READERS = 4  # threads for reads of traces; a session has at most READS_AT_ONCE of them
 STATUS_SECONDS = 0.2  # between two status_changed
 MODEL_SECONDS = 2.0  # from the start to loading the model, if nobody asks for anything sooner
 ANSWER_SECONDS = 2.0  # for cancelled requests to be answered at the end
@@ -130,7 +130,7 @@ class ServerState:
         request, gets none.
         """
         async with session.changing_folder:
-            opening = asyncio.get_running_loop().run_in_executor(self.readers, self._open_folder, path)
+            opening = asyncio.wrap_future(await session.begin_read(self.readers, self._open_folder, path))
             try:
                 opened = await asyncio.shield(opening)
             except asyncio.CancelledError:

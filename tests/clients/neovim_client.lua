@@ -1,24 +1,13 @@
 -- A client by Neovim's own LSP client over `nanoscope stdio`: captures, lists, is told of the others' captures;
--- prints what it saw. For Neovim 0.7, which has no vim.lsp.start.
+-- prints what it saw.
+local neovim = dofile("tests/clients/neovim_start.lua")
+local wait = neovim.wait
 local name, clients = vim.env.CLIENT_NAME, tonumber(vim.env.CLIENT_COUNT)
 local ready, go = vim.env.CLIENT_READY, vim.env.CLIENT_GO
-local told, count, initialized = {}, 0, false
+local told, count = {}, 0
 
-local function fail(message)
-  io.stderr:write(message .. "\n")
-  vim.cmd("cquit 1")
-end
-
-local function wait(what, condition)
-  if not vim.wait(60000, condition, 20) then
-    fail("waited in vain for " .. what)
-  end
-end
-
-local id = vim.lsp.start_client({
+local client = neovim.start({
   name = name,
-  cmd = { vim.env.PYTHON, "-m", "daemon", "stdio" },
-  root_dir = vim.fn.getcwd(),
   handlers = {
     traces_changed = function(_, params)
       for _, trace_id in ipairs(params.added) do
@@ -28,14 +17,7 @@ local id = vim.lsp.start_client({
       end
     end,
   },
-  on_init = function()
-    initialized = true
-  end,
 })
-wait("initialize", function()
-  return initialized
-end)
-local client = vim.lsp.get_client_by_id(id)
 
 local function ask(method, params)
   local answer
@@ -46,7 +28,7 @@ local function ask(method, params)
     return answer ~= nil
   end)
   if answer.problem then
-    fail(method .. ": " .. vim.inspect(answer.problem))
+    neovim.fail(method .. ": " .. vim.inspect(answer.problem))
   end
   return answer.result
 end

@@ -1,30 +1,11 @@
 -- Works on a prompt document as a person does, with Neovim's own LSP client over `nanoscope stdio`: captures by code
--- lens, hovers, edits, cancels; prints what it saw. For Neovim 0.7, which has neither vim.lsp.start nor inlay hints.
+-- lens, hovers, edits, cancels; prints what it saw. Neovim 0.7 has no inlay hints of its own.
+local neovim = dofile("tests/clients/neovim_start.lua")
+local fail, wait = neovim.fail, neovim.wait
 local seen = { messages = {}, progress = {}, diagnostics = 0 }
-local initialized, on_report = false, nil
+local on_report
 
-local function fail(message)
-  io.stderr:write(message .. "\n")
-  vim.cmd("cquit 1")
-end
-
-local function wait(what, condition)
-  if not vim.wait(60000, condition, 10) then
-    fail("waited in vain for " .. what)
-  end
-end
-
-vim.cmd("edit " .. vim.fn.fnameescape(vim.env.DOCUMENT))
-vim.bo.filetype = "prompt"
-local buffer = vim.api.nvim_get_current_buf()
-
-local id = vim.lsp.start_client({
-  name = "nanoscope",
-  cmd = { vim.env.PYTHON, "-m", "daemon", "stdio" },
-  root_dir = vim.fn.getcwd(),
-  on_init = function()
-    initialized = true
-  end,
+local client, buffer = neovim.open({
   handlers = {
     ["window/showMessage"] = function(_, params)
       table.insert(seen.messages, params.message)
@@ -37,14 +18,9 @@ local id = vim.lsp.start_client({
     end,
   },
 })
-wait("initialize", function()
-  return initialized
-end)
-local client = vim.lsp.get_client_by_id(id)
-vim.lsp.buf_attach_client(buffer, id)
 
 local function document(more)
-  return vim.tbl_extend("error", { textDocument = vim.lsp.util.make_text_document_params(buffer) }, more or {})
+  return neovim.document(buffer, more)
 end
 
 local function ask(method, params)
@@ -61,7 +37,7 @@ local function ask(method, params)
 end
 
 local function lens_titles()
-  vim.lsp.codelens.save({}, buffer, id)
+  vim.lsp.codelens.save({}, buffer, client.id)
   vim.lsp.codelens.refresh()
   local titles
   wait("the lenses", function()

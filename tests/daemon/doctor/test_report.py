@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from daemon.doctor.finding import Finding
-from daemon.doctor.report import examine
+from daemon.doctor.report import CHECKS, examine
 from daemon.settings import Settings
 from daemon.version import PACKAGE_VERSION
 from nanochat.checkpoints.layouts import DEMO_FOLDER
@@ -42,8 +42,7 @@ def faults(**more: object) -> dict[str, Finding]:
 def test_all_is_well(settings: Settings) -> None:
     assert faults() == {}
     checks = {finding.check for finding in examine()}
-    assert checks == {"settings", "python", "packages", "names", "run folder", "daemon", "log", "traces", "disk",
-                      "catalogue", "watching", "checkpoint"}  # fmt: skip
+    assert checks == {"settings", "packages", *CHECKS}
     done = run("doctor")
     assert done.status == 0
     assert {row[0] for row in done.rows} == {"ok"}
@@ -74,6 +73,24 @@ def test_a_traces_folder_that_is_a_file(settings: Settings) -> None:
     done = run("doctor")
     assert done.status == 1
     assert ["fault", "traces", fault.found, fault.remedy] in done.rows
+
+
+@pytest.mark.parametrize(
+    ("setting", "check", "name"),
+    [("traces_dir", "traces", "a/b"), ("runtime_dir", "run folder", "a"), ("log_file", "log", "l")],
+)
+def test_a_place_below_a_file_cannot_be_made(
+    settings: Settings, tmp_path: Path, setting: str, check: str, name: str
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    found = faults(flags={setting: str(tmp_path / "file" / name)})[check]
+    assert found.found == f"{tmp_path / 'file' / name} cannot be made: {tmp_path / 'file'} is not a folder."
+
+
+def test_a_folder_below_a_link_to_nothing_cannot_be_made(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    found = faults(flags={"traces_dir": str(tmp_path / "link" / "traces")})["traces"].found
+    assert found.endswith(f"cannot be made: {tmp_path / 'link'} is not a folder.")
 
 
 def test_a_traces_folder_is_looked_at_and_no_more(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,20 +9,23 @@ from typing import Any
 
 import msgspec
 
-from daemon.handlers.status import discover
-from daemon.server.dispatch import Context
+from daemon import handlers
+from daemon.server.dispatch import Context, dispatch
+from daemon.server.session import Session
 from daemon.server.state import STATUS_SECONDS
 from nanochat.analysis import all_metrics, described_metrics
-from protocol.types import Metric, NoParams
+from protocol.types import Metric
 from tests.daemon.state_ground import DirectClient, running_hub
 
+handlers.check()
 GENERATED = Path(__file__).parents[3] / "protocol" / "openrpc.json"
 
 
 def discovered() -> dict[str, Any]:
     with ThreadPoolExecutor(1) as readers:
-        state: Any = SimpleNamespace(readers=readers)
-        return asyncio.run(discover(Context(state, session=None), NoParams()))  # pyright: ignore[reportArgumentType]
+        state: Any = SimpleNamespace(readers=readers, answered=lambda: None)
+        session = Session(1, "line", state, msgspec.json.encode)
+        return asyncio.run(dispatch(Context(state, session), "rpc.discover"))
 
 
 def test_it_is_the_generated_document_and_the_metrics() -> None:

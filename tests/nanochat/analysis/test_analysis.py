@@ -92,11 +92,9 @@ def test_heads_match_the_definitions_and_masked_cells_never_count(seed, size, wi
     expected = [head_by_loops(head, tokens, size if window is None else window, threshold) for head in weights]
     assert layer.pop("heads") == [{key: close(value) for key, value in head.items()} for head in expected]
     assert layer == {
-        "mean_attention": close(np.mean([head["mean_attention"] for head in expected])),
-        "max_attention": close(max(head["max_attention"] for head in expected)),
-        "attention_entropy": close(np.mean([head["attention_entropy"] for head in expected])),
-        "attention_entropy_normalised": close(np.mean([head["attention_entropy_normalised"] for head in expected])),
-        "head_sparsity": close(np.mean([head["head_sparsity"] for head in expected])),
+        key: close(registry.OVER_HEADS[metric.over_heads](np.array([head[key] for head in expected])))
+        for key, metric in analysis.HEAD_METRICS.items()
+        if metric.over_heads
     }
 
 
