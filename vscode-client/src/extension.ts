@@ -9,6 +9,7 @@ import { compareCommands } from "./commands/compare";
 import { daemonCommands } from "./commands/daemon";
 import { modelCommands } from "./commands/model";
 import { traceCommands } from "./commands/traces";
+import { treeCommands } from "./commands/tree";
 import { followContexts } from "./context_keys";
 import { Daemon } from "./daemon";
 import { Folders } from "./folders";
@@ -45,7 +46,15 @@ export function activate(context: ExtensionContext): void {
   const folders = new Folders(daemon, command, (text) => {
     output.appendLine(text);
   });
-  const app: App = { context, output, daemon, store, tree: new TracesTree(store), reports: new Reports(), command };
+  const app: App = {
+    context,
+    output,
+    daemon,
+    store,
+    tree: new TracesTree(store, workspaceState),
+    reports: new Reports(),
+    command,
+  };
   const connected = daemon;
   const editor = new TraceEditor(extensionUri, store, folders, () => connected.request("hello", {}));
   subscriptions.push(
@@ -70,7 +79,7 @@ export function activate(context: ExtensionContext): void {
       }
     }),
   );
-  for (const table of [captureCommands, compareCommands, daemonCommands, modelCommands, traceCommands]) {
+  for (const table of [captureCommands, compareCommands, daemonCommands, modelCommands, traceCommands, treeCommands]) {
     register(app, table(app));
   }
 }

@@ -45,6 +45,11 @@ export class Store implements Disposable {
     this.trace.show(this.chosen.traceId);
     this.listeners = [
       this.trace,
+      this.onRows(() => {
+        if (this.all !== undefined) {
+          this.trace.listed(this.all.length);
+        }
+      }),
       daemon.onReady(() => {
         void this.refresh();
         void this.askModel();

@@ -26,10 +26,9 @@ export function traceCommands(app: App): CommandTable {
         await commands.executeCommand("nanoscope.summary.focus");
       }
     },
-    "nanoscope.openTrace": async (given) => {
-      const [row] = await traceRows(app, given);
-      if (row !== undefined) {
-        await commands.executeCommand("vscode.openWith", Uri.file(row.path), TRACE_EDITOR);
+    "nanoscope.openTrace": async (first, selected) => {
+      for (const row of await traceRows(app, first, selected)) {
+        await commands.executeCommand("vscode.openWith", Uri.file(row.path), TRACE_EDITOR, { preview: false });
       }
     },
     "nanoscope.openAsText": async (given) => {
