@@ -203,7 +203,7 @@ void test("the words of a row: its response under its prompt, and no model under
   const one = row("a", { ...MADE, prompt: `The capital of ${"x".repeat(40)} Germany is` });
   const told = { words: ["14:03", "seed 7"], twin: true };
   assert.deepEqual(rowWords(one, told, "category"), {
-    label: "The capital of xxxx…x Germany is",
+    label: "The capital of…ermany is",
     rest: "14:03 · seed 7 → Au.",
   });
   assert.deepEqual(rowWords(one, told, "prompt"), { label: "Au.", rest: "14:03 · seed 7" });

@@ -17,7 +17,7 @@ export interface Group {
 const UNREADABLE = "unreadable";
 const LABEL_LENGTH = 80;
 const CHARACTERS = new Intl.Segmenter();
-const TWIN_LENGTH = 32; // so that what tells twins apart is in sight where the side bar is narrow
+const TWIN_LENGTH = 24; // so that what tells twins apart is in sight where the side bar is narrow
 
 interface Place {
   key: string;

@@ -24,9 +24,9 @@ export function traceItem(row: TraceRow, difference: Difference, by: Grouping, c
   item.id = row.trace_id;
   item.description = rest;
   item.contextValue = (row.readable ? "trace" : "unreadable") + (row.format === "json" ? " text" : "");
-  item.iconPath = row.readable
-    ? new ThemeIcon("graph-scatter")
-    : new ThemeIcon("warning", new ThemeColor("list.warningForeground"));
+  if (!row.readable) {
+    item.iconPath = new ThemeIcon("warning", new ThemeColor("list.warningForeground"));
+  } // else none: one that all rows have would take the room of what tells them apart
   item.command = { command: "nanoscope.showTrace", title: "Show Trace", arguments: [row.trace_id] };
   const below = children === 0 ? "" : ` ${children} made from it.`;
   item.accessibilityInformation = { label: `${label}: ${rest}. ${facts(row).join(". ")}.${below}` };
