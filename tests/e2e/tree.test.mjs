@@ -10,7 +10,8 @@ const SLOW = 60_000;
 const ROW = 22; // pixels
 const ROWS = 30; // in sight at 1440 x 1000
 const MANY = 40;
-const SETTLED_MS = 500; // a notification comes with the error, not later
+const SHORT_MS = 5000; // an error's notification stays longer
+const SETTLED_MS = 1000; // a notification comes with the error, and stays longer
 const PROMPTS =
   "max_tokens: 3\nThe symbol of iron is\n---\nmax_tokens: many\nThe symbol of tin is\n";
 let editor;
@@ -41,6 +42,9 @@ const pane = (title) =>
     `.pane:has(> .pane-header:has(.title:text-is("${title}")))`,
   );
 const toasts = () => editor.page.locator(".notification-toast").allInnerTexts();
+
+/** A notification would be there by now. */
+const settled = () => new Promise((done) => setTimeout(done, SETTLED_MS));
 
 /** A copy of the first trace, as another edition or program might have written it. */
 function copy(id, change) {
@@ -361,6 +365,7 @@ test("a wrong setting of VS Code: it is shown where it stands, without a notific
   await editor.page
     .locator(".statusbar-item", { hasText: "temperature must be at least 0" })
     .waitFor();
+  await settled();
   await editor.screenshot("tree-setting-fault");
   assert.deepEqual(await toasts(), []);
 });
@@ -372,6 +377,7 @@ test("a device that is none: the tree and the status bar say so, without a notif
     async () => /wrong setting/.test(await editor.status()),
     SLOW,
   );
+  await settled();
   await editor.screenshot("tree-device-fault");
   assert.deepEqual(await toasts(), []);
   editor.configure({});
