@@ -10,7 +10,6 @@ const SLOW = 60_000;
 const ROW = 22; // pixels
 const ROWS = 30; // in sight at 1440 x 1000
 const MANY = 40;
-const SHORT_MS = 5000; // an error's notification stays longer
 const SETTLED_MS = 1000; // a notification comes with the error, and stays longer
 const PROMPTS =
   "max_tokens: 3\nThe symbol of iron is\n---\nmax_tokens: many\nThe symbol of tin is\n";
@@ -45,6 +44,21 @@ const toasts = () => editor.page.locator(".notification-toast").allInnerTexts();
 
 /** A notification would be there by now. */
 const settled = () => new Promise((done) => setTimeout(done, SETTLED_MS));
+
+/** Every notification from now on goes to `window.notified`, however soon it is gone. */
+const noteNotifications = () =>
+  editor.page.evaluate(() => {
+    window.notified = [];
+    const note = () => {
+      for (const toast of document.querySelectorAll(".notification-toast"))
+        window.notified.push(toast.innerText);
+    };
+    new MutationObserver(note).observe(document.body, {
+      childList: true,
+      subtree: true,
+      characterData: true,
+    });
+  });
 
 /** A copy of the first trace, as another edition or program might have written it. */
 function copy(id, change) {
