@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daemon.cli import trace_names
+from daemon.cli.differences import differences
 from daemon.cli.options import TRACES, Daemon, Json, Trace, command
 from daemon.cli.output import Column, notice, output, print_facts, print_json, print_rows, styled
 from nanochat.system.text import human_size, on_one_line, one_line, short_number
@@ -44,6 +45,8 @@ def list_traces(
     as_json: Json = False,
 ) -> int:
     """The traces, newest first.
+
+    In a terminal it shows how traces of one prompt differ in their settings, and models other than most have.
 
     In a pipe: a line for each with id, category, tokens, bytes, format, prompt, response, and why it cannot be read,
     parted by tabs.
@@ -97,13 +100,17 @@ def _fields(row: TraceRow) -> tuple[str, ...]:
 
 
 def _print_table(result: ListTracesResult, numbered: bool) -> None:
-    """One line a trace, as wide as the terminal; the text gives way."""
+    """One line a trace, as wide as the terminal; the text gives way, what tells traces apart last."""
+    from rich.text import Text
+
     rows = result.traces
+    made_with = differences(rows)
     categories = any(row.category not in USUAL for row in rows)
     columns = [
         *([Column("@", "right")] if numbered else []),
         Column("trace"),
         *([Column("category", gives_way=True, spare=True)] if categories else []),
+        *([Column("made with", gives_way=True, spare=True)] if any(made_with) else []),
         Column("tokens", "right", spare=True),
         Column("size", "right", spare=True),
         Column("prompt and response", gives_way=True),
@@ -113,11 +120,12 @@ def _print_table(result: ListTracesResult, numbered: bool) -> None:
             *([str(number)] if numbered else []),
             row.trace_id,
             *([one_line(row.category or "")] if categories else []),
+            *([Text(difference, "dim")] if any(made_with) else []),
             f"{row.prompt_tokens}+{row.response_tokens}" if row.readable else "",
             human_size(row.size),
             _text_of(row),
         ]
-        for number, row in enumerate(rows, 1)
+        for number, (row, difference) in enumerate(zip(rows, made_with, strict=True), 1)
     ]
     more = result.total - len(rows)
     print_rows(columns, cells, caption=f"{more} more; --limit 0 shows all" if more else "")

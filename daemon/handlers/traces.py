@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 ROW_FIELDS = TraceRow.__struct_fields__
 PAGE_CHARACTERS = 3 << 20  # of one page, at most 6 bytes each, so that it fits into a message and is soon encoded
-ROW_CHARACTERS = 500  # of a row without its texts
+ROW_CHARACTERS = 650  # of a row without its texts
 LOOK_EVERY = 256  # entries searched between two looks at the cancel event
 
 TokenText = Callable[[int], str]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nanochat.system.private_files import close_to_others, make_folder
 
-VERSION = 3  # of what rows hold; 3: summaries are whole, whoever wrote the trace
+VERSION = 4  # of what rows hold; 4: lines of listings tell model, settings and parent
 _MARK = 0x6E616E6F  # sqlite's application id, in the header of the file: whose it is
 _CACHE_KIB = 256  # of pages: the system keeps the file in memory as well
 _WIPE_SECONDS = 0.2  # for others' reads to end

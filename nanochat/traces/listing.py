@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -12,10 +11,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import orjson
-
 from nanochat.errors import StorageError, TraceNotFoundError, TraceUnreadableError
 from nanochat.traces.catalogue import Catalogue, FileKey, Row
+from nanochat.traces.entry import TraceEntry, entry_of
 from nanochat.traces.file import TraceFile
 from nanochat.traces.formats import FORMATS, endings
 from nanochat.traces.rows import read_row, unreadable, valid_trace_id
@@ -25,40 +23,6 @@ _RACY_NS = 50_000_000  # two changes within one tick of the file system's clock 
 _BATCH = 500
 _MANY = 16  # files: more are read by several threads, which mostly wait for the disk
 _READERS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class TraceEntry:
-    """One line of a listing. Long prompts and responses are cut after 4,000 characters; the summary has them whole.
-
-    `moment`: seconds since the epoch, what listings are ordered by; `state`: of the file that the line tells of.
-    """
-
-    trace_id: str
-    timestamp: str
-    category: str | None
-    prompt: str
-    response: str
-    prompt_tokens: int
-    response_tokens: int
-    size: int
-    format: str
-    readable: bool
-    reason: str
-    folder: Path
-    name: str
-    moment: float
-    state: FileKey
-
-    @property
-    def path(self) -> Path:
-        """The file; made when asked for, since a Path takes more memory than the rest of the line."""
-        return self.folder / self.name
-
-    @property
-    def place(self) -> tuple[float, str]:
-        """Where the line stands in a listing: higher places first."""
-        return self.moment, self.trace_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,10 +233,7 @@ class Listing:
         return _Read(row, settled)
 
     def _file(self, row: Row, *, settled: bool = True) -> _File:
-        stem, _, suffix = row.name.rpartition(".")
-        shown = os.fsencode(stem).decode("utf-8", "replace")
-        file = {"folder": self.folder, "name": row.name, "size": row.key.size, "state": row.key}
-        entry = TraceEntry(shown, format=sys.intern(suffix), **file, **orjson.loads(row.entry))
+        entry = entry_of(self.folder, row)
         return _File(row.key if settled else row.key._replace(mtime_ns=-1), entry)
 
 

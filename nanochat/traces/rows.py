@@ -14,6 +14,7 @@ from nanochat.traces.file import TraceFile
 from nanochat.traces.format import TraceIndex
 from nanochat.traces.json_scanner import loads
 from nanochat.traces.json_writer import document_json
+from nanochat.traces.provenance import provenance
 from nanochat.traces.tensors import Span, TensorInfo, data_info, read_bytes
 
 _SHOWN_TEXT = 4000  # characters; other programs' traces have whatever they have
@@ -52,7 +53,10 @@ def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> R
         "readable": True,
         "reason": "",
         "moment": _moment(document.timestamp, key),
+        **provenance(document),
     }
+    if valid_trace_id(parent := document.metadata.get("parent")):
+        entry["parent"] = parent
     tensors = None
     if complete and index.head_end is not None and not index.steps:
         infos = index.infos

@@ -78,6 +78,15 @@ class TraceRow(Result):
     readable: Annotated[bool, Meta(description="Whether it can be opened.")]
     reason: Annotated[str, Meta(description="Why it is not readable.")]
     path: Annotated[str, Meta(description="The trace's file.")]
+    model: Annotated[
+        str | None,
+        Meta(description="Short, such as `d12 · 2289`, or `demo`; null, as below, where the trace does not tell."),
+    ] = None
+    temperature: Annotated[float | None, Meta(description="0 took the likeliest token.")] = None
+    top_k: Annotated[int | None, Meta(description="How many tokens were drawn from; 0: from all.")] = None
+    seed: Annotated[int | None, Meta(description="What the random numbers began with.")] = None
+    max_tokens: Annotated[int | None, Meta(description="How many tokens were asked for at most.")] = None
+    parent: Annotated[str | None, Meta(description="The trace that it was forked from.")] = None
 
 
 class ListTracesResult(Result):

@@ -8,6 +8,7 @@ import type { Store } from "./store";
 import type { Reports } from "./views/reports";
 import type { TraceTabs } from "./views/trace_tabs";
 import type { TracesTree } from "./views/traces_tree";
+import { leadToWrongSetting } from "./wrong_settings";
 
 export interface App {
   context: ExtensionContext;
@@ -24,8 +25,11 @@ export interface App {
 /** By command; what one is given depends on who calls it: a menu, a tree row, a code lens. */
 export type CommandTable = Record<string, (...args: unknown[]) => unknown>;
 
-/** Say what went wrong, with what can be done about it a click away. */
+/** Say what went wrong, with what can be done about it a click away; a wrong setting is shown where it stands. */
 export async function tell(problem: Problem): Promise<void> {
+  if (problem.name === "SETTING_INVALID" && (await leadToWrongSetting())) {
+    return;
+  }
   const { message, actions } = problem;
   const chosen = await window.showErrorMessage(message, ...actions.map(({ label }) => label));
   const action = actions.find(({ label }) => label === chosen);

@@ -3,6 +3,7 @@
 import { window } from "vscode";
 import type { DaemonState } from "./daemon";
 import type { Problem } from "./problems";
+import { wrongSetting } from "./wrong_settings";
 
 const TOLD_AFTER = 4; // attempts in vain: before that it is a restart like any other
 
@@ -22,7 +23,8 @@ export class ConnectionAlerts {
       return undefined;
     }
     this.told = problem.message;
-    return problem;
+    // a setting is underlined where it stands; the status bar and the traces view say it as well
+    return problem.name === "SETTING_INVALID" && wrongSetting() !== undefined ? undefined : problem;
   }
 
   /** What the daemon wants shown comes with every connection: once is enough. */

@@ -20,7 +20,13 @@ export function followContexts(daemon: Daemon, store: Store): Releasable[] {
 }
 
 /** The problems that package.json has a welcome text for; any other has the doctor's. */
-const WELCOMED = new Set<string>(["PYTHON_MISSING", "PACKAGE_MISSING", "VERSION_MISMATCH", "STORAGE_FAILED"]);
+const WELCOMED = new Set<string>([
+  "PYTHON_MISSING",
+  "PACKAGE_MISSING",
+  "VERSION_MISMATCH",
+  "SETTING_INVALID",
+  "STORAGE_FAILED",
+]);
 
 function welcome(name: string): string {
   return WELCOMED.has(name) ? name : "OTHER";

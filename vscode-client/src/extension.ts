@@ -9,6 +9,7 @@ import { compareCommands } from "./commands/compare";
 import { daemonCommands } from "./commands/daemon";
 import { modelCommands } from "./commands/model";
 import { traceCommands } from "./commands/traces";
+import { treeCommands } from "./commands/tree";
 import { followContexts } from "./context_keys";
 import { Daemon } from "./daemon";
 import { Folders } from "./folders";
@@ -52,7 +53,7 @@ export function activate(context: ExtensionContext): void {
     output,
     daemon,
     store,
-    tree: new TracesTree(store),
+    tree: new TracesTree(store, workspaceState),
     tabs,
     reports: new Reports(),
     command,
@@ -82,7 +83,7 @@ export function activate(context: ExtensionContext): void {
       }
     }),
   );
-  for (const table of [captureCommands, compareCommands, daemonCommands, modelCommands, traceCommands]) {
+  for (const table of [captureCommands, compareCommands, daemonCommands, modelCommands, traceCommands, treeCommands]) {
     register(app, table(app));
   }
 }

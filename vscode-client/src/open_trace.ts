@@ -8,21 +8,20 @@ import { traceData } from "./trace_data";
 import type { TraceSource } from "./trace_source";
 
 const CAPTURE: ViewAction = { label: "Capture Trace", command: "nanoscope.captureTrace" };
-const NOTHING_CHOSEN: ViewState = {
-  kind: "empty",
-  message: "Choose a trace in the list, or capture one.",
-  action: CAPTURE,
-};
+/** The list has a button to capture one while it is empty: one is enough. */
+const TO_THE_LIST = "No traces here yet: capture one with the button in Traces.";
 
 export class OpenTrace implements Disposable {
   private readonly emitter = new EventEmitter<ViewState>();
   readonly onState: Event<ViewState> = this.emitter.event;
   private readonly listeners: Disposable[];
   private reading: CancellationTokenSource | undefined;
-  private current: ViewState = NOTHING_CHOSEN;
+  private current: ViewState;
   private id: string | null = null;
+  private folderEmpty = false;
 
   constructor(readonly source: TraceSource) {
+    this.current = this.nothing();
     this.listeners = [
       source.onReady(() => {
         void this.read();
@@ -59,11 +58,22 @@ export class OpenTrace implements Disposable {
     this.id = id;
     if (id === null) {
       this.reading?.cancel();
-      this.set(NOTHING_CHOSEN);
+      this.set(this.nothing());
       return;
     }
     this.set({ kind: "loading", title: id });
     void this.read();
+  }
+
+  /** How many traces there are to choose from. */
+  listed(traces: number): void {
+    const empty = traces === 0;
+    if (empty !== this.folderEmpty) {
+      this.folderEmpty = empty;
+      if (this.current.kind === "empty") {
+        this.set(this.nothing());
+      }
+    }
   }
 
   /** Read it again; what is shown stays until that is done. */
@@ -109,11 +119,17 @@ export class OpenTrace implements Disposable {
   }
 
   private gone(): void {
-    this.set({
-      kind: "empty",
-      message: `${this.id ?? "The trace"} was deleted. Choose another, or capture one.`,
-      action: CAPTURE,
-    });
+    this.set(this.nothing());
+  }
+
+  /** Of a trace that was deleted, or of none. */
+  private nothing(): ViewState {
+    const deleted = this.id === null ? "" : `${this.id} was deleted. `;
+    if (this.folderEmpty) {
+      return { kind: "empty", message: `${deleted}${TO_THE_LIST}` };
+    }
+    const choose = deleted === "" ? "Choose a trace in the list" : "Choose another";
+    return { kind: "empty", message: `${deleted}${choose}, or capture one.`, action: CAPTURE };
   }
 
   private set(state: ViewState): void {

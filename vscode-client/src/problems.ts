@@ -29,7 +29,7 @@ const ACTIONS: Partial<Record<ProblemName, readonly ViewAction[]>> = {
   PACKAGE_MISSING: [{ label: "Copy pip Command", command: "nanoscope.copyInstallCommand" }, PYTHON, AGAIN],
   CONNECTION_LOST: [AGAIN, LOG],
   VERSION_MISMATCH: [RESTART, LOG],
-  SETTING_INVALID: [{ label: "Open Settings", command: "nanoscope.openSettings" }, LOG],
+  SETTING_INVALID: [{ label: "Show Setting", command: "nanoscope.showWrongSetting" }, LOG],
   DAEMON_NOT_STARTED: [RESTART, LOG, DOCTOR],
   RUN_FOLDER_UNSAFE: [DOCTOR, LOG],
   MODEL_NOT_LOADED: [MODEL, DOCTOR],

@@ -387,6 +387,18 @@ export interface TraceRow {
   reason: string;
   /** The trace's file. */
   path: string;
+  /** Short, such as `d12 · 2289`, or `demo`; null, as below, where the trace does not tell. */
+  model?: string | null;
+  /** 0 took the likeliest token. */
+  temperature?: number | null;
+  /** How many tokens were drawn from; 0: from all. */
+  top_k?: number | null;
+  /** What the random numbers began with. */
+  seed?: number | null;
+  /** How many tokens were asked for at most. */
+  max_tokens?: number | null;
+  /** The trace that it was forked from. */
+  parent?: string | null;
 }
 
 /** One trace. */

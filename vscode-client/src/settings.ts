@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { workspace } from "vscode";
 import type { GenerateAndCaptureParams } from "./protocol";
+import { refuseWrongSettings } from "./wrong_settings";
 
 export const SECTION = "nanoscope";
 
@@ -13,8 +14,10 @@ export const CONNECTION_SETTINGS = ["pythonPath", "tracesFolder", "device", "mod
   (name) => `${SECTION}.${name}`,
 );
 
+/** A value that is no text is as none: VS Code underlines it. */
 function text(name: string): string {
-  return workspace.getConfiguration(SECTION).get<string>(name, "").trim();
+  const value = workspace.getConfiguration(SECTION).get<unknown>(name);
+  return typeof value === "string" ? value.trim() : "";
 }
 
 export function workspaceFolders(): string[] {
@@ -59,8 +62,9 @@ export function tracesFolder(): string | undefined {
   return beside ?? (setting === "" ? undefined : expanded(setting));
 }
 
-/** How a trace is captured, as the settings say; what is not set is left to the daemon. */
+/** How a trace is captured, as the settings say; what is not set is left to the daemon. Raises Problem. */
 export function captureDefaults(): GenerateAndCaptureParams {
+  refuseWrongSettings(`${SECTION}.capture.`);
   const settings = workspace.getConfiguration(`${SECTION}.capture`);
   const format = text("format");
   const sites = settings.get<string[]>("sites", []);

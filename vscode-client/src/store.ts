@@ -53,6 +53,11 @@ export class Store implements Disposable {
     this.listeners = [
       this.trace,
       this.reads,
+      this.onRows(() => {
+        if (this.all !== undefined) {
+          this.trace.listed(this.all.length);
+        }
+      }),
       daemon.onReady(() => {
         void this.refresh();
         void this.askModel();

@@ -117,6 +117,12 @@ def test_a_row_says_what_a_listing_shows(ground):
         "readable": True,
         "reason": "",
         "path": str(path),
+        "model": "demo",
+        "temperature": 0.6,
+        "top_k": None,
+        "seed": None,
+        "max_tokens": None,
+        "parent": None,
     }
     assert (result["total"], result["cursor"]) == (1, None)
 

@@ -12,6 +12,7 @@ import {
 } from "vscode";
 import type { App, CommandTable } from "../app";
 import { tell } from "../app";
+import { leadingToFault } from "../prompt_faults";
 import { isCancelled, Problem, problemOf, type ProblemName } from "../problems";
 import type { GenerateAndCaptureParams, GenerateAndCaptureResult } from "../protocol";
 import { captureDefaults, capturesChats } from "../settings";
@@ -127,7 +128,8 @@ function captureLens(app: App, given: readonly unknown[]): Promise<GenerateAndCa
     const report = (message: string): void => {
       progress.report({ message });
     };
-    return app.daemon.execute({ command: CAPTURE_PROMPT, arguments: given, report }, token);
+    const lens = { command: CAPTURE_PROMPT, arguments: given, report };
+    return app.daemon.execute<GenerateAndCaptureResult>(lens, token).catch(leadingToFault(uri));
   });
 }
 

@@ -9,6 +9,7 @@ import { doctorReport, parsedFindings, type Finding } from "../doctor_report";
 import { Problem, problemOf } from "../problems";
 import { installCommand, PackageMissing } from "../python";
 import { tracesFolder, workspaceFolders } from "../settings";
+import { leadToWrongSetting } from "../wrong_settings";
 
 const LOG_LINES = "60";
 
@@ -26,6 +27,11 @@ export function daemonCommands(app: App): CommandTable {
     "nanoscope.openPythonSetting": () => openSettings("nanoscope.pythonPath"),
     "nanoscope.openTracesSetting": () => openSettings("nanoscope.tracesFolder"),
     "nanoscope.openSettings": () => openSettings("@ext:nanoscope.nanoscope"),
+    "nanoscope.showWrongSetting": async () => {
+      if (!(await leadToWrongSetting())) {
+        await openSettings("@ext:nanoscope.nanoscope");
+      }
+    },
     "nanoscope.copyInstallCommand": () => copyInstallCommand(app),
   };
 }

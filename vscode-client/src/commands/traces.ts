@@ -96,7 +96,10 @@ async function clicked(app: App, traceId: string): Promise<void> {
 }
 
 async function openFile(row: TraceRow, options: { preserveFocus?: boolean } = {}): Promise<void> {
-  await commands.executeCommand("vscode.openWith", Uri.file(row.path), TRACE_EDITOR, options);
+  await commands.executeCommand("vscode.openWith", Uri.file(row.path), TRACE_EDITOR, {
+    preview: false,
+    ...options,
+  });
 }
 
 /** Whether its file has a tab of its own. */

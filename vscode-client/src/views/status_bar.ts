@@ -63,7 +63,8 @@ function troubled(state: DaemonState): boolean {
 
 function text(state: DaemonState, model: ModelInfo | undefined, traces: number | undefined, busy: boolean): string {
   if (troubled(state)) {
-    return "$(warning) nanoscope";
+    const setting = state.kind === "blocked" && state.problem.name === "SETTING_INVALID";
+    return setting ? "$(warning) nanoscope: wrong setting" : "$(warning) nanoscope";
   }
   if (state.kind !== "running") {
     return "$(sync~spin) nanoscope: connecting";

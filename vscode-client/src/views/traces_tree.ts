@@ -4,22 +4,32 @@ import {
   commands,
   EventEmitter,
   MarkdownString,
-  ThemeColor,
-  ThemeIcon,
-  TreeItem,
-  TreeItemCollapsibleState,
   window,
   type Disposable,
   type Event,
+  type Memento,
   type TreeDataProvider,
+  type TreeItem,
   type TreeView,
 } from "vscode";
 import { disposeAll, type Releasable } from "../disposables";
 import type { TraceRow } from "../protocol";
 import type { Store } from "../store";
-import { description, facts, filtered, grouped, label, onOneLine, type Group } from "./tree_groups";
+import { differences, type Difference } from "./trace_differences";
+import { families, type Family } from "./trace_families";
+import { untilMidnight } from "./trace_times";
+import { facts, filtered, grouped, GROUPINGS, isGrouping, type Group, type Grouping } from "./tree_groups";
+import { groupItem, traceItem } from "./tree_items";
 
-export type TreeNode = { kind: "category"; group: Group } | { kind: "trace"; row: TraceRow };
+interface Placed {
+  parent: TreeNode | undefined;
+  children: TreeNode[];
+}
+export type TreeNode = Placed & ({ kind: "group"; group: Group } | { kind: "trace"; row: TraceRow });
+
+const GROUPING_KEY = "traces.groupBy";
+const UNTOLD: Difference = { words: [], twin: false };
+const MIDNIGHT_MS = 1_000; // a little later, so that the clock has surely moved on
 
 export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
   private readonly emitter = new EventEmitter<void>();
@@ -27,9 +37,16 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
   readonly view: TreeView<TreeNode>;
   private readonly listeners: Releasable[];
   private words = "";
-  private groups: { category: TreeNode; traces: TreeNode[] }[] = [];
+  private nodes: TreeNode[] = [];
+  private byId = new Map<string, TreeNode>();
+  private told = new Map<string, Difference>();
+  private revealed: string | null = null;
+  private midnight: NodeJS.Timeout | undefined;
 
-  constructor(private readonly store: Store) {
+  constructor(
+    private readonly store: Store,
+    private readonly memento: Memento,
+  ) {
     this.view = window.createTreeView("nanoscope.traces", {
       treeDataProvider: this,
       showCollapseAll: true,
@@ -60,10 +77,21 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
     this.show();
   }
 
+  get grouping(): Grouping {
+    const kept = this.memento.get<unknown>(GROUPING_KEY);
+    return isGrouping(kept) ? kept : "category";
+  }
+
+  set grouping(grouping: Grouping) {
+    void this.memento.update(GROUPING_KEY, grouping);
+    this.revealed = null; // it stands elsewhere now
+    this.show();
+  }
+
   /** The trace so many rows further down, as the tree is shown now; null at its ends. */
   after(traceId: string | null, rows: number): string | null {
-    const ids = this.groups.flatMap(({ traces }) =>
-      traces.flatMap((node) => (node.kind === "trace" && node.row.readable ? [node.row.trace_id] : [])),
+    const ids = [...this.byId.values()].flatMap((node) =>
+      node.kind === "trace" && node.row.readable ? [node.row.trace_id] : [],
     );
     const place = traceId === null ? -1 : ids.indexOf(traceId);
     return ids[place === -1 ? 0 : place + rows] ?? null;
@@ -71,21 +99,25 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
 
   async getChildren(node?: TreeNode): Promise<TreeNode[]> {
     if (node !== undefined) {
-      return this.groups.find(({ category }) => category === node)?.traces ?? [];
+      return node.children;
     }
     if (this.store.rows === undefined) {
       await this.store.refresh();
       this.regroup();
     }
-    return this.groups.map(({ category }) => category);
+    return this.nodes;
   }
 
   getParent(node: TreeNode): TreeNode | undefined {
-    return this.groups.find(({ traces }) => traces.includes(node))?.category;
+    return node.parent;
   }
 
   getTreeItem(node: TreeNode): TreeItem {
-    return node.kind === "category" ? categoryItem(node.group) : traceItem(node.row);
+    if (node.kind === "group") {
+      return groupItem(node.group, this.grouping);
+    }
+    const difference = this.told.get(node.row.trace_id) ?? UNTOLD;
+    return traceItem(node.row, difference, this.grouping, node.children.length);
   }
 
   /** Tooltips are made when they are looked at: there may be thousands. */
@@ -97,6 +129,7 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
   }
 
   dispose(): void {
+    clearTimeout(this.midnight);
     disposeAll(...this.listeners);
   }
 
@@ -109,48 +142,54 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
   private regroup(): void {
     const all = this.store.rows ?? [];
     const rows = filtered(all, this.words);
-    this.groups = grouped(rows).map((group) => ({
-      category: { kind: "category", group },
-      traces: group.rows.map((row) => ({ kind: "trace", row })),
-    }));
+    const by = this.grouping;
+    const now = new Date();
+    this.told = differences(rows, now);
+    this.byId = new Map();
+    this.nodes = grouped(families(rows), by, now).map((group) => this.groupNode(group, by));
     this.view.message = this.words === "" ? "" : `“${this.words}”: ${rows.length} of ${all.length} traces`;
+    this.view.description = by === "category" ? "" : `by ${GROUPINGS[by].title.toLowerCase()}`;
+    clearTimeout(this.midnight);
+    this.midnight = setTimeout(
+      () => {
+        this.show();
+      },
+      untilMidnight(now) + MIDNIGHT_MS,
+    );
   }
 
-  /** So that the tree shows which trace the other views are about; it does not take the focus. */
+  /** A prompt that one trace has needs no group. */
+  private groupNode(group: Group, by: Grouping): TreeNode {
+    const [only] = group.families;
+    if (by === "prompt" && only?.row.readable === true && group.families.length === 1) {
+      return this.traceNode(only, undefined);
+    }
+    const children: TreeNode[] = [];
+    const node: TreeNode = { kind: "group", group, parent: undefined, children };
+    children.push(...group.families.map((family) => this.traceNode(family, node)));
+    return node;
+  }
+
+  private traceNode({ row, children: below }: Family, parent: TreeNode | undefined): TreeNode {
+    const children: TreeNode[] = [];
+    const node: TreeNode = { kind: "trace", row, parent, children };
+    this.byId.set(row.trace_id, node);
+    children.push(...below.map((family) => this.traceNode(family, node)));
+    return node;
+  }
+
+  /** So that the tree shows which trace the other views are about, once: what was folded since then stays so. */
   private revealSelected(): void {
     const { traceId } = this.store.selection;
-    const node = this.groups
-      .flatMap(({ traces }) => traces)
-      .find((trace) => trace.kind === "trace" && trace.row.trace_id === traceId);
-    if (node === undefined || !this.view.visible || this.view.selection.length > 1) {
+    const node = this.byId.get(traceId ?? "");
+    if (node === undefined || traceId === this.revealed || !this.view.visible || this.view.selection.length > 1) {
       return;
     }
-    this.view.reveal(node, { select: true, focus: false }).then(undefined, () => undefined); // the tree has moved on
+    this.revealed = traceId;
+    this.view.reveal(node, { select: true, focus: false }).then(undefined, () => {
+      this.revealed = null; // the tree has moved on
+    });
   }
-}
-
-function categoryItem({ category, rows }: Group): TreeItem {
-  const item = new TreeItem(category, TreeItemCollapsibleState.Expanded);
-  item.id = `category ${category}`;
-  item.description = String(rows.length);
-  item.contextValue = "category";
-  item.accessibilityInformation = {
-    label: `Category ${category}, ${rows.length} ${rows.length === 1 ? "trace" : "traces"}`,
-  };
-  return item;
-}
-
-function traceItem(row: TraceRow): TreeItem {
-  const item = new TreeItem(label(row), TreeItemCollapsibleState.None);
-  item.id = row.trace_id;
-  item.description = description(row);
-  item.contextValue = (row.readable ? "trace" : "unreadable") + (row.format === "json" ? " text" : "");
-  item.iconPath = row.readable
-    ? new ThemeIcon("graph-scatter")
-    : new ThemeIcon("warning", new ThemeColor("list.warningForeground"));
-  item.command = { command: "nanoscope.showTrace", title: "Show Trace", arguments: [row.trace_id] };
-  item.accessibilityInformation = { label: `${label(row)}: ${onOneLine(description(row))}. ${facts(row).join(". ")}` };
-  return item;
 }
 
 function tooltip(row: TraceRow): MarkdownString {

@@ -1,30 +1,74 @@
-// The traces tree without the tree: rows by category, newest first, filtered, and the words of each row.
+// The traces tree without the tree: rows in groups, newest first, filtered, and the words of each row.
 
 import type { TraceRow } from "../protocol";
+import { madeWith, type Difference } from "./trace_differences";
+import { members, type Family } from "./trace_families";
+import { spanOf } from "./trace_times";
 
 export interface Group {
-  category: string;
-  rows: readonly TraceRow[];
+  /** Told apart by it, even where two read the same. */
+  key: string;
+  name: string;
+  families: readonly Family[];
+  /** Rows, descendants included. */
+  count: number;
 }
 
 const UNREADABLE = "unreadable";
 const LABEL_LENGTH = 80;
+const CHARACTERS = new Intl.Segmenter();
+const TWIN_LENGTH = 24; // so that what tells twins apart is in sight where the side bar is narrow
+
+interface Place {
+  key: string;
+  rank?: number;
+}
+
+/** How rows may be grouped, by the name that is kept; `rank`: groups of a higher one stand before those of a lower. */
+export const GROUPINGS = {
+  category: { title: "Category", of: ({ category }: TraceRow): Place => ({ key: category ?? "general" }) },
+  time: {
+    title: "Time",
+    of: ({ timestamp }: TraceRow, now: Date): Place => {
+      const { name, rank } = spanOf(timestamp, now);
+      return { key: name, rank };
+    },
+  },
+  model: {
+    title: "Model",
+    of: ({ model }: TraceRow): Place => (model == null ? { key: "No Model Named", rank: -1 } : { key: model }),
+  },
+  prompt: { title: "Prompt", of: ({ prompt }: TraceRow): Place => ({ key: prompt }) },
+} as const;
+
+export type Grouping = keyof typeof GROUPINGS;
+
+export function isGrouping(value: unknown): value is Grouping {
+  return typeof value === "string" && Object.hasOwn(GROUPINGS, value);
+}
 
 /** Groups in the order of their newest traces; what cannot be read comes last. Within a group the rows' order stays. */
-export function grouped(rows: readonly TraceRow[]): Group[] {
-  const groups = new Map<string, TraceRow[]>();
-  for (const row of rows) {
-    const category = row.readable ? (row.category ?? "general") : UNREADABLE;
-    const group = groups.get(category);
+export function grouped(rows: readonly Family[], by: Grouping, now: Date): Group[] {
+  const groups = new Map<string, { key: string; rank: number; families: Family[] }>();
+  for (const family of rows) {
+    const { row } = family;
+    const { key, rank = 0 } = row.readable ? GROUPINGS[by].of(row, now) : { key: UNREADABLE, rank: -2 };
+    const place = row.readable ? `readable ${key}` : UNREADABLE;
+    const group = groups.get(place);
     if (group === undefined) {
-      groups.set(category, [row]);
+      groups.set(place, { key: place, rank, families: [family] });
     } else {
-      group.push(row);
+      group.families.push(family);
     }
   }
-  const list = [...groups].map(([category, members]) => ({ category, rows: members }));
-  const last = list.filter(({ rows: [row] }) => row?.readable === false);
-  return [...list.filter((group) => !last.includes(group)), ...last];
+  return [...groups.values()]
+    .sort((one, other) => other.rank - one.rank)
+    .map(({ key, families }) => ({
+      key,
+      name: key === UNREADABLE ? UNREADABLE : onOneLine(key.slice("readable ".length)) || "(no prompt)",
+      families,
+      count: families.flatMap(members).length,
+    }));
 }
 
 /** Rows whose prompt, response, category or id has all words of the filter; case does not matter. */
@@ -47,6 +91,20 @@ export function description(row: TraceRow): string {
   return row.readable ? onOneLine(row.response) : row.reason;
 }
 
+/** Label and description of a row of the tree: under its prompt it need not repeat that. */
+export function rowWords(row: TraceRow, { words, twin }: Difference, by: Grouping): { label: string; rest: string } {
+  if (!row.readable) {
+    return { label: label(row), rest: row.reason };
+  }
+  const told = words.filter((word) => by !== "model" || word !== row.model).join(" · ");
+  const response = onOneLine(row.response);
+  if (by === "prompt" && twin) {
+    return { label: response || "(no response)", rest: told };
+  }
+  const rest = [told, response].filter((part) => part !== "").join(" → ");
+  return { label: twin ? clippedInside(label(row), TWIN_LENGTH) : label(row), rest };
+}
+
 /** Counts and time, one a line. */
 export function facts(row: TraceRow): string[] {
   const written = row.timestamp === "" ? [] : [madeAt(row.timestamp)];
@@ -55,7 +113,9 @@ export function facts(row: TraceRow): string[] {
     return [row.reason, file];
   }
   const tokens = row.prompt_tokens === 1 ? "token" : "tokens";
-  return [`${row.prompt_tokens} ${tokens} of prompt, ${row.response_tokens} of response`, ...written, file];
+  const made = madeWith(row);
+  const counts = `${row.prompt_tokens} ${tokens} of prompt, ${row.response_tokens} of response`;
+  return [counts, ...(made === "" ? [] : [made]), ...written, file];
 }
 
 /** In the reader's zone where the trace tells its own; otherwise as it stands, since nobody knows of which zone it is. */
@@ -71,6 +131,18 @@ export function madeAt(timestamp: string): string {
 export function onOneLine(text: string): string {
   const line = text.trim().replace(/\s+/g, " ");
   return line.length > LABEL_LENGTH ? `${line.slice(0, LABEL_LENGTH - 1)}…` : line;
+}
+
+/** Without its middle: prompts that begin alike often end differently. */
+export function clippedInside(text: string, length: number): string {
+  if (text.length <= length) {
+    return text;
+  }
+  const characters = Array.from(CHARACTERS.segment(text), ({ segment }) => segment);
+  const end = Math.floor(length * 0.4);
+  return characters.length <= length
+    ? text
+    : `${characters.slice(0, length - 1 - end).join("")}…${characters.slice(-end).join("")}`;
 }
 
 export function humanSize(bytes: number): string {

@@ -1,0 +1,60 @@
+"""What tells a trace from others of the same prompt: the model, and the sampling settings."""
+
+import math
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from nanochat.system.text import on_one_line
+from nanochat.traces.document import Document
+
+SETTINGS = ("temperature", "top_k", "seed", "max_tokens")
+LARGEST = (1 << 63) - 1  # as large as a seed may be
+LARGEST_STEP = (1 << 53) - 1
+_SHOWN_NAME = 80
+_TUNED = ("mid", "sft", "rl")  # sources whose models have the tags of the base models that they were made of
+
+
+def provenance(document: Document) -> dict[str, Any]:
+    """`model` and the settings, those that the trace tells: what is of another form is left out."""
+    model = short_model_name(document.model, document.metadata)
+    found = {"model": model, **sampling_settings(document.generation, document.metadata)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def short_model_name(model: Mapping[str, Any] | None, metadata: Mapping[str, Any]) -> str | None:
+    """As people say it: `d12 · 2289`, `sft d12 · 700`, `demo`; None where the trace does not tell."""
+    model = model or {}
+    source, step = _word(model.get("source", metadata.get("model_source"))), model.get("step")
+    name = _word(model.get("tag")) or PurePath(source).name
+    if not name:
+        return None
+    if source in _TUNED and name != source:
+        name = f"{source} {name}"
+    is_step = type(step) is int and 0 <= step <= LARGEST_STEP
+    return f"{name} · {step}" if is_step and name != "demo" else name
+
+
+def sampling_settings(generation: Mapping[str, Any] | None, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as numbers; older traces tell the temperature alone, among the metadata."""
+    generation = generation or {}
+    temperature = generation.get("temperature", metadata.get("temperature"))
+    settings: dict[str, Any] = {name: _whole(generation.get(name)) for name in SETTINGS}
+    settings["temperature"] = _number(temperature)
+    if "top_k" in generation and generation["top_k"] is None:  # 0 and null both draw from all
+        settings["top_k"] = 0
+    return settings
+
+
+def _word(value: Any) -> str:
+    return on_one_line(value[:_SHOWN_NAME]).strip() if isinstance(value, str) else ""
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= LARGEST else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+        return None
+    return float(value) if math.isfinite(value) else None
