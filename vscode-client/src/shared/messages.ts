@@ -39,7 +39,7 @@ export type ViewState =
   | { kind: "trace"; trace: TraceData };
 
 /** What a view may read of the trace that it shows; the host adds which that is. */
-export type ReadMethod = "get_tensor" | "get_head_thumbnails";
+export type ReadMethod = "get_tensor" | "get_head_thumbnails" | "get_alternatives";
 export type ReadParams<M extends ReadMethod> = Omit<Methods[M]["params"], "trace_id">;
 export type ReadResult<M extends ReadMethod> = Methods[M]["result"];
 

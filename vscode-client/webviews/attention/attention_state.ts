@@ -6,16 +6,11 @@ import { createStore, type Store } from "../common/store";
 import { bestRole, headStatistics } from "../common/statistics";
 import { HeadData } from "./head_data";
 import { headName } from "../common/number_text";
-import { tokenLabel } from "../common/token_text";
+import { shortLabel } from "../common/token_text";
+import type { Pointed } from "./pointed";
 import type { RowValues } from "./row_values";
 import { litRow, rowsAfter, shownHead, type HeadPlace } from "./trace_heads";
 import { codeTypeFor, SCALES, type Scale, type ScaleName } from "./value_scale";
-
-export interface Pointed {
-  query: number;
-  key: number | null;
-  by: "mouse" | "keyboard";
-}
 
 export interface LookingState {
   pointed: Pointed | null;
@@ -27,6 +22,8 @@ export interface LookingState {
   /** The lit row's values, roughly until the exact ones came. */
   row: RowValues | null;
   failure: string | null;
+  /** The token whose column the text shows. */
+  column: number | null;
   /** Counts arrivals of tiles. */
   arrivals: number;
 }
@@ -56,6 +53,7 @@ export function createLooking(page: Page): AttentionState {
     top: 1,
     row: null,
     failure: null,
+    column: null,
     arrivals: 0,
   });
   const data = new HeadData(page.reads, {
@@ -94,7 +92,7 @@ export function createLooking(page: Page): AttentionState {
   };
   page.store.subscribe((state, before) => {
     if (state.view !== before.view) {
-      labels = traceOf(state)?.tokens.map(tokenLabel) ?? [];
+      labels = traceOf(state)?.tokens.map(shortLabel) ?? [];
     }
     follow(looking, state, before);
   });

@@ -24,9 +24,12 @@ export function headKeyMove(key: string, looking: AttentionState): HeadPlace | n
   return moves[key]?.() ?? null;
 }
 
+/** Where letters are typed. */
+export const TYPED = "input:not([type=range], [type=radio], [type=checkbox]), textarea, select";
+
 export function onHeadKeys(looking: AttentionState): void {
   document.addEventListener("keydown", (event) => {
-    const typing = event.target instanceof Element && event.target.matches("input:not([type=range]), textarea, select");
+    const typing = event.target instanceof Element && event.target.matches(TYPED);
     if (typing || event.ctrlKey || event.metaKey || event.altKey) {
       return;
     }

@@ -20,6 +20,7 @@ const NAMED_KEYS = 3;
 export interface Matrix {
   element: HTMLElement;
   tools: HTMLElement;
+  reveal: (query: number, key: number) => void;
 }
 
 export function matrixPart(looking: AttentionState): Matrix {
@@ -145,6 +146,7 @@ export function matrixPart(looking: AttentionState): Matrix {
       promptLength: promptLength(trace),
       key: pointed?.key ?? null,
       fixed: selection.token,
+      column: store.state.column,
       named: row !== null && row.query === lit ? largestWeights(row, NAMED_KEYS).map(({ key }) => key) : [],
       slanted: size.slanted,
     };
@@ -236,7 +238,7 @@ export function matrixPart(looking: AttentionState): Matrix {
       zoom(null);
     }),
   );
-  return { element: frame, tools };
+  return { element: frame, tools, reveal };
 }
 
 function sayCell({ page, store, trace }: AttentionState): void {

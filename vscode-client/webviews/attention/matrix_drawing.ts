@@ -7,6 +7,7 @@ import { shortWeight } from "../common/number_text";
 import { codeValue, type CodeType } from "../common/tensor_values";
 import { textAt } from "../common/colour_map";
 import { clipped } from "../common/token_text";
+import { drawColumn } from "./column_drawing";
 import { isMasked, placedLabels, type Span } from "./matrix_layout";
 import type { Raster } from "./raster";
 import { shareOf, type Scale } from "./value_scale";
@@ -37,6 +38,7 @@ export interface Scene {
   lit: number | null;
   key: number | null;
   fixed: number | null;
+  column: number | null;
   named: readonly number[];
   slanted: boolean;
 }
@@ -59,6 +61,7 @@ export function drawMatrix(context: Context, scene: Scene): void {
   drawCells(context, scene);
   drawBoundaries(context, scene);
   drawLit(context, scene);
+  drawColumn(context, scene);
   context.restore();
   drawFrame(context, scene);
   drawAxes(context, scene);

@@ -2,11 +2,12 @@
 
 import "../common/base.css";
 import "./attention.css";
+import "../text/tip.css";
+import "../text/text.css";
 import { element } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
 import { traceOf, type Part } from "../common/page";
 import { gradient } from "../common/colour_map";
-import { colouredTextPart } from "./coloured_text";
 import { createLooking, scaleOf, type AttentionState } from "./attention_state";
 import { onHeadKeys } from "./head_keys";
 import { matrixPart } from "./matrix";
@@ -14,6 +15,7 @@ import { overviewPart } from "./overview";
 import { readoutPart } from "./readout";
 import { rowTablePart } from "./row_table";
 import { stepperPart } from "./stepper";
+import { textPart } from "../text/text_part";
 import { SCALES, shareOf, type ScaleName } from "./value_scale";
 
 export const attentionView: Part = (page) => {
@@ -33,13 +35,13 @@ export const attentionView: Part = (page) => {
     overview,
     figure,
     rowTablePart(looking),
-    colouredTextPart(looking),
+    textPart(looking, matrix.reveal),
   );
   page.store.subscribe((state) => {
     const place = looking.place();
     const hasTrace = traceOf(state) !== null;
     none.hidden = !hasTrace || place !== null;
-    content.hidden = place === null;
+    content.classList.toggle("text-alone", place === null);
     name.textContent = place === null ? "" : headName(place.layer, place.head);
   });
   return element("div", { class: "attention" }, none, content);

@@ -4,13 +4,12 @@ import type { TraceData } from "../../src/shared/messages";
 import { css } from "../common/colour";
 import { colourAt, colourMap, gradient, textAt, type ColourMap } from "../common/colour_map";
 import { element } from "../common/dom";
-import { counted } from "../common/number_text";
 import { traceOf, type Page } from "../common/page";
 import { metricsOf } from "../common/statistics";
 import { tokenList } from "../common/token_list";
-import { spokenToken } from "../common/token_text";
-import { bitsText, mapShare, surprisalShare, surprisalSummary, TICKS } from "./surprisal";
-import { tokenTip } from "./token_tip";
+import { marksKey } from "../text/text_head";
+import { mapShare, surprisalShare, surprisalWordsOf, TICKS } from "./surprisal";
+import { surprisalParts, tokenTip } from "./token_tip";
 
 const MAP = "orange"; // another one than attention's, so that nobody takes the one for the other
 
@@ -24,7 +23,7 @@ export function surprisalTextPart(page: Page): HTMLElement {
       if (trace === null || token === undefined || span === undefined) {
         tip.leave(by);
       } else {
-        tip.show(token, metricsOf(trace, "token"), span, by, map);
+        tip.show(surprisalParts(page, trace, token, metricsOf(trace, "token"), map), span, by);
       }
     },
     choose: (position) => {
@@ -68,8 +67,8 @@ export function surprisalTextPart(page: Page): HTMLElement {
     if (state.view !== before.view) {
       tip.close();
       list.fill(trace.tokens);
-      words.textContent = summaryWords(trace);
-      key.replaceChildren(...keyOf(trace));
+      words.textContent = surprisalWordsOf(trace);
+      key.replaceChildren(...marksKey(trace));
     }
     if (state.view !== before.view || state.theme !== before.theme) {
       paint(trace);
@@ -85,26 +84,4 @@ export function surprisalTextPart(page: Page): HTMLElement {
     key,
     tip.element,
   );
-}
-
-function summaryWords({ tokens }: TraceData): string {
-  const { count, mean, most } = surprisalSummary(tokens);
-  const parts = [`${counted(count, "token")} written`];
-  if (mean !== null) {
-    parts.push(`mean ${bitsText(mean)}`);
-  }
-  if (most !== null && (most.surprisal ?? 0) > 0.5) {
-    parts.push(`most surprising ${spokenToken(most)} at ${most.position}, ${bitsText(most.surprisal)}`);
-  }
-  return parts.join(" · ");
-}
-
-/** What the marks in this text mean. */
-function keyOf({ tokens }: TraceData): HTMLElement[] {
-  const entry = (sign: string, text: string): HTMLElement =>
-    element("span", {}, element("span", { class: `sign ${sign}`, "aria-hidden": "true" }), text);
-  return [
-    ...(tokens.some((token) => token.generated) ? [entry("written", "where the model begins to write")] : []),
-    ...(tokens.some((token) => token.forced) ? [entry("forced", "chosen by the calculator")] : []),
-  ];
 }

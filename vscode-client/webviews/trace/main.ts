@@ -2,7 +2,7 @@
 
 import { attentionView } from "../attention/view";
 import { runPage } from "../common/page";
-import { summaryView } from "../summary/view";
+import { statisticsView } from "../summary/view";
 import "./trace.css";
 
-runPage("Trace", [attentionView, summaryView]);
+runPage("Trace", [attentionView, statisticsView]);
