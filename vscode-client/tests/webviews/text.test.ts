@@ -80,6 +80,7 @@ void test("tokens that share a character show it once, with seams, and have its 
 
 void test("spoken tokens say what cannot be heard", () => {
   assert.equal(spokenText(" gold"), "“gold”");
+  assert.equal(spokenText(" in the\tend"), "“in the⇥end”");
   assert.equal(spokenText(" "), "space");
   assert.equal(spokenText("   "), "3 spaces");
   assert.equal(spokenText("\n\n"), "2 line breaks");

@@ -10,6 +10,7 @@ const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
 const SPECIAL = /^<\|[^|]+\|>$/;
 /** Spaces have their width, tabs their stops, and lines break after their sign. */
 const RUNNING: Record<string, string> = { " ": " ", "\t": "→\t", "\n": "↵\n" };
+const SPOKEN: Record<string, string> = { " ": " " };
 export const LONGEST_LABEL = 24;
 const LONGEST_RUNNING = 100;
 
@@ -76,5 +77,5 @@ export function spokenText(text: string): string {
   if (/^\n+$/.test(text)) {
     return text.length === 1 ? "line break" : `${text.length} line breaks`;
   }
-  return `“${clipped(visibleText(text.replace(/^ /, "")), LONGEST_RUNNING)}”`;
+  return `“${clipped(visible(text, SPOKEN), LONGEST_RUNNING).replace(/^ /, "")}”`;
 }

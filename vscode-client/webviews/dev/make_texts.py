@@ -8,7 +8,7 @@ import numpy as np
 from nanochat.analysis import analyze
 from nanochat.trace_storage import TraceStorage
 
-LAYERS, HEADS, VOCABULARY, KEPT, TURNS = 2, 2, 512, 20, 40
+LAYERS, HEADS, VOCABULARY, KEPT, TURNS = 4, 2, 512, 20, 40
 LONG = "".join(chr(97 + place % 26) for place in range(300))
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 ANSWER = " The answer that I found in the end, after some thought, is this one here:"
