@@ -13,6 +13,7 @@ const TRACE = "main:has(.attention):has(.summary)";
 const CHOSEN = 12;
 const KEPT = 20;
 const TURNS = 40;
+const SEEN = 0.05; // a weight that has a colour
 const NEAR = 12; // of 255 a channel: the matrix's weights are halves, those of the text are exact
 let editor;
 let ids;
@@ -76,8 +77,9 @@ async function tokenColour(position) {
   return /rgba\(0, 0, 0, 0\)/.test(colour) ? null : colour.match(/\d+/g).slice(0, 3).map(Number);
 }
 
-async function assertSameColour(position, query, key, positions) {
-  const [told, seen] = [await tokenColour(position), await cellColour(query, key, positions)];
+async function assertSameColour(position, query, key, weights) {
+  const [told, seen] = [await tokenColour(position), await cellColour(query, key, weights.length)];
+  assert.ok(told !== null || weights[query][key] < SEEN, `${query} → ${key} has no colour`);
   if (told !== null) {
     const off = Math.max(...told.map((channel, index) => Math.abs(channel - seen[index])));
     assert.ok(off <= NEAR, `${query} → ${key}: ${told} in the text, ${seen} in the matrix`);
@@ -88,7 +90,9 @@ async function assertSameColour(position, query, key, positions) {
 test("beside the matrix where there is room, below it where there is none", async () => {
   const boxes = () =>
     frame.evaluate(() =>
-      [".overview", ".figure", ".coloured-text"].map((part) => document.querySelector(part).getBoundingClientRect().toJSON()),
+      [".overview", ".figure", ".coloured-text"].map((part) =>
+        document.querySelector(part).getBoundingClientRect().toJSON(),
+      ),
     );
   const [heads, matrix, text] = await boxes();
   assert.ok(heads.right <= matrix.left && matrix.right <= text.left && text.top < matrix.bottom);
@@ -109,7 +113,7 @@ test("attention from a token is its row: numbers of the file, colours of the mat
   }
   await lookAway();
   for (let key = 0; key < CHOSEN; key++) {
-    coloured += Number((await assertSameColour(key, CHOSEN, key, weights.length)) !== null);
+    coloured += Number((await assertSameColour(key, CHOSEN, key, weights)) !== null);
   }
   assert.ok(coloured > 2);
   assert.equal(await tokenColour(CHOSEN + 1), null);
@@ -124,7 +128,7 @@ test("attention to a token is its column: numbers of the file, colours of the ma
   }
   await lookAway();
   for (let query = CHOSEN + 2; query < weights.length; query++) {
-    coloured += Number((await assertSameColour(query, query, CHOSEN, weights.length)) !== null);
+    coloured += Number((await assertSameColour(query, query, CHOSEN, weights)) !== null);
   }
   assert.ok(coloured > 2);
   assert.equal(await tokenColour(CHOSEN - 1), null);
@@ -146,14 +150,37 @@ test("surprisal tells five candidates, and all that were captured when asked", a
 });
 
 test("every character can be seen, tabs have their stops, and words from right to left their own order", async () => {
-  const texts = await frame.locator(".coloured-text .token").evaluateAll((spans) => spans.map((span) => span.textContent));
-  for (const text of ["é", "→\tone", "→\t", "↵", "↵\n↵", " שלום", " ⟨F0⟩", "⟨9F⟩", "⟨ZWSP⟩", "⟨ZWJ⟩", "⟨RLO⟩", "⟨BOM⟩", "◌\u0301", "⟨00⟩", "␣", "⟨CR⟩↵", "∅"]) {
+  const texts = await frame
+    .locator(".coloured-text .token")
+    .evaluateAll((spans) => spans.map((span) => span.textContent));
+  for (const text of [
+    "é",
+    "→\tone",
+    "→\t",
+    "↵",
+    "↵\n↵",
+    " שלום",
+    " ⟨F0⟩",
+    "⟨9F⟩",
+    "⟨ZWSP⟩",
+    "⟨ZWJ⟩",
+    "⟨RLO⟩",
+    "⟨BOM⟩",
+    "◌\u0301",
+    "⟨00⟩",
+    "␣",
+    "⟨CR⟩↵",
+    "∅",
+  ]) {
     assert.ok(texts.includes(text), `${JSON.stringify(text)} is not there: ${JSON.stringify(texts)}`);
   }
   assert.ok(texts.every((text) => Array.from(text).length <= 100));
-  const left = async (text) => (await frame.locator(".coloured-text .token", { hasText: text }).first().boundingBox()).x;
+  const left = async (text) =>
+    (await frame.locator(".coloured-text .token", { hasText: text }).first().boundingBox()).x;
   assert.ok((await left("שלום")) < (await left("עולם")), "the first token stands first");
-  const columns = await Promise.all(["two", "long", "b"].map((text) => frame.locator(".token", { hasText: new RegExp(`^${text}$`) }).boundingBox()));
+  const columns = await Promise.all(
+    ["two", "long", "b"].map((text) => frame.locator(".token", { hasText: new RegExp(`^${text}$`) }).boundingBox()),
+  );
   const start = (await frame.locator(".token", { hasText: /^a$/ }).boundingBox()).x;
   const width = columns[1].width; // four characters, which is a stop
   for (const { x } of columns) {
@@ -165,10 +192,12 @@ test("every character can be seen, tabs have their stops, and words from right t
 test("text is found across its tokens, a position by its number, and Escape goes back", async () => {
   await choose("from");
   await token(2).click();
-  const at = () => frame.evaluate(() => document.activeElement.dataset.position ?? document.activeElement.getAttribute("aria-label"));
+  const at = () =>
+    frame.evaluate(() => document.activeElement.dataset.position ?? document.activeElement.getAttribute("aria-label"));
   const before = await at();
   const count = frame.locator(".find-count");
-  const current = () => frame.locator(".token.found-current").evaluateAll((all) => all.map((one) => Number(one.dataset.position)));
+  const current = () =>
+    frame.locator(".token.found-current").evaluateAll((all) => all.map((one) => Number(one.dataset.position)));
   await editor.page.keyboard.press("Control+f");
   await editor.page.keyboard.type("PARIS");
   await eventually("The first match", async () => (await count.textContent()) === "1 of 2");
@@ -195,7 +224,8 @@ test("the text and the zoomed matrix scroll each other, and the focus stays", as
   await choose("from");
   const zoomIn = frame.locator("button[title^='Zoom in']");
   for (let step = 0; step < 8; step++) await zoomIn.click();
-  const scrolled = () => frame.locator(".matrix-window").evaluate(({ scrollTop, scrollLeft }) => [scrollTop, scrollLeft]);
+  const scrolled = () =>
+    frame.locator(".matrix-window").evaluate(({ scrollTop, scrollLeft }) => [scrollTop, scrollLeft]);
   const focus = () => frame.evaluate(() => document.activeElement.className);
   await frame.locator(".matrix-window").focus();
   await editor.page.keyboard.press("Control+Home");
@@ -214,15 +244,25 @@ test("the text and the zoomed matrix scroll each other, and the focus stays", as
   await editor.page.keyboard.press("Control+Home");
   await eventually("The first token in view", () => seen(0));
   await token(3).hover();
-  await frame.locator(".coloured-text .tokens").evaluate((list) => list.scrollTo({ top: list.scrollHeight, behavior: "instant" }));
+  await frame
+    .locator(".coloured-text .tokens")
+    .evaluate((list) => list.scrollTo({ top: list.scrollHeight, behavior: "instant" }));
   await token(last).hover();
   await eventually("The last row in the matrix", async () => (await scrolled())[0] > down * 0.9);
 });
 
 test("a chat is blocks with their roles, and its special tokens can be hidden", async () => {
-  const roles = await frame.locator(".coloured-text .turn[role=group]").evaluateAll((all) => all.map((one) => one.getAttribute("aria-label")));
+  const roles = await frame
+    .locator(".coloured-text .turn[role=group]")
+    .evaluateAll((all) => all.map((one) => one.getAttribute("aria-label")));
   const counted = (name) => roles.filter((role) => role === name).length;
-  assert.deepEqual(["User", "Assistant", "Python", "Output", "Assistant, continued"].map(counted), [TURNS, TURNS, TURNS / 4, TURNS / 4, TURNS / 4]);
+  assert.deepEqual(["User", "Assistant", "Python", "Output", "Assistant, continued"].map(counted), [
+    TURNS,
+    TURNS,
+    TURNS / 4,
+    TURNS / 4,
+    TURNS / 4,
+  ]);
   const special = token(1);
   const { width } = await special.boundingBox();
   const started = Date.now();

@@ -60,13 +60,18 @@ export function surprisalWords(token: TokenRow): string {
   return token.forced ? `${likely}; the calculator chose it` : likely;
 }
 
+/** Some token's surprisal is known. */
+export function hasSurprisal({ tokens }: { tokens: readonly TokenRow[] }): boolean {
+  return tokens.some((token) => token.surprisal !== null);
+}
+
 /** Of a whole text, in a line. */
 export function surprisalWordsOf({ tokens }: { tokens: readonly TokenRow[] }): string {
   const { count, mean, most } = surprisalSummary(tokens);
   const parts = [`${counted(count, "token")} written`];
   if (mean !== null) {
     parts.push(`mean ${bitsText(mean)}`);
-  } else if (tokens.every((token) => token.surprisal === null)) {
+  } else if (!hasSurprisal({ tokens })) {
     parts.push("no logits were captured, which surprisal needs");
   }
   if (most !== null && (most.surprisal ?? 0) > 0.5) {

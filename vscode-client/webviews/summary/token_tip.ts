@@ -58,6 +58,8 @@ export function tokenTip(): TokenTip {
     if (event.key === "Escape" && !tip.hidden) {
       close();
       event.stopPropagation();
+    } else if (event.key === "m" && !tip.hidden && !isTyping(event)) {
+      tip.querySelector<HTMLButtonElement>("button.more")?.click();
     }
   });
   document.addEventListener(
@@ -89,6 +91,10 @@ export function tokenTip(): TokenTip {
       place(tip, at);
     },
   };
+}
+
+function isTyping({ target, ctrlKey, metaKey, altKey }: KeyboardEvent): boolean {
+  return ctrlKey || metaKey || altKey || (target instanceof Element && target.matches("input[type=text]"));
 }
 
 /** Which token it is. */

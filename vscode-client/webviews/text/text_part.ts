@@ -67,11 +67,6 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
       }
     },
   });
-  list.element.addEventListener("keydown", (event) => {
-    if (event.key === "m" && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      tip.element.querySelector<HTMLButtonElement>("button.more")?.click();
-    }
-  });
 
   function tell(by: By): void {
     const trace = looking.trace();

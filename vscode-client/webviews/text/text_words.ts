@@ -2,8 +2,16 @@
 
 import { element } from "../common/dom";
 import { shortLabel } from "../common/token_text";
-import { surprisalWordsOf } from "../summary/surprisal";
+import { hasSurprisal, surprisalWordsOf } from "../summary/surprisal";
 import type { TextLooking } from "./text_state";
+
+function settingsButton({ looking }: TextLooking): HTMLElement {
+  const button = element("button", { type: "button", class: "link" }, "Capture settings");
+  button.addEventListener("click", () => {
+    looking.page.host.post({ type: "command", command: "nanoscope.openSettings" });
+  });
+  return element("span", {}, " · ", button);
+}
 
 export function textWords(text: TextLooking): Node[] {
   const trace = text.looking.trace();
@@ -12,7 +20,8 @@ export function textWords(text: TextLooking): Node[] {
   }
   const mode = text.mode();
   if (mode === "surprisal") {
-    return [document.createTextNode(surprisalWordsOf(trace))];
+    const words = document.createTextNode(surprisalWordsOf(trace));
+    return hasSurprisal(trace) ? [words] : [words, settingsButton(text)];
   }
   const source = text.source();
   const token = source === null ? undefined : trace.tokens[source];
