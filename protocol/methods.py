@@ -139,6 +139,14 @@ GET_TOKENS = Method(
     TRACE_ERRORS,
     repeatable=True,
 )
+GET_ALTERNATIVES = Method(
+    "get_alternatives",
+    types.GetAlternativesParams,
+    types.GetAlternativesResult,
+    "What was likely at one position: every candidate that the trace keeps, not the first five.",
+    TRACE_ERRORS,
+    repeatable=True,
+)
 COMPARE_TRACES = Method(
     "compare_traces",
     types.CompareTracesParams,

@@ -96,6 +96,11 @@ ASKED: dict[str, dict[str, Asked]] = {
         **NO_TRACE,
     },
     "get_tokens": {"Every token, with what else was likely.": Asked(TRACE), **NO_TRACE},
+    "get_alternatives": {
+        "The eight likeliest at one position.": Asked({**TRACE, "position": 6, "count": 8}),
+        "A position past the last token.": Asked({**TRACE, "position": 2000}, "TRACE_NOT_FOUND"),
+        "No such trace.": Asked({"trace_id": ABSENT, "position": 6}, "TRACE_NOT_FOUND"),
+    },
     "compare_traces": {
         "A trace beside itself: every position belongs to itself, and no head differs.": Asked(
             {**TRACE, "other_id": EXAMPLE_ID}

@@ -22,6 +22,7 @@ class Calls:
         METHODS["get_head_thumbnails"], types.GetHeadThumbnailsParams, types.GetHeadThumbnailsResult
     )
     get_tokens = call(METHODS["get_tokens"], types.TraceParams, types.GetTokensResult)
+    get_alternatives = call(METHODS["get_alternatives"], types.GetAlternativesParams, types.GetAlternativesResult)
     compare_traces = call(METHODS["compare_traces"], types.CompareTracesParams, types.CompareTracesResult)
     delete_trace = call(METHODS["delete_trace"], types.TraceParams, types.DeleteTraceResult)
     get_status = call(METHODS["get_status"], types.GetStatusParams, types.GetStatusResult)
@@ -44,6 +45,7 @@ class AsyncCalls:
         METHODS["get_head_thumbnails"], types.GetHeadThumbnailsParams, types.GetHeadThumbnailsResult
     )
     get_tokens = async_call(METHODS["get_tokens"], types.TraceParams, types.GetTokensResult)
+    get_alternatives = async_call(METHODS["get_alternatives"], types.GetAlternativesParams, types.GetAlternativesResult)
     compare_traces = async_call(METHODS["compare_traces"], types.CompareTracesParams, types.CompareTracesResult)
     delete_trace = async_call(METHODS["delete_trace"], types.TraceParams, types.DeleteTraceResult)
     get_status = async_call(METHODS["get_status"], types.GetStatusParams, types.GetStatusResult)

@@ -12,8 +12,7 @@ from daemon.editor.lru_cache import LruCache
 from daemon.editor.token_spans import Look, align, strongest_look
 from daemon.folders.trace_folders import TraceFolder
 from daemon.handlers.traces import TokenText, tokens_of
-from nanochat.analysis.characters import label
-from nanochat.system.text import on_one_line
+from nanochat.analysis.characters import label, named
 from protocol.types import TokenRow
 
 KNOWN = 16  # traces whose tokens are kept
@@ -89,7 +88,7 @@ def _named(row: TokenRow) -> str:
 
 def visible(text: str) -> str:
     """A token on one line, its spaces as ·."""
-    return on_one_line(_cut(text)).replace(" ", "·")
+    return named(_cut(text)).replace(" ", "·")
 
 
 def _cut(text: str) -> str:

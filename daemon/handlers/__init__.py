@@ -1,10 +1,10 @@
 """The handlers of all methods: importing this registers them; a new file of handlers is one more name here."""
 
-from daemon.handlers import attention, comparison, generation, status, tensors, thumbnails, traces
+from daemon.handlers import alternatives, attention, comparison, generation, status, tensors, thumbnails, traces
 from daemon.server.dispatch import HANDLERS
 from protocol.methods import METHODS
 
-__all__ = ["attention", "check", "comparison", "generation", "status", "tensors", "thumbnails", "traces"]
+__all__ = ["alternatives", "attention", "check", "comparison", "generation", "status", "tensors", "thumbnails", "traces"]
 
 
 def check() -> None:

@@ -9,6 +9,15 @@ from typing import Protocol
 from nanochat.system.text import one_line
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_NAMES = {
+    "\r": "CR", "\u00ad": "SHY", "\u061c": "ALM", "\u200b": "ZWSP", "\u200c": "ZWNJ", "\u200d": "ZWJ",
+    "\u200e": "LRM", "\u200f": "RLM", "\u2028": "LS", "\u2029": "PS", "\u202a": "LRE", "\u202b": "RLE",
+    "\u202c": "PDF", "\u202d": "LRO", "\u202e": "RLO", "\u2060": "WJ", "\u2066": "LRI", "\u2067": "RLI",
+    "\u2068": "FSI", "\u2069": "PDI", "\ufe0e": "VS15", "\ufe0f": "VS16", "\ufeff": "BOM",
+}  # fmt: skip
+_PICTURE = "[\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"
+_IN_PICTURE = f"(?<={_PICTURE})[\ufe0e\ufe0f]|(?<=[\ufe0f\U0001f000-\U0001faff\u2640\u2642])\u200d(?={_PICTURE})"
+_HIDDEN = re.compile(f"(?P<kept>{_IN_PICTURE})|[{''.join(_NAMES)}]")
 _BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
@@ -68,7 +77,13 @@ def pieces(texts: Sequence[str]) -> list[Piece | None]:
 
 def label(text: str, piece: Place | None) -> str:
     """A token for a table or an axis: the first of the tokens that share é is é₁."""
-    return one_line(text) if piece is None else one_line(piece.text) + str(piece.index + 1).translate(_SUBSCRIPTS)
+    return named(text) if piece is None else named(piece.text) + str(piece.index + 1).translate(_SUBSCRIPTS)
+
+
+def named(text: str) -> str:
+    """A token on one line in which all can be seen: bytes that are no character as ⟨F0⟩, what has no width as ⟨ZWJ⟩."""
+    seen = _HIDDEN.sub(lambda found: found[0] if found["kept"] else f"⟨{_NAMES[found[0]]}⟩", text)
+    return one_line(_BYTE.sub(lambda byte: f"⟨{byte[1].upper()}⟩", seen))
 
 
 def labels(texts: Sequence[str]) -> list[str]:

@@ -152,7 +152,7 @@ def top_logits_statistics(
         return logits_statistics(rows, next_tokens, token_text)
     values, log_sum_exp = values.astype(np.float64), log_sum_exp.astype(np.float64)
     rows = LogitRows.highest(values, indices, log_sum_exp, np.asarray(next_tokens, np.int64))
-    tops = [_top_tokens(*row, token_text) for row in zip(indices, values, log_sum_exp, strict=True)]
+    tops = [best_tokens(*row, token_text) for row in zip(indices, values, log_sum_exp, strict=True)]
     return {"mean_logit": None, "std_logit": None, TOPS: tops} | _metrics(rows)
 
 
@@ -192,15 +192,16 @@ def _row_top_tokens(
     count = min(TOP_TOKENS, len(row))
     fifth = np.partition(stored, -count)[-count]  # in the stored type, which is narrower and so faster
     candidates = np.flatnonzero(stored >= fifth)
-    return _top_tokens(candidates, row[candidates], log_sum_exp, token_text)
+    return best_tokens(candidates, row[candidates], log_sum_exp, token_text)
 
 
-def _top_tokens(
-    tokens: np.ndarray, logits: np.ndarray, log_sum_exp: np.floating, token_text: TokenText
+def best_tokens(
+    tokens: np.ndarray, logits: np.ndarray, log_sum_exp: np.floating, token_text: TokenText, count: int = TOP_TOKENS
 ) -> list[dict[str, Any]]:
+    """Of tokens (K,) and their float64 logits (K,) the likeliest, as in `logits_statistics`; none where one is NaN."""
     if not math.isfinite(log_sum_exp):
         return []
-    best = np.lexsort((tokens, -logits))[:TOP_TOKENS]
+    best = np.lexsort((tokens, -logits))[:count]
     probabilities = np.exp(logits[best] - log_sum_exp)
     columns = zip(tokens[best].tolist(), logits[best].tolist(), probabilities.tolist(), strict=True)
     return [

@@ -45,7 +45,7 @@ def recompute_analysis(
         tokens=terms.tokens,
         prompt_length=terms.prompt_length,
         windows=None if terms.config is None else terms.config.windows(),
-        token_text=_forgiving(token_text),
+        token_text=forgiving(token_text),
         vocab_size=terms.vocab_size,
     )
 
@@ -62,7 +62,7 @@ def trace_logits(
     tensors = FittingTensors(trace, terms, cancel)
     if stored is not None:
         return _with_tokens(stored, lacking, tensors, terms)
-    return logits_analysis(tensors, terms.ids, terms.prompt_length, _forgiving(token_text), terms.vocab_size)
+    return logits_analysis(tensors, terms.ids, terms.prompt_length, forgiving(token_text), terms.vocab_size)
 
 
 def with_new_metrics(trace: Trace, analysis: dict[str, Any], cancel: threading.Event | None = None) -> dict[str, Any]:
@@ -159,7 +159,9 @@ COMPLETE: dict[str, Callable[[dict[str, Any], Any, FittingTensors, Terms], dict[
 }
 
 
-def _forgiving(token_text: Callable[[int], str]) -> Callable[[int], str]:
+def forgiving(token_text: Callable[[int], str]) -> Callable[[int], str]:
+    """The same, with `<id>` for a token id that the tokenizer does not have."""
+
     def text(token: int) -> str:
         try:
             return token_text(token)

@@ -21,13 +21,13 @@ def printable(text: str) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """A text for a line of a list: line break ⏎, tab ⇥."""
-    return "".join(map(_spelled, text.replace("\n", "⏎").replace("\t", "⇥")))
+    """A text for a line of a list: line break ↵, tab ⇥."""
+    return "".join(map(_spelled, text.replace("\n", "↵").replace("\t", "⇥")))
 
 
 def one_line(text: str) -> str:
-    """A token for a table or an axis: leading and trailing space as ·, line break ⏎, tab ⇥."""
-    marked = text.replace("\n", "⏎").replace("\t", "⇥")
+    """A token for a table or an axis: leading and trailing space as ·, line break ↵, tab ⇥."""
+    marked = text.replace("\n", "↵").replace("\t", "⇥")
     inner = marked.strip(" ")
     start = marked.index(inner) if inner else 0
     marked = "·" * start + inner + "·" * (len(marked) - start - len(inner))

@@ -12,12 +12,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from nanochat.analysis.characters import labels
+from nanochat.analysis.characters import labels, named
 from nanochat.analysis.registry import HEAD_METRICS, LAYER_METRICS, TOKEN_METRICS, Role, TokenMetric
 from nanochat.capture import sites
 from nanochat.system.text import (
     below_each_other,
-    one_line,
     printable,
     share,
     short_number,
@@ -270,7 +269,7 @@ def further_token_metrics() -> list[TokenMetric]:
 def _top_tokens(top: Sequence[Alternative], drawn: str) -> Text:
     cells = []
     for entry in top:
-        label = Text(clipped(one_line(entry.text), 12), style="underline" if entry.text == drawn else "")
+        label = Text(clipped(named(entry.text), 12), style="underline" if entry.text == drawn else "")
         cells.append(label + Text(f" {short_probability(entry.probability)}", style="dim not underline"))
     return _yielding(Text("  ").join(cells))
 

@@ -145,6 +145,24 @@ class GetTokensResult(Result):
     tokens: Annotated[list[TokenRow], Meta(description="One row a position.")]
 
 
+class GetAlternativesParams(Params):
+    """Of one position, the likeliest that the trace keeps logits of."""
+
+    trace_id: Annotated[Id, meanings.TRACE_ID]
+    position: Annotated[Count, meanings.POSITION]
+    count: Annotated[
+        int, Meta(ge=1, le=1000, description="How many, at most; `analyze_trace` and `get_tokens` have five.")
+    ] = 20
+
+
+class GetAlternativesResult(Result):
+    """What could have come there: none for the first position, and where the trace has no logits for it."""
+
+    position: Annotated[int, meanings.POSITION]
+    captured: Annotated[int, Meta(description="How many logits the trace keeps of that position.")]
+    alternatives: Annotated[list[Alternative], meanings.TOP]
+
+
 class GetTensorParams(Params):
     """`name` is as `get_summary` lists it, or without its layer: "attention_weights" and `layer` 0.
 

@@ -56,3 +56,26 @@ export function otherVersion(folder, version) {
   writeFileSync(file, readFileSync(file, "utf8").replace(/^PACKAGE_VERSION = .*$/m, `PACKAGE_VERSION = "${version}"`));
   return folder;
 }
+
+/** Writes traces whose texts are hard to show: one of every kind of character, a chat of forty turns, a long token. */
+export function makeTexts(folder) {
+  const script = join(ROOT, "vscode-client/webviews/dev/make_texts.py");
+  const options = { cwd: ROOT, env: { ...process.env, PYTHONPATH: ROOT }, encoding: "utf8" };
+  const [readable, chat, wrapped] = execFileSync(PYTHON, [script, folder], options).trim().split("\n");
+  return { readable, chat, wrapped };
+}
+
+const LIKELIEST = `
+import json, sys
+import numpy as np
+from nanochat.trace_storage import TraceStorage
+folder, trace_id, position = sys.argv[1:]
+with TraceStorage(folder).open_trace(trace_id) as trace:
+    values, log_sum_exp = (trace.tensor(f"output_logits.{part}")[0] for part in ("values", "log_sum_exp"))
+    row = int(position) - 1
+    print(json.dumps(sorted(np.exp(values[row].astype(float) - float(log_sum_exp[row])).tolist(), reverse=True)))`;
+
+/** The probabilities of all candidates that a trace keeps of a position, the largest first. */
+export function likeliestAt(folder, traceId, position) {
+  return python("-c", LIKELIEST, folder, traceId, String(position));
+}

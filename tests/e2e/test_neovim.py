@@ -89,7 +89,7 @@ def test_the_response_is_a_hint_behind_the_prompt(session):
     response = seen["captured"]["response"]
     (hint,) = seen["hints"]
     assert hint["position"] == {"line": 3, "character": UNITS}
-    assert hint["label"] == "→ " + response.replace("\n", "⏎")[:120]
+    assert hint["label"] == "→ " + response.replace("\n", "↵")[:120]
     assert hint["tooltip"]["value"] == response
 
 
@@ -148,7 +148,7 @@ def expected_hovers(trace: Trace) -> dict[tuple[int, int], str]:
 
 def harmless(text: str) -> str:
     """A token as hovers show it: spaces and line breaks visible, control characters spelled out."""
-    marked = text.replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥")
+    marked = text.replace(" ", "·").replace("\n", "↵").replace("\t", "⇥")
     return re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", marked)
 
 

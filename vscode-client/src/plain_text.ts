@@ -8,7 +8,7 @@ export function plain(text: string): string {
 
 /** A token with its white space made visible, as code within a table's cell. */
 export function tokenCode(text: string): string {
-  const visible = text.replace(/ /g, "·").replace(/\n/g, "⏎").replace(/\r/g, "␍").replace(/\t/g, "⇥");
+  const visible = text.replace(/ /g, "·").replace(/\n/g, "↵").replace(/\r/g, "␍").replace(/\t/g, "⇥");
   const escaped = visible.replace(/[&<>"|`\\*_[\]]/g, (character) => `&#${character.charCodeAt(0)};`);
   return `<code>${escaped}</code>`;
 }

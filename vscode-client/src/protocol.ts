@@ -61,6 +61,11 @@ export interface Methods {
     params: TraceParams;
     result: GetTokensResult;
   };
+  /** What was likely at one position: every candidate that the trace keeps, not the first five. */
+  get_alternatives: {
+    params: GetAlternativesParams;
+    result: GetAlternativesResult;
+  };
   /** Which positions of two traces belong together, and how differently each head looks at them. */
   compare_traces: {
     params: CompareTracesParams;
@@ -683,6 +688,26 @@ export interface GetTokensResult {
   tokens: TokenRow[];
 }
 
+/** Of one position, the likeliest that the trace keeps logits of. */
+export interface GetAlternativesParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** In the whole sequence, from 0, which is `<|bos|>`. */
+  position: number;
+  /** How many, at most; `analyze_trace` and `get_tokens` have five. */
+  count?: number;
+}
+
+/** What could have come there: none for the first position, and where the trace has no logits for it. */
+export interface GetAlternativesResult {
+  /** In the whole sequence, from 0, which is `<|bos|>`. */
+  position: number;
+  /** How many logits the trace keeps of that position. */
+  captured: number;
+  /** What was likely there, the likeliest first. */
+  alternatives: Alternative[];
+}
+
 /** Two traces of the session's folder, A and B; long texts take a while: a layer at a time shows sooner. */
 export interface CompareTracesParams {
   /** The trace, as `list_traces` has it. */
@@ -971,6 +996,7 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "get_attention",
   "get_head_thumbnails",
   "get_tokens",
+  "get_alternatives",
   "compare_traces",
   "get_status",
   "list_models",

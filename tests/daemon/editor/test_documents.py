@@ -71,7 +71,7 @@ def test_capture_show_hint_and_hover(daemon: DaemonProcess, tmp_path: Path) -> N
         assert titles[:2] == ["Capture", "Show trace"] and titles[3:] == ["Capture"]
         assert re.fullmatch(r"4 tokens · \d\.\d bits mean surprisal · \d\.\d s", titles[2])
         (hint,) = await client.hints(URI)
-        assert (hint.position, hint.label) == (lsp.Position(2, 27), "→ " + response.replace("\n", "⏎"))
+        assert (hint.position, hint.label) == (lsp.Position(2, 27), "→ " + response.replace("\n", "↵"))
         assert hint.tooltip.value == response
         none_seen = lsp.Range(lsp.Position(3, 0), lsp.Position(9, 0))
         assert await client.hints(URI, none_seen) == ()

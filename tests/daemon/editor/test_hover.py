@@ -16,6 +16,6 @@ def test_it_says_when_layers_were_left_out():
         "·c⇥",
         "token 7 · position 2 · surprisal 1.50 bits",
         "",
-        "L0H1 → «·b\\u202e» 0.50 (position 1)",
+        "L0H1 → «·b⟨RLO⟩» 0.50 (position 1)",
     ]
     assert partly == whole + "\nthe last 3 layers were not searched: that takes too long here"

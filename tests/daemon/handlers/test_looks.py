@@ -6,6 +6,7 @@ from threading import Event
 import numpy as np
 import pytest
 
+from daemon.handlers.alternatives import alternatives_of
 from daemon.handlers.comparison import comparison
 from daemon.handlers.thumbnails import read_thumbnails
 from daemon.handlers.traces import document_of, tokens_of
@@ -13,7 +14,7 @@ from nanochat.analysis.thumbnails import pooled
 from nanochat.errors import CancelledError, TraceNotFoundError
 from nanochat.trace_storage import TraceStorage
 from protocol.errors import RpcError
-from protocol.types import CompareTracesParams, GetHeadThumbnailsParams, TokenPiece
+from protocol.types import CompareTracesParams, GetAlternativesParams, GetHeadThumbnailsParams, TokenPiece
 from tests.nanochat.trace_examples import small_trace
 
 
@@ -92,3 +93,18 @@ def test_tokens_say_which_share_a_character(storage):
     expected = [None, TokenPiece(text="é", index=0, count=2), TokenPiece(text="é", index=1, count=2), None]
     assert [row.piece for row in tokens_of(storage, trace_id, text, Event()).tokens] == expected
     assert [row.piece for row in document_of(storage, trace_id, text, Event()).tokens] == expected
+
+
+def test_candidates_of_a_position_are_as_many_as_were_asked_for(storage):
+    document, tensors = small_trace(prompt=3, generated=4)
+    vocabulary = 1 + max(*document["tokens"]["input_tokens"], *document["tokens"]["output_tokens"])
+    tensors["output_logits"] = np.random.default_rng(5).standard_normal((1, 4, vocabulary), dtype=np.float32)
+    trace_id = storage.create_trace(document, tensors)
+    params = GetAlternativesParams(trace_id=trace_id, position=4, count=vocabulary)
+    found = alternatives_of(storage, params, text)
+    assert (found.position, found.captured, len(found.alternatives)) == (4, vocabulary, vocabulary)
+    assert sum(row.probability or 0 for row in found.alternatives) == pytest.approx(1)
+    few = alternatives_of(storage, GetAlternativesParams(trace_id=trace_id, position=4, count=2), text)
+    assert few.alternatives == found.alternatives[:2]
+    with pytest.raises(RpcError, match="has the positions 0 to 6, not 7"):
+        alternatives_of(storage, GetAlternativesParams(trace_id=trace_id, position=7), text)

@@ -34,7 +34,15 @@ def test_tokens_that_share_a_character(texts, shared):
 
 def test_each_has_its_place():
     assert pieces(["\\xe2", "\\x82", "\\xac"]) == [Piece("€", index, 3) for index in range(3)]
-    assert labels([" \\xc3", "\\xa9", " \n", "x"]) == ["·é₁", "·é₂", "·⏎", "x"]
+    assert labels([" \\xc3", "\\xa9", " \n", "x"]) == ["·é₁", "·é₂", "·↵", "x"]
+
+
+def test_what_cannot_be_seen_has_a_name_and_pictures_stay_whole():
+    family, thumb = "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd"
+    assert labels([" \\xf0", "\u200b", "a\u200d", "\u202e", "\r\n", "\ufe0f"]) == [
+        "·⟨F0⟩", "⟨ZWSP⟩", "a⟨ZWJ⟩", "⟨RLO⟩", "⟨CR⟩↵", "⟨VS16⟩"
+    ]  # fmt: skip
+    assert labels([family, thumb, "❤\ufe0f"]) == [family, thumb, "❤\ufe0f"]
 
 
 @given(st.text(st.characters(exclude_characters="\\", exclude_categories=["Cs"]), max_size=30), st.data())

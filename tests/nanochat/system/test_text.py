@@ -16,13 +16,13 @@ from nanochat.system.text import (
 
 def test_tokens_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[31m\r\n\tb\x07\x9b\u202e") == "a\\x1b[31m\\x0d\n\tb\\x07\\x9b\\u202e"
-    assert one_line("  a b \n") == "··a·b·⏎".replace("a·b", "a b").replace("b·⏎", "b ⏎")
+    assert one_line("  a b \n") == "··a·b·↵".replace("a·b", "a b").replace("b·↵", "b ↵")
     assert one_line("   ") == "···"
     assert one_line("") == ""
 
 
 def test_a_longer_text_keeps_its_spaces() -> None:
-    assert on_one_line(" a\tb\n\x1b ") == " a⇥b⏎\\x1b "
+    assert on_one_line(" a\tb\n\x1b ") == " a⇥b↵\\x1b "
 
 
 @pytest.mark.parametrize(

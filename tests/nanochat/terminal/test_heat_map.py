@@ -23,8 +23,8 @@ def drawn(renderable: RenderableType, width: int = 80, color: bool = False) -> l
 
 def test_shades_show_the_triangle_with_each_rows_token_at_its_end() -> None:
     weights = np.array([[1, 0, 0], [0.3, 0.7, 0], [0.005, 0.195, 0.8]])
-    lines = drawn(heat_map(weights, ["<|bos|>", "·a", "⏎"], width=80, height=40, palette="shades"))
-    assert [line.rstrip() for line in lines[:3]] == ["██ 0 <|bos|>", "▓▓██ 1 ·a", "··▒▒██ 2 ⏎"]
+    lines = drawn(heat_map(weights, ["<|bos|>", "·a", "↵"], width=80, height=40, palette="shades"))
+    assert [line.rstrip() for line in lines[:3]] == ["██ 0 <|bos|>", "▓▓██ 1 ·a", "··▒▒██ 2 ↵"]
     assert "▓▓ 0.25–0.5" in lines[3]
 
 

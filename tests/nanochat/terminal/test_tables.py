@@ -142,7 +142,7 @@ def test_logits_table_shows_each_token_with_its_numbers(document: dict[str, Any]
     assert f"{logits['sampled_probability'][0]:.3f}" in text
     best = logits["top_tokens_per_position"][0][0]
     assert f"·{best['text'].strip()} {short_probability(best['probability'])}" in text
-    assert "⏎" in text
+    assert "↵" in text
     assert "\\x1b[2J" in text
     assert "\x1b" not in text
 

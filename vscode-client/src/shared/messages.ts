@@ -43,7 +43,7 @@ export const PAGE_PARTS = ["attention", "layers"] as const;
 export type PagePart = (typeof PAGE_PARTS)[number];
 
 /** What a view may read of the trace that it shows; the host adds which that is. */
-export type ReadMethod = "get_tensor" | "get_attention" | "get_head_thumbnails";
+export type ReadMethod = "get_tensor" | "get_attention" | "get_head_thumbnails" | "get_alternatives";
 export type ReadParams<M extends ReadMethod> = Omit<Methods[M]["params"], "trace_id">;
 export type ReadResult<M extends ReadMethod> = Methods[M]["result"];
 

@@ -7,6 +7,7 @@ import {
   clipped,
   isSpecial,
   runningText,
+  shortLabel,
   spokenText,
   spokenToken,
   tokenLabel,
@@ -16,23 +17,44 @@ import {
 
 void test("white space is visible in labels", () => {
   assert.equal(visibleText(" the"), "·the");
-  assert.equal(visibleText("\n\t\r"), "↵⇥␍");
+  assert.equal(visibleText("\n\t\r"), "↵⇥⟨CR⟩");
   assert.equal(visibleText("\u00a0\u3000"), "␣␣");
   assert.equal(visibleText(""), "∅");
 });
 
 void test("what would be invisible or turn the line around is spelled out", () => {
-  assert.equal(visibleText("\u0000\u001b"), "\\x00\\x1b");
-  assert.equal(visibleText("a\u200bb"), "a\\xe2\\x80\\x8bb");
-  assert.equal(visibleText("\u202e"), "\\xe2\\x80\\xae");
-  assert.equal(visibleText("\\xf0"), "\\xf0"); // a byte that the daemon spelled out
+  assert.equal(visibleText("\u0000\u001b"), "⟨00⟩⟨1B⟩");
+  assert.equal(visibleText("a\u200bb"), "a⟨ZWSP⟩b");
+  assert.equal(visibleText("\u202e"), "⟨RLO⟩");
+  assert.equal(visibleText(" \\xf0\\x9f"), "·⟨F0⟩⟨9F⟩"); // a byte that the daemon spelled out
   assert.equal(visibleText("東京 é 🙂"), "東京·é·🙂");
 });
 
 void test("running text keeps its spaces and tells its line breaks", () => {
-  assert.deepEqual(runningText(" a b"), { text: " a b", breaks: 0 });
-  assert.deepEqual(runningText("x\n\n"), { text: "x↵↵", breaks: 2 });
-  assert.deepEqual(runningText(""), { text: "∅", breaks: 0 });
+  assert.deepEqual(runningText(" a b"), { text: " a b", ends: false });
+  assert.deepEqual(runningText("x\n\n"), { text: "x↵\n↵", ends: true });
+  assert.deepEqual(runningText("\n a"), { text: "↵\n a", ends: false });
+  assert.deepEqual(runningText("\ta"), { text: "→\ta", ends: false });
+  assert.deepEqual(runningText(""), { text: "∅", ends: false });
+  assert.match(runningText("x".repeat(300)).text, /^x{50}…x{49}$/);
+});
+
+void test("a picture of several characters stays whole; what joins nothing is named", () => {
+  const family = "\u{1f469}\u200d\u{1f469}\u200d\u{1f467}";
+  assert.equal(visibleText(` ${family}!`), `·${family}!`);
+  assert.equal(visibleText("\u{1f44d}\u{1f3fd}"), "\u{1f44d}\u{1f3fd}");
+  assert.equal(visibleText("1\ufe0f\u20e3"), "1\ufe0f\u20e3");
+  assert.equal(visibleText("\u200d"), "⟨ZWJ⟩");
+  assert.equal(visibleText("\ufe0f"), "⟨VS16⟩");
+  assert.equal(visibleText("\u200c\ufeff\u00ad"), "⟨ZWNJ⟩⟨BOM⟩⟨SHY⟩");
+  assert.equal(visibleText("\ue000"), "⟨U+E000⟩");
+  assert.equal(visibleText("\u0301"), "◌\u0301");
+});
+
+void test("a label is as long as there is room for, and its ends tell it apart", () => {
+  const named = (text: string): { text: string; piece: null } => ({ text, piece: null });
+  assert.equal(shortLabel(named("a".repeat(300))), `${"a".repeat(12)}…${"a".repeat(11)}`);
+  assert.notEqual(shortLabel(named("<|python_start|>")), shortLabel(named("<|python_end|>")));
 });
 
 void test("a long label loses its middle", () => {
@@ -58,6 +80,7 @@ void test("tokens that share a character show it once, with seams, and have its 
 
 void test("spoken tokens say what cannot be heard", () => {
   assert.equal(spokenText(" gold"), "“gold”");
+  assert.equal(spokenText(" in the\tend"), "“in the⇥end”");
   assert.equal(spokenText(" "), "space");
   assert.equal(spokenText("   "), "3 spaces");
   assert.equal(spokenText("\n\n"), "2 line breaks");

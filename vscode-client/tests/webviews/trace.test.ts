@@ -17,7 +17,7 @@ import {
   statisticsOf,
 } from "../../webviews/common/statistics";
 import { curveGroups, curveTable } from "../../webviews/layers/layer_curves";
-import { bitsText, mapShare, surprisalSummary, surprisalWords } from "../../webviews/layers/surprisal";
+import { bitsText, mapShare, surprisalSummary, surprisalWords } from "../../webviews/text/surprisal";
 import { traceFacts } from "../../webviews/layers/trace_facts";
 
 const TEXT = ["<|bos|>", "The", " end", " A", "u", "."];

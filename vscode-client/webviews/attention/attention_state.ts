@@ -7,20 +7,15 @@ import { bestRole, headStatistics } from "../common/statistics";
 import { type HeadData, ReadWeights } from "./head_data";
 import type { HeadLook, HeadPointing } from "./head_look";
 import { headName } from "../common/number_text";
-import { tokenLabel } from "../common/token_text";
+import { shortLabel } from "../common/token_text";
 import { pinsIn, type Beside } from "./beside";
 import { emptyPanel, panelData, readRow, type Panel, type PanelState } from "./panel";
+import type { Pointed } from "./pointed";
 import { lookAt, lookFrom } from "./look_bar";
 import { perTrace, type PerTrace } from "../common/per_trace";
 import { AS_IT_IS, type Look } from "./source";
 import { litRow, rowsAfter, shownHead, type HeadPlace } from "./trace_heads";
 import { SCALES, type Scale, type ScaleName } from "./value_scale";
-
-export interface Pointed {
-  query: number;
-  key: number | null;
-  by: "mouse" | "keyboard";
-}
 
 export interface LookingState extends HeadPointing, PanelState {
   pointed: Pointed | null;
@@ -37,6 +32,8 @@ export interface LookingState extends HeadPointing, PanelState {
   beside: Beside;
   /** What could not be done, until something else is. */
   notice: string;
+  /** The token whose column the text shows. */
+  column: number | null;
 }
 
 export interface AttentionState extends HeadLook {
@@ -71,6 +68,7 @@ export function createLooking(page: Page): AttentionState {
     pins: [],
     beside: "nothing",
     notice: "",
+    column: null,
     ...emptyPanel(),
   });
   const read = new ReadWeights();
@@ -101,7 +99,7 @@ export function createLooking(page: Page): AttentionState {
   };
   page.store.subscribe((state, before) => {
     if (state.view !== before.view) {
-      labels = traceOf(state)?.tokens.map(tokenLabel) ?? [];
+      labels = traceOf(state)?.tokens.map(shortLabel) ?? [];
     }
     follow(looking, state, before);
   });

@@ -8,6 +8,7 @@ import type { Span } from "./matrix_layout";
 import type { RowValues } from "./row_values";
 import {
   AS_IT_IS,
+  askFor,
   isPlain,
   layersKey,
   readOf,
@@ -27,12 +28,6 @@ export interface HeadDataEvents {
   /** Tiles came. */
   arrived: () => void;
   row: (row: RowValues) => void;
-  failed: (message: string) => void;
-}
-
-interface Asked {
-  urgency: number;
-  done: (result: ReadResult<"get_tensor">) => void;
   failed: (message: string) => void;
 }
 
@@ -195,7 +190,7 @@ export class HeadData {
       this.aheadTiles = this.aheadTiles.filter((wanted) => wanted.name !== name);
     };
     const part: Part = { rows: [...tile.rows], columns: [...tile.columns], encoding: "base64", dtype: type };
-    const takeBack = this.ask(readOf(place, this.look, part), {
+    const takeBack = askFor(this.reads, readOf(place, this.look, part), {
       urgency,
       done: (result) => {
         settled();
@@ -223,10 +218,6 @@ export class HeadData {
     return `${this.keyOf(place)}${query}`;
   }
 
-  private ask(read: SourceRead, how: Asked): () => void {
-    return read.method === "get_tensor" ? this.reads.ask({ ...read, ...how }) : this.reads.ask({ ...read, ...how });
-  }
-
   private isOfChosen(name: string): boolean {
     return this.place !== null && name.startsWith(this.keyOf(this.place));
   }
@@ -244,7 +235,7 @@ export class HeadData {
     if (this.wantedRow !== null) {
       return;
     }
-    const takeBack = this.ask(exactRow(place, this.look, query), {
+    const takeBack = askFor(this.reads, exactRow(place, this.look, query), {
       urgency: URGENCY.row,
       done: (result) => {
         const values = valuesOf(result);
@@ -264,7 +255,7 @@ export class HeadData {
   private askWindow(place: Source): void {
     const last = this.positions - 1;
     const key = this.rowKey(place, last);
-    this.ask(exactRow(place, AS_IT_IS, last), {
+    askFor(this.reads, exactRow(place, AS_IT_IS, last), {
       urgency: URGENCY.window,
       done: (result) => {
         const values = valuesOf(result);

@@ -24,10 +24,13 @@ export function headKeyMove(key: string, looking: HeadLook): HeadPlace | null {
   return moves[key]?.() ?? null;
 }
 
+/** Where letters are typed. */
+export const TYPED = "input:not([type=range], [type=radio], [type=checkbox]), textarea, select";
+
 /** `pin`: on a page that shows heads side by side. */
 export function onHeadKeys(looking: HeadLook, pin?: (place: HeadPlace) => void): void {
   document.addEventListener("keydown", (event) => {
-    const typing = event.target instanceof Element && event.target.matches("input:not([type=range]), textarea, select");
+    const typing = event.target instanceof Element && event.target.matches(TYPED);
     if (typing || event.ctrlKey || event.metaKey || event.altKey) {
       return;
     }

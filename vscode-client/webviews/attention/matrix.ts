@@ -26,6 +26,7 @@ export interface Matrix {
   tools: HTMLElement;
   /** Its place has another size. */
   layout: () => void;
+  reveal: (query: number, key: number) => void;
 }
 
 export interface Place {
@@ -183,6 +184,7 @@ export function matrixPart(looking: AttentionState, panel: Panel, { viewport, he
       promptLength: promptLength(trace),
       key: pointed?.key ?? null,
       fixed: selection.token,
+      column: store.state.column,
       named: row !== null && row.query === lit ? largestWeights(row, NAMED_KEYS).map(({ key }) => key) : [],
       slanted,
     };
@@ -283,5 +285,5 @@ export function matrixPart(looking: AttentionState, panel: Panel, { viewport, he
       schedule();
     });
   }
-  return { element: frame, tools: zoomTools(zoom), layout };
+  return { element: frame, tools: zoomTools(zoom), layout, reveal };
 }

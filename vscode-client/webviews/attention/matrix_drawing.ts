@@ -6,6 +6,7 @@ import type { Theme } from "../common/theme";
 import { shortWeight } from "../common/number_text";
 import { codeValue, type CodeType } from "../common/tensor_values";
 import { textAt } from "../common/colour_map";
+import { drawColumn } from "./column_drawing";
 import { drawColumnLabels, drawRowLabels, setFont } from "./matrix_labels";
 import { cellEdge, isMasked, type Span } from "./matrix_layout";
 import type { Raster } from "./raster";
@@ -39,6 +40,7 @@ export interface Scene {
   lit: number | null;
   key: number | null;
   fixed: number | null;
+  column: number | null;
   named: readonly number[];
   slanted: boolean;
 }
@@ -58,6 +60,7 @@ export function drawMatrix(context: Context, scene: Scene): void {
   drawCells(context, scene);
   drawBoundaries(context, scene);
   drawLit(context, scene);
+  drawColumn(context, scene);
   context.restore();
   drawFrame(context, scene);
   drawAxes(context, scene);

@@ -27,6 +27,8 @@ interface Shown {
 export interface Panels {
   element: HTMLElement;
   tools: HTMLElement;
+  /** Brings a cell into the windows on all of them. */
+  reveal: (query: number, key: number) => void;
   /** Those that are seen, the chosen head's first. */
   shown: () => { panel: Panel; source: Source }[];
   /** How many stand in a row. */
@@ -143,6 +145,9 @@ export function panelsPart(looking: AttentionState): Panels {
   return {
     element: grid,
     tools: all[0]?.matrix.tools ?? grid,
+    reveal: (query, key) => {
+      all[0]?.matrix.reveal(query, key);
+    },
     columns: () => columns,
     shown: () =>
       shownPanels().flatMap(({ panel }) => {

@@ -1,7 +1,8 @@
 // What a matrix shows: one head, or several combined; as it is, without the sink, or weighted by values.
 
-import type { ReadParams } from "../../src/shared/messages";
+import type { ReadParams, ReadResult } from "../../src/shared/messages";
 import { headName } from "../common/number_text";
+import type { TraceReads } from "../common/trace_reads";
 import type { HeadPlace } from "./trace_heads";
 
 export type Combine = "mean" | "max";
@@ -59,4 +60,15 @@ export function readOf(source: Source, look: Look, part: Part): SourceRead {
     method: "get_attention",
     params: { heads, combine: combined?.how ?? "mean", hide_sink, value_weighted, ...part },
   };
+}
+
+/** How soon it is wanted, and what becomes of it. */
+export interface Asking {
+  urgency: number;
+  done: (result: ReadResult<"get_tensor">) => void;
+  failed: (message: string) => void;
+}
+
+export function askFor(reads: TraceReads, read: SourceRead, how: Asking): () => void {
+  return read.method === "get_tensor" ? reads.ask({ ...read, ...how }) : reads.ask({ ...read, ...how });
 }

@@ -4,11 +4,12 @@ import "../common/base.css";
 import "./overview.css";
 import "./attention.css";
 import "./panels.css";
+import "../text/tip.css";
+import "../text/text.css";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
 import { traceOf, type Part } from "../common/page";
 import { gradient } from "../common/colour_map";
-import { colouredTextPart } from "./coloured_text";
 import { createLooking, scaleOf, type AttentionState } from "./attention_state";
 import { onHeadKeys } from "./head_keys";
 import { headBar, pinHead } from "./head_bar";
@@ -18,6 +19,7 @@ import { panelsPart } from "./panels";
 import { readoutPart } from "./readout";
 import { rowTablePart } from "./row_table";
 import { stepperPart } from "./stepper";
+import { textPart } from "../text/text_part";
 import { SCALES, shareOf, type ScaleName } from "./value_scale";
 
 export const attentionView: Part = (page) => {
@@ -39,13 +41,13 @@ export const attentionView: Part = (page) => {
     overview,
     figure,
     rowTablePart(looking),
-    colouredTextPart(looking),
+    textPart(looking, panels.reveal),
   );
   page.store.subscribe((state) => {
     const place = looking.place();
     const hasTrace = traceOf(state) !== null;
     none.hidden = !hasTrace || place !== null;
-    content.hidden = place === null;
+    content.classList.toggle("text-alone", place === null);
   });
   return element("div", { class: "attention" }, none, content);
 };

@@ -2,7 +2,9 @@
 
 import type { TokenRow } from "../../src/protocol";
 import { element } from "./dom";
+import { movedByLine, stopsOf } from "./token_lines";
 import { isSpecial, spokenToken, tokenText } from "./token_text";
+import { turnsOf, type Turn } from "./turns";
 
 export interface TokenListActions {
   /** Under the mouse or focused; null: no longer. */
@@ -15,20 +17,29 @@ export interface TokenList {
   spans: readonly HTMLElement[];
   fill: (tokens: readonly TokenRow[]) => void;
   select: (position: number | null) => void;
+  /** Scrolls the list, and nothing else, where the token is out of view. */
+  reveal: (position: number) => void;
 }
 
-const MOVES: Record<string, (from: number, count: number) => number> = {
+type Spans = readonly HTMLElement[];
+
+const MOVES: Record<string, (from: number, spans: Spans, turns: readonly Turn[]) => number> = {
   ArrowLeft: (from) => from - 1,
   ArrowRight: (from) => from + 1,
-  ArrowUp: (from) => from - 10,
-  ArrowDown: (from) => from + 10,
+  ArrowUp: (from, spans) => movedByLine(from, spans, -1),
+  ArrowDown: (from, spans) => movedByLine(from, spans, 1),
+  PageUp: (from, _, turns) => stopsOf(turns).findLast((stop) => stop < from) ?? 0,
+  PageDown: (from, spans, turns) => stopsOf(turns).find((stop) => stop > from) ?? spans.length - 1,
   Home: () => 0,
-  End: (_, count) => count - 1,
+  End: (_, spans) => spans.length - 1,
 };
+/** Further away, a list is shown there at once. */
+const SMOOTH_SCREENS = 2;
 
 export function tokenList(label: string, actions: TokenListActions): TokenList {
   const list = element("div", { class: "tokens sheet", role: "listbox", "aria-label": label });
   let spans: HTMLElement[] = [];
+  let turns: Turn[] = [];
   let stop = 0;
   let selected: number | null = null;
 
@@ -70,7 +81,7 @@ export function tokenList(label: string, actions: TokenListActions): TokenList {
     const move = MOVES[event.key];
     if (move !== undefined) {
       event.preventDefault();
-      moveStop(move(stop, spans.length));
+      moveStop(move(stop, spans, turns));
       spans[stop]?.focus();
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
@@ -86,14 +97,8 @@ export function tokenList(label: string, actions: TokenListActions): TokenList {
     fill(tokens) {
       const firstGenerated = tokens.findIndex((token) => token.generated);
       spans = tokens.map((token, position) => tokenSpan(token, position, position === firstGenerated));
-      const children: Node[] = [];
-      tokens.forEach((token, position) => {
-        children.push(spans[position] as Node);
-        if (tokenText(token).breaks > 0) {
-          children.push(document.createElement("br"));
-        }
-      });
-      list.replaceChildren(...children);
+      turns = turnsOf(tokens);
+      list.replaceChildren(...turns.map((turn) => turnBlock(turn, tokens, spans)));
       selected = null;
       moveStop(0);
     },
@@ -109,7 +114,52 @@ export function tokenList(label: string, actions: TokenListActions): TokenList {
         }
       }
     },
+    reveal(position) {
+      const span = spans[position];
+      if (span !== undefined) {
+        scrollInto(list, span);
+      }
+    },
   };
+}
+
+function scrollInto(list: HTMLElement, span: HTMLElement): void {
+  const [window, box] = [list.getBoundingClientRect(), span.getBoundingClientRect()];
+  if (box.top >= window.top && box.bottom <= window.bottom) {
+    return;
+  }
+  const by = (box.top + box.bottom - window.top - window.bottom) / 2;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const far = Math.abs(by) > SMOOTH_SCREENS * window.height;
+  list.scrollBy({ top: by, behavior: calm || far ? "instant" : "smooth" });
+}
+
+/** One speaker's tokens below his name; those of nobody without one. */
+function turnBlock(turn: Turn, tokens: readonly TokenRow[], spans: readonly HTMLElement[]): HTMLElement {
+  const { role, continued } = turn;
+  const block = element("div", { class: "turn" });
+  if (role === null) {
+    block.setAttribute("role", "presentation");
+  } else {
+    const name = continued ? `${role}, continued` : role;
+    block.setAttribute("role", "group");
+    block.setAttribute("aria-label", name);
+    block.classList.add(role.toLowerCase());
+    block.classList.toggle("inner", turn.inner);
+    block.append(element("div", { class: "turn-role", "aria-hidden": "true" }, name));
+  }
+  const words = tokens.slice(turn.start, turn.stop);
+  block.classList.toggle(
+    "only-special",
+    words.every(({ text }) => isSpecial(text)),
+  );
+  words.forEach((token, index) => {
+    block.append(spans[turn.start + index] ?? "");
+    if (tokenText(token).ends) {
+      block.append(document.createElement("br"));
+    }
+  });
+  return block;
 }
 
 function mark(span: HTMLElement | undefined, selected: boolean): void {

@@ -1,36 +1,22 @@
 // Tokens as a reader can tell them apart: white space and control characters become visible, shared characters whole.
 
 import type { TokenRow } from "../../src/protocol";
+import { visible } from "./visible";
 
 /** What a token's name needs of it. */
 export type Named = Pick<TokenRow, "text" | "piece">;
 
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
-
-const VISIBLE: Record<string, string> = { " ": "·", "\n": "↵", "\r": "␍", "\t": "⇥" };
 const SPECIAL = /^<\|[^|]+\|>$/;
-// Control and format characters (bidirectional overrides and zero-width ones too), separators, lone surrogates.
-const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/u;
-const UTF8 = new TextEncoder();
+/** Spaces have their width, tabs their stops, and lines break after their sign. */
+const RUNNING: Record<string, string> = { " ": " ", "\t": "→\t", "\n": "↵\n" };
+const SPOKEN: Record<string, string> = { " ": " " };
+export const LONGEST_LABEL = 24;
+const LONGEST_RUNNING = 100;
 
-/** As a label: no character is invisible or moves its neighbours; ` the` is `·the`, a byte is `\xNN`. */
+/** As a label; ` the` is `·the`, a byte that is no character `⟨F0⟩`, a zero-width space `⟨ZWSP⟩`. */
 export function visibleText(text: string): string {
-  if (text === "") {
-    return "∅";
-  }
-  return Array.from(text, visibleCharacter).join("");
-}
-
-function visibleCharacter(character: string): string {
-  const known = VISIBLE[character];
-  if (known !== undefined) {
-    return known;
-  }
-  return INVISIBLE.test(character) ? escaped(character) : /\p{Zs}/u.test(character) ? "␣" : character;
-}
-
-function escaped(character: string): string {
-  return Array.from(UTF8.encode(character), (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+  return visible(text);
 }
 
 /** As a label; the first of the tokens that share é is `é₁`. */
@@ -42,20 +28,26 @@ export function tokenLabel({ text, piece }: Named): string {
   return visibleText(piece.text) + place;
 }
 
+/** The same, no longer than there is room for. */
+export function shortLabel(token: Named): string {
+  return clipped(tokenLabel(token), LONGEST_LABEL);
+}
+
 /** In running text: the first of the tokens that share a character shows it, the others are seams beside it. */
-export function tokenText({ text, piece }: Named): { text: string; breaks: number } {
-  return piece == null ? runningText(text) : piece.index === 0 ? runningText(piece.text) : { text: "", breaks: 0 };
+export function tokenText({ text, piece }: Named): { text: string; ends: boolean } {
+  return piece == null ? runningText(text) : piece.index === 0 ? runningText(piece.text) : { text: "", ends: false };
+}
+
+/** In running text: spaces stay spaces, a line break shows its sign; `ends`: its line ends after it. */
+export function runningText(text: string): { text: string; ends: boolean } {
+  const shown = clipped(visible(text, RUNNING), LONGEST_RUNNING);
+  const ends = shown.endsWith("\n");
+  return { text: ends ? shown.slice(0, -1) : shown, ends };
 }
 
 /** For sentences and screen readers. */
 export function spokenToken({ text, piece }: Named): string {
   return piece == null ? spokenText(text) : `${spokenText(piece.text)} part ${piece.index + 1} of ${piece.count}`;
-}
-
-/** In running text: spaces stay spaces, a line break shows its sign; `breaks` tells how many lines end in it. */
-export function runningText(text: string): { text: string; breaks: number } {
-  const shown = Array.from(text, (character) => (character === " " ? " " : visibleCharacter(character))).join("");
-  return { text: shown === "" ? "∅" : shown, breaks: text.split("\n").length - 1 };
 }
 
 /** Tokens such as `<|bos|>`, which stand for no text. */
@@ -85,5 +77,5 @@ export function spokenText(text: string): string {
   if (/^\n+$/.test(text)) {
     return text.length === 1 ? "line break" : `${text.length} line breaks`;
   }
-  return `“${visibleText(text.replace(/^ /, ""))}”`;
+  return `“${clipped(visible(text, SPOKEN), LONGEST_RUNNING).replace(/^ /, "")}”`;
 }

@@ -7,14 +7,6 @@ import type { Part } from "../common/page";
 import { factsPart } from "./facts_part";
 import { headRolesPart } from "./head_roles";
 import { layerChartsPart } from "./layer_charts";
-import { surprisalTextPart } from "./surprisal_text";
 
 export const layersView: Part = (page) =>
-  element(
-    "div",
-    { class: "layers-parts" },
-    surprisalTextPart(page),
-    layerChartsPart(page),
-    headRolesPart(page),
-    factsPart(page),
-  );
+  element("div", { class: "layers-parts" }, layerChartsPart(page), headRolesPart(page), factsPart(page));

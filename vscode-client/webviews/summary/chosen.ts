@@ -6,7 +6,7 @@ import { traceOf, type Page } from "../common/page";
 import { bestRole, headStatistics, statisticsOf } from "../common/statistics";
 import { spokenToken } from "../common/token_text";
 import { shownHead } from "../attention/trace_heads";
-import { surprisalWords } from "../layers/surprisal";
+import { surprisalWords } from "../text/surprisal";
 import type { TraceData } from "../../src/shared/messages";
 
 const NUMBERS = 3;

@@ -4,7 +4,7 @@ import { element } from "../common/dom";
 import { counted } from "../common/number_text";
 import { traceOf, type Page } from "../common/page";
 import { spokenToken } from "../common/token_text";
-import { bitsText, surprisalSummary } from "../layers/surprisal";
+import { bitsText, surprisalSummary } from "../text/surprisal";
 
 export function surprisalPart(page: Page): HTMLElement {
   const words = element("p", {});

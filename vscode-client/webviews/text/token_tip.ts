@@ -1,19 +1,21 @@
 // What is told of a token under the mouse or the keyboard's focus: its surprisal, and what else was likely.
 
-import type { Alternative, TokenRow } from "../../src/protocol";
-import { css } from "../common/colour";
-import { colourAt, type ColourMap } from "../common/colour_map";
+import type { TokenRow } from "../../src/protocol";
+import type { TraceData } from "../../src/shared/messages";
+import type { ColourMap } from "../common/colour_map";
 import { element, setAttributes } from "../common/dom";
-import { percent, threeDigits } from "../common/number_text";
+import { threeDigits } from "../common/number_text";
+import type { Page } from "../common/page";
 import type { Statistic } from "../common/statistics";
-import { tokenLabel, visibleText } from "../common/token_text";
+import { clipped, tokenLabel } from "../common/token_text";
+import { alternativesPart } from "./alternatives";
 import { surprisalWords } from "./surprisal";
 
 type By = "mouse" | "keyboard";
 
 export interface TokenTip {
   element: HTMLElement;
-  show: (token: TokenRow, metrics: readonly Statistic[], at: HTMLElement, by: By, map: ColourMap) => void;
+  show: (content: readonly Node[], at: HTMLElement, by: By) => void;
   /** The mouse or the focus went; the mouse may go on to the tip itself. */
   leave: (by: By) => void;
   close: () => void;
@@ -22,6 +24,7 @@ export interface TokenTip {
 const ID = "token-tip";
 const GRACE = 120; // milliseconds to move the mouse from the token to the tip
 const GAP = 6;
+const LONGEST = 400; // of a token's whole text
 const SAID = ["surprisal_per_token", "sampled_probability"];
 
 export function tokenTip(): TokenTip {
@@ -42,6 +45,11 @@ export function tokenTip(): TokenTip {
     timer = setTimeout(close, GRACE);
   }
 
+  new ResizeObserver(() => {
+    if (anchor !== null) {
+      place(tip, anchor);
+    }
+  }).observe(tip);
   tip.addEventListener("pointerenter", () => {
     clearTimeout(timer);
   });
@@ -50,6 +58,8 @@ export function tokenTip(): TokenTip {
     if (event.key === "Escape" && !tip.hidden) {
       close();
       event.stopPropagation();
+    } else if (event.key === "m" && !tip.hidden && !isTyping(event)) {
+      tip.querySelector<HTMLButtonElement>("button.more")?.click();
     }
   });
   document.addEventListener(
@@ -70,12 +80,12 @@ export function tokenTip(): TokenTip {
         closeSoon();
       }
     },
-    show: (token, metrics, at, by, map) => {
+    show: (content, at, by) => {
       clearTimeout(timer);
       anchor?.removeAttribute("aria-describedby");
       anchor = at;
       shownBy = by;
-      tip.replaceChildren(...contentOf(token, metrics, map));
+      tip.replaceChildren(...content);
       setAttributes(at, { "aria-describedby": ID });
       tip.hidden = false;
       place(tip, at);
@@ -83,15 +93,29 @@ export function tokenTip(): TokenTip {
   };
 }
 
-function contentOf(token: TokenRow, metrics: readonly Statistic[], map: ColourMap): HTMLElement[] {
-  const head = element(
+function isTyping({ target, ctrlKey, metaKey, altKey }: KeyboardEvent): boolean {
+  return ctrlKey || metaKey || altKey || (target instanceof Element && target.matches("input[type=text]"));
+}
+
+/** Which token it is. */
+export function tokenHead(token: TokenRow): HTMLElement {
+  return element(
     "div",
     { class: "tip-head" },
-    element("strong", { class: "mono" }, tokenLabel(token)),
+    element("strong", { class: "mono" }, clipped(tokenLabel(token), LONGEST)),
     element("span", { class: "muted" }, `position ${token.position}, id ${token.id}`),
   );
-  const parts = [head, element("p", {}, surprisalWords(token)), ...numbersOf(token, metrics)];
-  return token.top.length === 0 ? parts : [...parts, alternatives(token, map)];
+}
+
+export function surprisalParts(
+  page: Page,
+  trace: TraceData,
+  token: TokenRow,
+  metrics: readonly Statistic[],
+  map: ColourMap,
+): HTMLElement[] {
+  const parts = [tokenHead(token), element("p", {}, surprisalWords(token)), ...numbersOf(token, metrics)];
+  return token.top.length === 0 ? parts : [...parts, alternativesPart(page, trace, token, map)];
 }
 
 /** What is known of it besides what the line above says. */
@@ -101,26 +125,6 @@ function numbersOf({ numbers }: TokenRow, metrics: readonly Statistic[]): HTMLEl
     element("span", { title: meaning }, `${label} ${threeDigits(numbers?.[name])}${unit ? ` ${unit}` : ""}`),
   );
   return words.length === 0 ? [] : [element("p", { class: "tip-numbers" }, ...words)];
-}
-
-function alternatives(token: TokenRow, map: ColourMap): HTMLElement {
-  const rows = token.top.map((alternative) => alternativeRow(alternative, alternative.token === token.id, map));
-  const caption = element("caption", {}, "What was likely there");
-  return element("table", { class: "alternatives" }, caption, element("tbody", {}, ...rows));
-}
-
-function alternativeRow(alternative: Alternative, chosen: boolean, map: ColourMap): HTMLElement {
-  const share = alternative.probability ?? 0;
-  const bar = element("span", { class: "likely-bar", "aria-hidden": "true" });
-  bar.style.width = `${share * 100}%`;
-  bar.style.backgroundColor = css(colourAt(map, 0.5));
-  return element(
-    "tr",
-    chosen ? { class: "chosen" } : {},
-    element("th", { scope: "row", class: "mono" }, visibleText(alternative.text), chosen ? " ✓" : ""),
-    element("td", {}, percent(alternative.probability)),
-    element("td", { class: "likely", "aria-hidden": "true" }, bar),
-  );
 }
 
 /** Below the token, or above where there is no room, inside the page. */

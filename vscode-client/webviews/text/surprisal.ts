@@ -1,7 +1,8 @@
 // Surprisal in bits: its place on the colours, in words, summed up.
 
 import type { TokenRow } from "../../src/protocol";
-import { percent, threeDigits } from "../common/number_text";
+import { counted, percent, threeDigits } from "../common/number_text";
+import { spokenToken } from "../common/token_text";
 
 /** Bits at which the colours end: a token with one chance in 4,096. */
 export const MOST_BITS = 12;
@@ -49,9 +50,32 @@ export function surprisalSummary(tokens: readonly TokenRow[]): SurprisalSummary 
 
 /** Its surprisal, how likely it was, and who chose it. */
 export function surprisalWords(token: TokenRow): string {
+  if (token.surprisal === null && token.top.length > 0) {
+    return "It is not among the candidates that were captured, so its surprisal is not known.";
+  }
   if (token.surprisal === null) {
     return token.position === 0 ? "The first token; nothing predicts it." : "No logits were captured for it.";
   }
   const likely = `${bitsText(token.surprisal)}, probability ${percent(probabilityOf(token.surprisal))}`;
   return token.forced ? `${likely}; the calculator chose it` : likely;
+}
+
+/** Some token's surprisal is known. */
+export function hasSurprisal({ tokens }: { tokens: readonly TokenRow[] }): boolean {
+  return tokens.some((token) => token.surprisal !== null);
+}
+
+/** Of a whole text, in a line. */
+export function surprisalWordsOf({ tokens }: { tokens: readonly TokenRow[] }): string {
+  const { count, mean, most } = surprisalSummary(tokens);
+  const parts = [`${counted(count, "token")} written`];
+  if (mean !== null) {
+    parts.push(`mean ${bitsText(mean)}`);
+  } else if (!hasSurprisal({ tokens })) {
+    parts.push("no logits were captured, which surprisal needs");
+  }
+  if (most !== null && (most.surprisal ?? 0) > 0.5) {
+    parts.push(`most surprising ${spokenToken(most)} at ${most.position}, ${bitsText(most.surprisal)}`);
+  }
+  return parts.join(" · ");
 }
