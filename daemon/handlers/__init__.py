@@ -4,7 +4,17 @@ from daemon.handlers import alternatives, attention, comparison, generation, sta
 from daemon.server.dispatch import HANDLERS
 from protocol.methods import METHODS
 
-__all__ = ["alternatives", "attention", "check", "comparison", "generation", "status", "tensors", "thumbnails", "traces"]
+__all__ = [
+    "alternatives",
+    "attention",
+    "check",
+    "comparison",
+    "generation",
+    "status",
+    "tensors",
+    "thumbnails",
+    "traces",
+]
 
 
 def check() -> None:

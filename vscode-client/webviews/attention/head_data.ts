@@ -1,7 +1,6 @@
 // The chosen head's weights: tiles for the picture, exact rows for the numbers, asked for when shown.
 
 import { BoundedCache } from "../common/bounded_cache";
-import type { ReadResult } from "../../src/shared/messages";
 import type { TraceReads } from "../common/trace_reads";
 import { codesOf, codeValue, valuesOf, type Codes, type CodeType } from "../common/tensor_values";
 import type { Span } from "./matrix_layout";
