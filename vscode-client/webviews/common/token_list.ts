@@ -54,10 +54,17 @@ export function tokenList(label: string, actions: TokenListActions): TokenList {
     return span === null ? null : Number(span.dataset.position);
   }
 
-  list.addEventListener("pointerover", (event) => {
-    actions.point(positionOf(event.target), "mouse");
+  let mouse: readonly [number, number] | null = null; // a text that scrolls under a mouse at rest is not pointed at
+  list.addEventListener("pointermove", ({ clientX, clientY }) => {
+    mouse = [clientX, clientY];
+  });
+  list.addEventListener("pointerover", ({ clientX, clientY, target }) => {
+    if (mouse?.[0] !== clientX || mouse[1] !== clientY) {
+      actions.point(positionOf(target), "mouse");
+    }
   });
   list.addEventListener("pointerleave", () => {
+    mouse = null;
     actions.point(null, "mouse");
   });
   list.addEventListener("click", (event) => {
