@@ -58,5 +58,8 @@ export type FromView =
   | { type: "select"; change: Partial<Selection>; number: number }
   | { [M in ReadMethod]: { type: "read"; request: number; method: M; params: ReadParams<M> } }[ReadMethod]
   | { type: "cancelRead"; request: number }
+  /** A file for the user to keep, where the user says; `data`: text, or base64 of bytes. */
+  | { type: "save"; name: string; encoding: "text" | "base64"; data: string }
+  | { type: "copy"; text: string; what: string }
   | { type: "command"; command: string }
   | { type: "setStatistic"; statistic: string };

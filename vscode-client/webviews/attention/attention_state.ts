@@ -9,7 +9,7 @@ import { headName } from "../common/number_text";
 import { tokenLabel } from "../common/token_text";
 import { pinsIn, type Beside } from "./beside";
 import { emptyPanel, panelData, readRow, type Panel, type PanelState } from "./panel";
-import { lookAt, lookFrom } from "./look_bar";
+import { lookAt, lookFrom } from "./look";
 import { perTrace, type PerTrace } from "../common/per_trace";
 import { AS_IT_IS, type Look } from "./source";
 import { litRow, rowsAfter, shownHead, type HeadPlace } from "./trace_heads";

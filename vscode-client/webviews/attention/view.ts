@@ -12,6 +12,7 @@ import { createLooking, scaleOf, type AttentionState } from "./attention_state";
 import { onHeadKeys } from "./head_keys";
 import { headBar } from "./head_bar";
 import { lookBar } from "./look_bar";
+import { outputMenu } from "./output_menu";
 import { overviewPart } from "./overview";
 import { panelsPart } from "./panels";
 import { readoutPart } from "./readout";
@@ -26,6 +27,7 @@ export const attentionView: Part = (page) => {
   const none = element("p", { class: "muted" }, "This trace was captured without attention weights.");
   const failure = failurePart(looking);
   const figure = element("section", { class: "figure", "aria-label": "Matrix" });
+  panels.tools.append(outputMenu(looking, panels));
   const bar = headBar(looking, panels.tools);
   figure.append(bar, noticePart(looking), panels.element, failure, readoutPart(looking), stepperPart(looking));
   figure.append(legendPart(looking), lookBar(looking));
