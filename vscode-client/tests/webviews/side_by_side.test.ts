@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TraceData } from "../../src/shared/messages";
 import { combinedSource, pinsIn, togglePin } from "../../webviews/attention/beside";
+import { BY_LAYER, headMoved, headRows, placeKey } from "../../webviews/attention/head_order";
 import { HIDE_SINK, hasValues, lookAt, lookFrom, lookWords, VALUE_WEIGHTED } from "../../webviews/attention/look";
 import { AS_IT_IS, readOf, sourceKey, sourceName } from "../../webviews/attention/source";
 import { shareOf, paletteOf } from "../../webviews/attention/value_scale";
@@ -145,4 +146,20 @@ void test("zoom and scrolling come back with their trace", async () => {
   assert.deepEqual(again.store.state, { cell: 12, x: 3, y: 4 });
   assert.deepEqual(viewportFrom({ cell: -1, x: 0, y: 0 }), WHOLE);
   assert.deepEqual(viewportFrom(null), WHOLE);
+});
+
+void test("heads stand by layer, or by a metric with the largest first; arrow keys go by where they stand", () => {
+  const heads = (...values: (number | null)[]): { heads: { entropy: number | null }[] } => ({
+    heads: values.map((entropy) => ({ entropy })),
+  });
+  const analysis = { attention: { layer_stats: { 1: heads(1, 4, null, 2), 3: heads(9, 3, 0, 5) } } };
+  const sized = { ...trace(), analysis } as unknown as TraceData;
+  const names = (order: string): string[] =>
+    headRows(sized, order).map(({ name, heads: row }) => `${name}: ${row.map(placeKey).join(" ")}`);
+  assert.deepEqual(names(BY_LAYER), ["1: 1.0 1.1 1.2 1.3", "3: 3.0 3.1 3.2 3.3"]);
+  assert.deepEqual(names("entropy"), ["#1: 3.0 3.3 1.1 3.1", "#5: 1.3 1.0 3.2 1.2"]);
+  const rows = headRows(sized, "entropy");
+  assert.deepEqual(headMoved("ArrowRight", rows, { layer: 3, head: 0 }), { layer: 3, head: 3 });
+  assert.deepEqual(headMoved("ArrowDown", rows, { layer: 3, head: 3 }), { layer: 1, head: 0 });
+  assert.equal(headMoved("Enter", rows, { layer: 3, head: 3 }), null);
 });
