@@ -12,7 +12,7 @@ from nanochat.analysis.thumbnails import kept_infos
 from nanochat.capture.sites import CaptureSettings
 from nanochat.errors import StorageFullError
 from nanochat.gpt_config import GPTConfig
-from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
+from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent, with_value_norms
 from nanochat.traces import size
 from nanochat.traces.size import LARGE, expected_bytes, size_notice, stored_as
 from nanochat.traces.tensors import Positions, TensorInfo
@@ -54,7 +54,7 @@ def test_what_is_foretold_is_near_the_truth(
     result = engine.generate_and_capture(
         PROMPT, max_tokens=max_tokens, capture=capture, format=format, capture_intermediate_steps=steps
     )
-    spec = CaptureSettings.parse(capture)
+    spec = with_value_norms(CaptureSettings.parse(capture))
     positions = Positions(result["prompt_tokens"], result["response_tokens"])
     infos = stored_as(spec.infos(engine.model.config, positions, "float32"), spec.dtype)
     infos |= kept_infos(infos)

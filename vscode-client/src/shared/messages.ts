@@ -63,6 +63,9 @@ export type FromView =
   | { type: "select"; change: Partial<Selection>; number: number }
   | { [M in ReadMethod]: { type: "read"; request: number; method: M; params: ReadParams<M> } }[ReadMethod]
   | { type: "cancelRead"; request: number }
+  /** A file for the user to keep, where the user says; `data`: text, or base64 of bytes. */
+  | { type: "save"; name: string; encoding: "text" | "base64"; data: string }
+  | { type: "copy"; text: string; what: string }
   /** `arguments`: default: the file that the view is about. */
   | { type: "command"; command: string; arguments?: readonly (string | number)[] }
   | { type: "setStatistic"; statistic: string };

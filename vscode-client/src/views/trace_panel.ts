@@ -17,6 +17,7 @@ import { parsed } from "../selection";
 import { colourMap, SECTION } from "../settings";
 import type { FromView, PagePart, Selection, ToView } from "../shared/messages";
 import type { Store } from "../store";
+import { copyText, saveFile } from "./view_output";
 
 const COMMANDS = "nanoscope."; // a webview may run these alone
 
@@ -107,6 +108,12 @@ export class TracePanel implements Disposable {
         if (message.command.startsWith(COMMANDS)) {
           void commands.executeCommand(message.command, ...(message.arguments ?? [this.file]));
         }
+        break;
+      case "save":
+        void saveFile(message, this.file);
+        break;
+      case "copy":
+        void copyText(message);
         break;
       case "setStatistic":
         this.store.setStatistic(message.statistic);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contrast, difference, fromLab, parseColour, textOn, toLab, type Rgb } from "../../webviews/common/colour";
-import { COLOUR_MAPS, colourMap, type Ground } from "../../webviews/common/colour_map";
+import { COLOUR_MAPS, colourMap, ofHue, type Ground } from "../../webviews/common/colour_map";
 
 const CHARTS = {
   purple: [177, 128, 215],
@@ -17,7 +17,17 @@ const GROUNDS: Record<string, Ground> = {
   light: { background: [255, 255, 255], foreground: [0, 0, 0], highContrast: false, ...CHARTS },
   dark: { background: [30, 30, 30], foreground: [212, 212, 212], highContrast: false, ...CHARTS },
   contrast: { background: [0, 0, 0], foreground: [255, 255, 255], highContrast: true, ...CHARTS },
-  contrastLight: { background: [255, 255, 255], foreground: [41, 41, 41], highContrast: true, ...CHARTS },
+  contrastLight: {
+    background: [255, 255, 255],
+    foreground: [41, 41, 41],
+    highContrast: true,
+    purple: [101, 45, 144],
+    blue: [26, 133, 255],
+    green: [55, 78, 6],
+    yellow: [137, 85, 3],
+    orange: [15, 74, 133], // as VS Code has it
+    red: [181, 32, 13],
+  },
 };
 const EACH = Object.entries(GROUNDS).flatMap(([theme, ground]) =>
   Object.keys(COLOUR_MAPS).map((name) => ({ theme, name, ground, map: colourMap(name, ground) })),
@@ -31,6 +41,25 @@ void test("a map begins with the background and goes far from it", () => {
     const end = colourOf(map.colours, 255);
     assert.ok(contrast(end, ground.background) > 10, `${theme} ${name}`);
   }
+});
+
+void test("no map ends in black, and orange is orange in every theme", () => {
+  const hueOf = (colour: Rgb): number => (Math.atan2(toLab(colour)[2], toLab(colour)[1]) * 180) / Math.PI;
+  for (const { theme, name, map } of EACH) {
+    const [lightness, a, b] = toLab(colourOf(map.colours, 255));
+    assert.ok(lightness > 0.2, `${theme} ${name} ends at ${lightness}`);
+    if (name === "orange") {
+      const hues = [64, 128, 192].map((step) => hueOf(colourOf(map.colours, step)));
+      assert.ok(
+        hues.every((hue) => hue > 40 && hue < 90),
+        `${theme}: ${hues.join()}`,
+      );
+    }
+    if (theme.endsWith("ight") && name !== "grey") {
+      assert.ok(Math.hypot(a, b) > 0.04, `${theme} ${name} ends without a hue`);
+    }
+  }
+  assert.deepEqual(ofHue("blue", [26, 133, 255]), [26, 133, 255]); // a theme's own blue stays
 });
 
 void test("lightness goes one way", () => {

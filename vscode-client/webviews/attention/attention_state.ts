@@ -10,8 +10,8 @@ import { headName } from "../common/number_text";
 import { shortLabel } from "../common/token_text";
 import { pinsIn, type Beside } from "./beside";
 import { emptyPanel, panelData, readRow, type Panel, type PanelState } from "./panel";
+import { lookAt, lookFrom } from "./look";
 import type { Pointed } from "./pointed";
-import { lookAt, lookFrom } from "./look_bar";
 import { perTrace, type PerTrace } from "../common/per_trace";
 import { AS_IT_IS, type Look } from "./source";
 import { litRow, rowsAfter, shownHead, type HeadPlace } from "./trace_heads";
@@ -26,8 +26,6 @@ export interface LookingState extends HeadPointing, PanelState {
   /** How attention is looked at, and how it would be if the trace allowed it. */
   look: Look;
   wantedLook: Look;
-  /** Heads that stay beside the chosen one, in the order in which they were pinned. */
-  pins: readonly HeadPlace[];
   /** Heads that are combined in a matrix of their own. */
   beside: Beside;
   /** What could not be done, until something else is. */

@@ -1,8 +1,9 @@
 // The column of the matrix that the text shows: whoever looks at its key, from the key itself on down.
 
 import type { Scene } from "./matrix_drawing";
+import type { Pen } from "./pen";
 
-export function drawColumn(context: CanvasRenderingContext2D, scene: Scene): void {
+export function drawColumn(context: Pen, scene: Scene): void {
   const { column, cell, pixelRatio, theme } = scene;
   if (column === null) {
     return;

@@ -73,6 +73,12 @@ export class HeadData {
     this.place = null;
   }
 
+  /** A part of the same trace for somebody else, who shares what was read. */
+  show(positions: number, source: Source, look: Look): void {
+    this.positions = positions;
+    this.choose(source, look);
+  }
+
   /** Another head: what was asked for of the one before is taken back, but what was fetched ahead for this one. */
   choose(place: Source | null, look = AS_IT_IS): void {
     this.takeBack();

@@ -8,6 +8,8 @@ import { shownHead, type HeadPlace } from "./trace_heads";
 export interface HeadPointing {
   /** The head under the mouse or focused in the overview. */
   pointedHead: HeadPlace | null;
+  /** Heads that stay beside the chosen one, in the order in which they were pinned. */
+  pins: readonly HeadPlace[];
 }
 
 export interface HeadLook {
@@ -22,7 +24,7 @@ export function headLook(page: Page): HeadLook {
   const trace = (): TraceData | null => traceOf(page.store.state);
   return {
     page,
-    store: createStore<HeadPointing>({ pointedHead: null }),
+    store: createStore<HeadPointing>({ pointedHead: null, pins: [] }),
     trace,
     place: () => {
       const shown = trace();

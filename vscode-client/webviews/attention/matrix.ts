@@ -1,25 +1,23 @@
 // A panel's matrix: a canvas to look at, under a window that scrolls, is pointed at and listens to keys.
 
 import { element } from "../common/dom";
-import { largestWeights } from "./row_values";
-import { scaleOf, type AttentionState } from "./attention_state";
-import { drawMatrix, type Scene } from "./matrix_drawing";
+import type { AttentionState } from "./attention_state";
+import { drawMatrix } from "./matrix_drawing";
 import { gutters } from "./matrix_labels";
-import { fittingOf, scrollKeeping, scrollTo, visibleSpan, zoomedCell, type Fitting } from "./matrix_layout";
+import { fittingOf, scrollKeeping, scrollTo, zoomedCell, type Fitting } from "./matrix_layout";
 import { onMatrixKeys } from "./matrix_keys";
 import { onMatrixPointer } from "./matrix_pointer";
 import type { Panel } from "./panel";
 import { Raster } from "./raster";
-import { sourceKey, sourceName } from "./source";
-import { nextHeads, promptLength } from "./trace_heads";
-import { codeTypeFor, fittedTop, paletteOf, pixelOf, type Scale } from "./value_scale";
+import { Palettes, sceneOf } from "./scene";
+import { sourceName } from "./source";
+import { nextHeads } from "./trace_heads";
+import { fittedTop } from "./value_scale";
 import type { KeptViewport } from "./viewport";
 import type { CodeType } from "../common/tensor_values";
-import type { ColourMap } from "../common/colour_map";
 import { zoomTools } from "./zoom_tools";
 
 const WIDE = 560; // CSS pixels from which labels have more room
-const NAMED_KEYS = 3;
 
 export interface Matrix {
   element: HTMLElement;
@@ -54,11 +52,11 @@ export function matrixPart(looking: AttentionState, panel: Panel, { viewport, he
   const frame = element("div", { class: "matrix" }, canvas, scroller);
   const context = canvas.getContext("2d");
   const raster = new Raster();
+  const palettes = new Palettes();
   const isMain = panel === looking.panel;
   let fitting: Fitting = { cell: 1, fit: 1, whole: 0, left: 0, top: 0, width: 0, height: 0, zoomed: false };
   let ratio = 1;
   let slanted = false;
-  let palette: { map: ColourMap; type: CodeType; scale: Scale; pixels: Uint32Array } | null = null;
   let scheduled = false;
   let timed = false;
   const cellSize = (): number => fitting.cell / ratio; // CSS pixels
@@ -119,15 +117,6 @@ export function matrixPart(looking: AttentionState, panel: Panel, { viewport, he
     }
   }
 
-  function pixelsOf(map: ColourMap, type: CodeType, scale: Scale): Uint32Array {
-    const { name, top, limit } = palette?.scale ?? {};
-    const same = name === scale.name && top === scale.top && (name === "fitted" || limit === scale.limit);
-    if (palette?.map !== map || palette.type !== type || !same) {
-      palette = { map, type, scale, pixels: paletteOf(map, type, scale) };
-    }
-    return palette.pixels;
-  }
-
   function draw(): void {
     scheduled = false;
     const trace = looking.trace();
@@ -135,65 +124,33 @@ export function matrixPart(looking: AttentionState, panel: Panel, { viewport, he
     if (context === null || trace === null || place === null || canvas.width === 0 || frame.clientWidth === 0) {
       return;
     }
-    const { theme, map, selection } = page.store.state;
-    const { pointed, look } = store.state;
-    const { row, failure, arrivals } = panel.store.state;
-    const scale = scaleOf(store.state);
-    const { cell, left, top, width, height: seen, zoomed } = fitting;
-    const type = codeTypeFor(trace.positions, scale.name, look.valueWeighted);
     const [scrollX, scrollY] = [Math.round(scroller.scrollLeft * ratio), Math.round(scroller.scrollTop * ratio)];
-    const rows = visibleSpan(scrollY, seen, cell, trace.positions);
-    const columns = visibleSpan(scrollX, width, cell, trace.positions);
-    const complete = failure === null && data.want(rows, columns, type);
-    const rowStop = looking.rows();
-    const paint = { palette: pixelsOf(map, type, scale), blank: pixelOf(theme.surface), rowStop, window: data.window };
-    raster.update(data, rows, columns, cell, type, paint, [arrivals, sourceKey(place, look), trace]);
+    const looks = { fitting, ratio, slanted, scrollX, scrollY };
+    const drawn = sceneOf(looking, place, data, panel.store.state, raster, palettes, looks);
+    if (drawn === null) {
+      return;
+    }
+    const { scene, type, complete } = drawn;
     if (complete && isMain) {
-      data.fetchAhead(nextHeads(trace, place), rows, columns, type);
+      data.fetchAhead(nextHeads(trace, place), scene.rows, scene.columns, type);
     }
-    if (complete && !zoomed) {
-      const largest = look.valueWeighted ? raster.largest(type, data.largest) : 1;
-      const fitted = fittedTop(raster.largestByRow(type, data.largest));
-      if (fitted !== panel.store.state.fitted || largest !== panel.store.state.largest) {
-        panel.store.set({ fitted, largest });
-      }
+    if (complete && !fitting.zoomed) {
+      fitScale(type);
     }
-    const lit = looking.lit();
-    const scene: Scene = {
-      theme,
-      map,
-      raster,
-      type,
-      scale,
-      limit: data.largest,
-      cell,
-      scrollX,
-      scrollY,
-      rows,
-      columns,
-      rowStop,
-      lit,
-      labels: looking.labels(),
-      pixelRatio: ratio,
-      left,
-      top,
-      width,
-      height: seen,
-      positions: trace.positions,
-      window: data.window,
-      promptLength: promptLength(trace),
-      key: pointed?.key ?? null,
-      fixed: selection.token,
-      column: store.state.column,
-      named: row !== null && row.query === lit ? largestWeights(row, NAMED_KEYS).map(({ key }) => key) : [],
-      slanted,
-    };
     drawMatrix(context, scene);
     frame.dataset.trace = trace.summary.trace_id;
     frame.dataset.head = place.combined?.name ?? `${place.layer}.${place.head}`;
     frame.dataset.complete = String(complete);
-    frame.setAttribute("aria-busy", String(!complete && failure === null));
+    frame.setAttribute("aria-busy", String(!complete && panel.store.state.failure === null));
     measure(complete);
+  }
+
+  function fitScale(type: CodeType): void {
+    const largest = store.state.look.valueWeighted ? raster.largest(type, data.largest) : 1;
+    const fitted = fittedTop(raster.largestByRow(type, data.largest));
+    if (fitted !== panel.store.state.fitted || largest !== panel.store.state.largest) {
+      panel.store.set({ fitted, largest });
+    }
   }
 
   /** How long it took from the choice of a head to all of it on the screen: for tests and the profiler. */

@@ -9,6 +9,7 @@ import { textAt } from "../common/colour_map";
 import { drawColumn } from "./column_drawing";
 import { drawColumnLabels, drawRowLabels, setFont } from "./matrix_labels";
 import { cellEdge, isMasked, type Span } from "./matrix_layout";
+import type { Pen } from "./pen";
 import type { Raster } from "./raster";
 import { shareOf, type Scale } from "./value_scale";
 
@@ -45,13 +46,17 @@ export interface Scene {
   slanted: boolean;
 }
 
-export type Context = CanvasRenderingContext2D;
 const LARGE_CELL = 28; // CSS pixels from which weights are written into the cells
 
-export function drawMatrix(context: Context, scene: Scene): void {
+export function drawMatrix(context: CanvasRenderingContext2D, scene: Scene): void {
   const { canvas } = context;
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
+  drawScene(context, scene);
+}
+
+/** On a canvas, or into an SVG. */
+export function drawScene(context: Pen, scene: Scene): void {
   context.save();
   context.translate(scene.left, scene.top);
   context.beginPath();
@@ -69,7 +74,7 @@ export function drawMatrix(context: Context, scene: Scene): void {
 }
 
 /** Which axis is which, in the corner between them. */
-function drawAxes(context: Context, scene: Scene): void {
+function drawAxes(context: Pen, scene: Scene): void {
   const { left, top, pixelRatio, theme } = scene;
   setFont(context, scene, 9.5);
   context.fillStyle = theme.muted;
@@ -84,7 +89,7 @@ function extent(scene: Scene, length: number, scroll: number): number {
   return Math.min(length, cellEdge(scene.positions, scene.cell, scroll));
 }
 
-function drawCells(context: Context, scene: Scene): void {
+function drawCells(context: Pen, scene: Scene): void {
   const { cell, rows, columns, raster, theme } = scene;
   context.fillStyle = theme.maskedBackground;
   context.fillRect(0, 0, scene.width, scene.height);
@@ -93,7 +98,8 @@ function drawCells(context: Context, scene: Scene): void {
   const x = columns[0] * cell - scene.scrollX;
   const y = rows[0] * cell - scene.scrollY;
   if (cell < 1 && raster.grid !== null) {
-    context.drawImage(raster.canvas, Math.round(x), Math.round(y)); // its pixels are the screen's
+    const { width, height } = raster.grid; // its pixels are the screen's
+    context.drawImage(raster.canvas, Math.round(x), Math.round(y), width, height);
   } else {
     context.drawImage(raster.canvas, x, y, (columns[1] - columns[0]) * cell, (rows[1] - rows[0]) * cell);
   }
@@ -106,7 +112,7 @@ function drawCells(context: Context, scene: Scene): void {
 }
 
 /** Slanted lines where a query cannot see. */
-function drawHatch(context: Context, scene: Scene): void {
+function drawHatch(context: Pen, scene: Scene): void {
   const { width, height, pixelRatio, theme } = scene;
   const step = 6 * pixelRatio;
   context.strokeStyle = theme.maskedLine;
@@ -120,7 +126,7 @@ function drawHatch(context: Context, scene: Scene): void {
   context.stroke();
 }
 
-function drawGaps(context: Context, scene: Scene): void {
+function drawGaps(context: Pen, scene: Scene): void {
   const { cell, rows, columns } = scene;
   const line = Math.max(1, Math.round(scene.pixelRatio));
   context.fillStyle = css(scene.theme.surface, 0.6);
@@ -132,7 +138,7 @@ function drawGaps(context: Context, scene: Scene): void {
   }
 }
 
-function drawValues(context: Context, scene: Scene): void {
+function drawValues(context: Pen, scene: Scene): void {
   const { cell, rows, columns, raster } = scene;
   setFont(context, scene, 10);
   context.textAlign = "center";
@@ -154,7 +160,7 @@ function drawValues(context: Context, scene: Scene): void {
 }
 
 /** Where the prompt ends, on both axes. */
-function drawBoundaries(context: Context, scene: Scene): void {
+function drawBoundaries(context: Pen, scene: Scene): void {
   const { cell, promptLength, positions } = scene;
   if (promptLength <= 0 || promptLength >= positions) {
     return;
@@ -182,7 +188,7 @@ function bandOf(position: number, cell: number, scroll: number, least: number): 
   return [start, cellEdge(position + 1, cell, scroll) - start];
 }
 
-function drawLit(context: Context, scene: Scene): void {
+function drawLit(context: Pen, scene: Scene): void {
   const { cell, lit, key, fixed, pixelRatio, theme, scrollX, scrollY } = scene;
   const line = Math.max(1, Math.round(pixelRatio));
   const band = (row: number): [number, number] => bandOf(row, cell, scrollY, 3 * line);
@@ -213,7 +219,7 @@ function drawLit(context: Context, scene: Scene): void {
   }
 }
 
-function drawFrame(context: Context, scene: Scene): void {
+function drawFrame(context: Pen, scene: Scene): void {
   const line = Math.max(1, Math.round(scene.pixelRatio));
   context.strokeStyle = scene.theme.border;
   context.lineWidth = line;

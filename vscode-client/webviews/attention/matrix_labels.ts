@@ -1,8 +1,9 @@
 // Labels beside and above a matrix: of the rows and columns that have room, and of those that are lit.
 
 import { clipped } from "../common/token_text";
-import type { Context, Scene } from "./matrix_drawing";
+import type { Scene } from "./matrix_drawing";
 import { placedLabels } from "./matrix_layout";
+import type { Pen } from "./pen";
 import type { Theme } from "../common/theme";
 
 const LABEL_SIZE = 10.5; // CSS pixels
@@ -11,7 +12,7 @@ const SLANT = Math.PI / 3.2;
 
 /** What the labels need: of rows to the left, of columns above. CSS pixels. */
 export function gutters(
-  context: Context,
+  context: Pen,
   labels: readonly string[],
   theme: Theme,
   wide: boolean,
@@ -25,7 +26,7 @@ export function gutters(
   };
 }
 
-export function setFont(context: Context, scene: Scene, size: number, bold = false): void {
+export function setFont(context: Pen, scene: Scene, size: number, bold = false): void {
   context.font = `${bold ? "600 " : ""}${size * scene.pixelRatio}px ${scene.theme.font}`;
 }
 
@@ -33,7 +34,7 @@ function wantedLabels(first: number | null, second: number | null, others: reado
   return [first, second, ...others].filter((position) => position !== null);
 }
 
-export function drawRowLabels(context: Context, scene: Scene): void {
+export function drawRowLabels(context: Pen, scene: Scene): void {
   const { cell, lit, fixed, pixelRatio, left } = scene;
   const room = LABEL_ROOM * pixelRatio;
   const shown = placedLabels(scene.rows, cell, room, wantedLabels(lit, fixed, []));
@@ -57,7 +58,7 @@ export function drawRowLabels(context: Context, scene: Scene): void {
   }
 }
 
-export function drawColumnLabels(context: Context, scene: Scene): void {
+export function drawColumnLabels(context: Pen, scene: Scene): void {
   const { cell, key, named, pixelRatio, top } = scene;
   const angle = scene.slanted ? SLANT : Math.PI / 2;
   const room = ((scene.slanted ? LABEL_SIZE : LABEL_ROOM) * pixelRatio) / Math.sin(angle);
@@ -90,7 +91,7 @@ function label(scene: Scene, position: number): string {
 }
 
 /** Cut to a width. */
-function fitted(context: Context, text: string, width: number): string {
+function fitted(context: Pen, text: string, width: number): string {
   if (context.measureText(text).width <= width) {
     return text;
   }

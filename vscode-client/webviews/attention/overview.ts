@@ -10,23 +10,32 @@ import { headName, threeDigits } from "../common/number_text";
 import { traceOf } from "../common/page";
 import { bestRole, domainOf, headStatistics, statisticNamed, statisticsOf, type Statistic } from "../common/statistics";
 import type { HeadLook } from "./head_look";
-import { keyName, movedHead } from "./moves";
+import { BY_LAYER, headMoved, headRows, placeKey, type HeadRow } from "./head_order";
+import { headPreview } from "./head_preview";
+import { group, headWords, unitOf } from "./head_words";
+import { keyName } from "./moves";
 import type { HeadPlace } from "./trace_heads";
 
 const PATTERN = "pattern";
+const ORDER_KEY = "headOrder";
 const GRID_HEIGHT = 280; // CSS pixels that the cells share, until they are too small to hit
 
-export function overviewPart(looking: HeadLook): HTMLElement {
+/** `pin`: on a page that shows heads side by side. */
+export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void): HTMLElement {
   const { page, store } = looking;
   const pictures = new HeadPictures(page.reads, drawPictures);
   const select = element("select", { "aria-label": "Colour heads by" });
   const ramp = element("div", { class: "ramp" });
   const [least, most] = [element("span"), element("span")];
   const legend = element("div", { class: "legend", "aria-hidden": "true" }, least, ramp, most);
-  const grid = element("div", { class: "heads sheet", role: "grid", "aria-label": "Heads, a row a layer" });
+  const grid = element("div", { class: "heads sheet", role: "grid", "aria-label": "Heads" });
   const words = element("p", { class: "head-words" });
-  let cells: HTMLElement[][] = [];
-  let layers: readonly number[] = [];
+  const orderSelect = element("select", { "aria-label": "Order of the heads" });
+  const preview = headPreview();
+  const cells = new Map<string, HTMLElement>();
+  let rows: HeadRow[] = [];
+  const kept = page.host.recall(ORDER_KEY);
+  let order = typeof kept === "string" ? kept : BY_LAYER;
 
   function fill(trace: TraceData): void {
     const statistics = statisticsOf(trace);
@@ -41,51 +50,61 @@ export function overviewPart(looking: HeadLook): HTMLElement {
         statistics.filter(({ role }) => role == null),
       ),
     );
-    ({ layers } = trace);
-    cells = layers.map((layer) => Array.from({ length: trace.heads }, (_, head) => cellOf({ layer, head })));
+    orderSelect.replaceChildren(
+      element("option", { value: BY_LAYER }, "By layer"),
+      ...statistics.map(({ name, label }) => element("option", { value: name }, `By ${label.toLowerCase()}`)),
+    );
+    if (order !== BY_LAYER && !statistics.some(({ name }) => name === order)) {
+      order = BY_LAYER;
+    }
+    orderSelect.value = order;
+    arrange(trace);
+  }
+
+  function arrange(trace: TraceData): void {
+    rows = headRows(trace, order);
+    cells.clear();
+    for (const place of rows.flatMap(({ heads }) => heads)) {
+      cells.set(placeKey(place), cellOf(place));
+    }
     for (const part of [grid, legend]) {
       part.style.setProperty("--heads", String(trace.heads));
     }
-    grid.style.setProperty("--layers", String(layers.length));
-    grid.style.setProperty("--height", `${Math.max(9, Math.min(20, Math.floor(GRID_HEIGHT / layers.length)))}px`);
+    grid.style.setProperty("--layers", String(rows.length));
+    grid.style.setProperty("--height", `${Math.max(9, Math.min(20, Math.floor(GRID_HEIGHT / rows.length)))}px`);
     const numbers = Array.from({ length: trace.heads }, (_, head) =>
       element("span", { class: "heads-number", role: "columnheader" }, String(head)),
     );
-    const corner = element("span", { role: "columnheader" }, element("span", { class: "visually-hidden" }, "Layer"));
+    const first = order === BY_LAYER ? "Layer" : "Rank";
+    const corner = element("span", { role: "columnheader" }, element("span", { class: "visually-hidden" }, first));
     grid.replaceChildren(
       element("div", { class: "heads-row", role: "row" }, corner, ...numbers),
-      ...layers.map((layer, row) =>
+      ...rows.map(({ name, heads }) =>
         element(
           "div",
           { class: "heads-row", role: "row" },
-          element("span", { class: "heads-layer", role: "rowheader" }, String(layer)),
-          ...(cells[row] ?? []),
+          element("span", { class: "heads-layer", role: "rowheader" }, name),
+          ...heads.map((place) => cellAt(place) ?? null),
         ),
       ),
     );
   }
 
   function paint(trace: TraceData, statistic: Statistic, map: ColourMap): void {
-    const values = layers.map((layer) =>
-      Array.from(
-        { length: trace.heads },
-        (_, head) => headStatistics(trace.analysis, layer, head)?.[statistic.name] ?? null,
-      ),
-    );
-    const [low, high] = domainOf(statistic, values.flat());
-    values.forEach((row, index) => {
-      row.forEach((value, head) => {
-        const cell = cells[index]?.[head];
-        if (cell !== undefined) {
-          cell.classList.toggle("unknown", value === null);
-          cell.style.backgroundColor = value === null ? "" : css(colourAt(map, (value - low) / (high - low)));
-          cell.setAttribute(
-            "aria-label",
-            `${headName(layers[index] ?? 0, head)}, ${statistic.label} ${threeDigits(value)}`,
-          );
-        }
-      });
-    });
+    const places = rows.flatMap(({ heads }) => heads);
+    const valueOf = ({ layer, head }: HeadPlace): number | null =>
+      headStatistics(trace.analysis, layer, head)?.[statistic.name] ?? null;
+    const [low, high] = domainOf(statistic, places.map(valueOf));
+    for (const place of places) {
+      const cell = cellAt(place);
+      const value = valueOf(place);
+      cell?.classList.toggle("unknown", value === null);
+      if (cell !== undefined) {
+        cell.style.backgroundColor = value === null ? "" : css(colourAt(map, (value - low) / (high - low)));
+      }
+      const name = `${headName(place.layer, place.head)}, ${statistic.label} ${threeDigits(value)}`;
+      cell?.setAttribute("aria-label", name);
+    }
     ramp.style.backgroundImage = gradient(map);
     least.textContent = threeDigits(low);
     const shown = threeDigits(high);
@@ -95,33 +114,35 @@ export function overviewPart(looking: HeadLook): HTMLElement {
 
   function drawPictures(which: readonly number[]): void {
     const { map, statistic } = page.store.state;
+    showPreview(preview.element.hidden ? null : store.state.pointedHead);
     if (statistic !== PATTERN) {
       return;
     }
-    for (const layer of which) {
-      cells[layers.indexOf(layer)]?.forEach((cell, head) => {
-        const picture = pictures.of({ layer, head });
-        if (picture !== null) {
-          cell.classList.remove("unknown");
-          cell.replaceChildren(drawPicture(picture, map));
-        }
-      });
+    for (const place of rows.flatMap(({ heads }) => heads)) {
+      const picture = which.includes(place.layer) ? pictures.of(place) : null;
+      if (picture !== null) {
+        cellAt(place)?.classList.remove("unknown");
+        cellAt(place)?.replaceChildren(drawPicture(picture, map));
+      }
     }
   }
 
+  function cellAt(place: HeadPlace): HTMLElement | undefined {
+    return cells.get(placeKey(place));
+  }
+
   function paintPatterns(trace: TraceData): void {
-    cells.forEach((line, row) => {
-      line.forEach((cell, head) => {
-        const layer = layers[row] ?? 0;
-        const role = bestRole(trace, headStatistics(trace.analysis, layer, head));
-        const words = role?.clear === true ? `, ${role.statistic.role.words}` : "";
-        cell.classList.add("unknown");
-        cell.style.backgroundColor = "";
-        cell.setAttribute("aria-label", headName(layer, head) + words);
-      });
-    });
+    const places = rows.flatMap(({ heads }) => heads);
+    for (const place of places) {
+      const role = bestRole(trace, headStatistics(trace.analysis, place.layer, place.head));
+      const words = role?.clear === true ? `, ${role.statistic.role.words}` : "";
+      const cell = cellAt(place);
+      cell?.classList.add("unknown");
+      cell?.style.removeProperty("background-color");
+      cell?.setAttribute("aria-label", headName(place.layer, place.head) + words);
+    }
     pictures.want();
-    drawPictures(layers);
+    drawPictures(places.map(({ layer }) => layer));
   }
 
   function colour(trace: TraceData, name: string, map: ColourMap): void {
@@ -138,21 +159,22 @@ export function overviewPart(looking: HeadLook): HTMLElement {
     if (statistic !== null) {
       select.value = statistic.name;
       select.title = statistic.meaning;
-      cells.flat().forEach((cell) => {
+      for (const cell of cells.values()) {
         cell.replaceChildren();
-      });
+      }
       paint(trace, statistic, map);
     }
   }
 
   function mark(): void {
     const place = looking.place();
-    for (const [row, line] of cells.entries()) {
-      for (const [head, cell] of line.entries()) {
-        const chosen = layers[row] === place?.layer && head === place?.head;
-        cell.setAttribute("aria-selected", String(chosen));
-        cell.setAttribute("tabindex", chosen ? "0" : "-1");
-      }
+    const pinned = new Set(store.state.pins.map(placeKey));
+    const chosenKey = place === null ? "" : placeKey(place);
+    for (const [key, cell] of cells) {
+      const chosen = key === chosenKey;
+      cell.setAttribute("aria-selected", String(chosen));
+      cell.setAttribute("tabindex", chosen ? "0" : "-1");
+      cell.classList.toggle("pinned", pinned.has(key));
     }
   }
 
@@ -168,7 +190,22 @@ export function overviewPart(looking: HeadLook): HTMLElement {
   }
 
   function point(target: EventTarget | null): void {
-    store.set({ pointedHead: placeOf(target) });
+    const place = placeOf(target);
+    store.set({ pointedHead: place });
+    showPreview(place);
+  }
+
+  function showPreview(place: HeadPlace | null): void {
+    const trace = looking.trace();
+    const cell = place === null ? undefined : cellAt(place);
+    if (place === null || trace === null || cell === undefined) {
+      preview.hide();
+      return;
+    }
+    pictures.want();
+    const { map, statistic } = page.store.state;
+    const shown = statistic === PATTERN ? null : statisticNamed(trace, statistic);
+    preview.show(grid, cell, pictures.of(place), map, headWords(trace, place, shown));
   }
 
   select.addEventListener("change", () => {
@@ -183,17 +220,34 @@ export function overviewPart(looking: HeadLook): HTMLElement {
   });
   grid.addEventListener("click", (event) => {
     const place = placeOf(event.target);
-    if (place !== null) {
+    if (place !== null && event.shiftKey) {
+      pin?.(place);
+    } else if (place !== null) {
       page.select({ ...place });
+    }
+  });
+  orderSelect.addEventListener("change", () => {
+    order = orderSelect.value;
+    page.host.keep(ORDER_KEY, order);
+    const trace = looking.trace();
+    if (trace !== null) {
+      arrange(trace);
+      colour(trace, page.store.state.statistic, page.store.state.map);
+      mark();
     }
   });
   grid.addEventListener("keydown", (event) => {
     const place = looking.place();
-    const next = place === null ? null : movedHead(keyName(event), place, layers, cells[0]?.length ?? 0);
+    if (event.key === " " && place !== null) {
+      event.preventDefault();
+      pin?.(place);
+      return;
+    }
+    const next = place === null ? null : headMoved(keyName(event), rows, place);
     if (next !== null) {
       event.preventDefault();
       page.select({ ...next });
-      cells[layers.indexOf(next.layer)]?.[next.head]?.focus();
+      cellAt(next)?.focus();
     }
   });
 
@@ -217,14 +271,17 @@ export function overviewPart(looking: HeadLook): HTMLElement {
     if (state.pointedHead !== before.pointedHead) {
       describe();
     }
+    if (state.pins !== before.pins) {
+      mark();
+    }
   });
-  const bar = element("div", { class: "bar" }, element("h2", {}, "Heads"), element("div", { class: "push" }, select));
-  return element("section", { class: "overview", "aria-label": "Heads" }, bar, grid, legend, words);
-}
-
-function group(label: string, statistics: readonly Statistic[]): HTMLOptGroupElement {
-  const options = statistics.map(({ name, label: text }) => element("option", { value: name }, text));
-  return element("optgroup", { label }, ...options);
+  const bar = element(
+    "div",
+    { class: "bar" },
+    element("h2", {}, "Heads"),
+    element("div", { class: "push" }, orderSelect, select),
+  );
+  return element("section", { class: "overview", "aria-label": "Heads" }, bar, grid, legend, words, preview.element);
 }
 
 function cellOf(place: HeadPlace): HTMLElement {
@@ -240,27 +297,4 @@ function cellOf(place: HeadPlace): HTMLElement {
 function placeOf(target: EventTarget | null): HeadPlace | null {
   const cell = target instanceof Element ? target.closest<HTMLElement>(".head") : null;
   return cell === null ? null : { layer: Number(cell.dataset.layer), head: Number(cell.dataset.head) };
-}
-
-function unitOf({ unit }: Statistic): string {
-  return unit === undefined || unit === "" ? "" : ` ${unit}`;
-}
-
-/** L3 H2 · Entropy 1.23 nats, and what the head does. */
-function headWords(trace: TraceData, place: HeadPlace, statistic: Statistic | null): Node[] {
-  const statistics = headStatistics(trace.analysis, place.layer, place.head);
-  const role = bestRole(trace, statistics);
-  const value =
-    statistic === null ? "" : `${statistic.label} ${threeDigits(statistics?.[statistic.name])}${unitOf(statistic)}`;
-  const does =
-    role === null
-      ? ""
-      : role.clear
-        ? `${role.statistic.label} ${threeDigits(role.value)}: ${role.statistic.role.words}`
-        : `no clear role; most ${role.statistic.label.toLowerCase()}, ${threeDigits(role.value)}`;
-  const parts = role !== null && role.statistic.name === statistic?.name ? [does] : [value, does];
-  return [
-    element("strong", {}, headName(place.layer, place.head)),
-    element("span", { class: "muted" }, ` ${parts.filter((part) => part !== "").join(" · ")}`),
-  ];
 }

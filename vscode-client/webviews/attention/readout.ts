@@ -3,7 +3,7 @@
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
 import type { AttentionState } from "./attention_state";
-import { lookWords } from "./look_bar";
+import { lookWords } from "./look";
 
 export function readoutPart(looking: AttentionState): HTMLElement {
   const { page, store } = looking;

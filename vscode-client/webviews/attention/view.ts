@@ -14,27 +14,31 @@ import { createLooking, scaleOf, type AttentionState } from "./attention_state";
 import { onHeadKeys } from "./head_keys";
 import { headBar, pinHead } from "./head_bar";
 import { lookBar } from "./look_bar";
+import { outputMenu } from "./output_menu";
 import { overviewPart } from "./overview";
 import { panelsPart } from "./panels";
 import { readoutPart } from "./readout";
 import { rowTablePart } from "./row_table";
 import { stepperPart } from "./stepper";
+import type { HeadPlace } from "./trace_heads";
 import { textPart } from "../text/text_part";
 import { SCALES, shareOf, type ScaleName } from "./value_scale";
 
 export const attentionView: Part = (page) => {
   const looking = createLooking(page);
   const panels = panelsPart(looking);
-  onHeadKeys(looking, (place) => {
+  const pin = (place: HeadPlace): void => {
     pinHead(looking, place);
-  });
+  };
+  onHeadKeys(looking, pin);
   const none = element("p", { class: "muted" }, "This trace was captured without attention weights.");
   const failure = failurePart(looking);
   const figure = element("section", { class: "figure", "aria-label": "Matrix" });
+  panels.tools.append(outputMenu(looking, panels));
   const bar = headBar(looking, panels.tools);
   figure.append(bar, noticePart(looking), panels.element, failure, readoutPart(looking), stepperPart(looking));
   figure.append(legendPart(looking), lookBar(looking));
-  const overview = overviewPart(looking);
+  const overview = overviewPart(looking, pin);
   const content = element(
     "div",
     { class: "attention-parts" },

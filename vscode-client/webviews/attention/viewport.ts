@@ -1,7 +1,6 @@
 // How large the cells are and which part is seen: of all matrices alike, kept for each trace.
 
-import type { Host } from "../common/host";
-import { perTrace } from "../common/per_trace";
+import { perTrace, type Keeper } from "../common/per_trace";
 import { createStore, type Store } from "../common/store";
 
 const SETTLED = 150; // milliseconds after the last move before it is kept
@@ -21,7 +20,7 @@ export interface KeptViewport {
   open: (traceId: string) => void;
 }
 
-export function keptViewport(host: Pick<Host, "keep" | "recall">): KeptViewport {
+export function keptViewport(host: Keeper): KeptViewport {
   const store = createStore<Viewport>(WHOLE);
   const kept = perTrace(host, "viewport");
   let traceId: string | null = null;

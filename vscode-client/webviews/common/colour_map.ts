@@ -25,7 +25,18 @@ export interface Ground {
   red: Rgb;
 }
 
-type Hue = "purple" | "blue" | "green" | "yellow" | "orange" | "red";
+export type Hue = "purple" | "blue" | "green" | "yellow" | "orange" | "red";
+
+/** What each hue is where a theme does not say, or says another: High Contrast Light's orange is a dark blue. */
+export const HUES: Record<Hue, Rgb> = {
+  purple: [177, 128, 215],
+  blue: [55, 148, 255],
+  green: [137, 209, 133],
+  yellow: [204, 167, 0],
+  orange: [209, 134, 22],
+  red: [241, 76, 76],
+};
+const OTHER_HUE = (50 * Math.PI) / 180; // farther than this from its own, a colour has another name
 
 /** By name: the hues passed, the darkest first. On a light background the way is taken from the other end. */
 export const COLOUR_MAPS: Record<string, readonly Hue[]> = {
@@ -37,6 +48,7 @@ export const COLOUR_MAPS: Record<string, readonly Hue[]> = {
 };
 export const DEFAULT_MAP = "ember";
 const CHROMA = 0.15;
+const LEAST_CHROMA = 0.03; // below, a colour is a grey
 const SAMPLES = 1024;
 /** The darkest colour that can be told from black. */
 const DARKEST = 0.17;
@@ -49,13 +61,22 @@ export function colourMap(name: string, ground: Ground): ColourMap {
   return { colours, texts: colours.map((colour) => textOn(colour, preferred)) };
 }
 
+/** The theme's colour where it is of that hue; else the hue itself, as light as the theme's colour is. */
+export function ofHue(hue: Hue, colour: Rgb): Rgb {
+  const [lightness, a, b] = toLab(colour);
+  const [, ownA, ownB] = toLab(HUES[hue]);
+  const turn = Math.abs(Math.atan2(b, a) - Math.atan2(ownB, ownA));
+  const isOwn = Math.hypot(a, b) > LEAST_CHROMA && Math.min(turn, 2 * Math.PI - turn) < OTHER_HUE;
+  return isOwn ? colour : fromLab([lightness, ownA, ownB]);
+}
+
 /** Lightness runs in a straight line to the far end; the hues come one after the other. */
 function path(hues: readonly Hue[], ground: Ground): Rgb[] {
   const start = toLab(ground.background);
   const dark = start[0] < 0.55;
-  const end = dark ? (ground.highContrast ? 1 : 0.95) : ground.highContrast ? 0.1 : 0.25;
+  const end = dark ? (ground.highContrast ? 1 : 0.95) : 0.25; // darker ones are all black
   const first = Math.max(start[0], DARKEST);
-  const passed = (dark ? hues : [...hues].reverse()).map((hue) => vivid(toLab(ground[hue])));
+  const passed = (dark ? hues : [...hues].reverse()).map((hue) => vivid(toLab(ofHue(hue, ground[hue]))));
   const last = passed.at(-1);
   const stops: Lab[] = [start, ...passed, last === undefined ? [end, 0, 0] : [end, last[1] * 0.5, last[2] * 0.5]];
   return Array.from({ length: SAMPLES }, (_, i) => {

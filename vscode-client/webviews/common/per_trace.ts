@@ -1,15 +1,19 @@
 // What a view keeps of each trace while it is hidden or the window reloads: of the last ones that were looked at.
 
-import type { Host } from "./host";
-
 const KEPT = 30; // traces
+
+/** What outlives the page. */
+export interface Keeper {
+  recall: (key: string) => unknown;
+  keep: (key: string, value: unknown) => void;
+}
 
 export interface PerTrace {
   recall: (traceId: string) => unknown;
   keep: (traceId: string, value: unknown) => void;
 }
 
-export function perTrace(host: Pick<Host, "keep" | "recall">, key: string): PerTrace {
+export function perTrace(host: Keeper, key: string): PerTrace {
   function all(): [string, unknown][] {
     const kept = host.recall(key);
     return Array.isArray(kept) ? kept.filter((one): one is [string, unknown] => Array.isArray(one)) : [];

@@ -1,7 +1,7 @@
 // The theme's colours, read from VS Code's variables, and word when they change.
 
 import { css, mix, parseColour, type Rgb } from "./colour";
-import { colourMap, type ColourMap, type Ground } from "./colour_map";
+import { colourMap, HUES, ofHue, type ColourMap, type Ground, type Hue } from "./colour_map";
 
 export interface Theme {
   ground: Ground;
@@ -32,16 +32,17 @@ export function readTheme(): Theme {
   const background = parseColour(variable("editor-background"), fallback.background);
   const foreground = parseColour(variable("editor-foreground"), fallback.foreground, background);
   const colour = (name: string, otherwise: Rgb): Rgb => parseColour(variable(name), otherwise, background);
+  const chart = (hue: Hue): Rgb => ofHue(hue, colour(`charts-${hue}`, HUES[hue]));
   const ground: Ground = {
     background,
     foreground,
     highContrast: kind.contains("vscode-high-contrast") || kind.contains("vscode-high-contrast-light"),
-    purple: colour("charts-purple", [177, 128, 215]),
-    blue: colour("charts-blue", [55, 148, 255]),
-    green: colour("charts-green", [137, 209, 133]),
-    yellow: colour("charts-yellow", [204, 167, 0]),
-    orange: colour("charts-orange", [209, 134, 22]),
-    red: colour("charts-red", [241, 76, 76]),
+    purple: chart("purple"),
+    blue: chart("blue"),
+    green: chart("green"),
+    yellow: chart("yellow"),
+    orange: chart("orange"),
+    red: chart("red"),
   };
   return {
     ground,

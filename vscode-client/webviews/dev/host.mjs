@@ -7,6 +7,7 @@ const settings = { statistic: query.get("statistic") ?? "induction", colourMap: 
 const cancelled = new Set();
 let lastChange = 0;
 const log = [];
+const saved = []; // files and texts that the view gave
 
 async function rpc(method, params) {
   const answer = await fetch("/rpc", { method: "POST", body: JSON.stringify({ method, params }) });
@@ -82,6 +83,12 @@ const ANSWERS = {
     settings.statistic = statistic;
     say({ type: "settings", ...settings });
   },
+  save(message) {
+    saved.push(message);
+  },
+  copy({ text }) {
+    saved.push({ name: "clipboard", encoding: "text", data: text });
+  },
   command() {},
 };
 
@@ -90,6 +97,6 @@ window.addEventListener("message", (event) => {
   log.splice(0, log.length - 50);
   void ANSWERS[event.data.type](event.data);
 });
-window.harness = { show, select: (change) => ANSWERS.select({ change }), say, rpc, selection, log };
+window.harness = { show, select: (change) => ANSWERS.select({ change }), say, rpc, selection, log, saved };
 frame.src = `/webview?${new URLSearchParams({ view: query.get("view") ?? "trace", theme: query.get("theme") ?? "dark-plus" })}`;
 document.body.append(frame);

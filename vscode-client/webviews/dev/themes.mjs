@@ -152,7 +152,12 @@ export const THEMES = {
     kind: "vscode-high-contrast-light",
     variables: {
       ...COMMON,
-      ...LIGHT_CHARTS,
+      "charts-red": "#b5200d",
+      "charts-blue": "#1a85ff",
+      "charts-yellow": "#895503",
+      "charts-orange": "#0f4a85", // that of the minimap's matches
+      "charts-green": "#374e06",
+      "charts-purple": "#652d90",
       foreground: "#292929",
       descriptionForeground: "rgba(41, 41, 41, 0.7)",
       errorForeground: "#b5200d",
