@@ -70,9 +70,10 @@ export function activate(context: ExtensionContext): void {
       }
     }),
   );
-  for (const table of [captureCommands, compareCommands, daemonCommands, modelCommands, traceCommands]) {
+  for (const table of [captureCommands, daemonCommands, modelCommands, traceCommands]) {
     register(app, table(app));
   }
+  register(app, compareCommands(app, folders));
 }
 
 /** Which Python to run nanoscope with. The one that was found last is not looked at again until it fails. */
