@@ -48,5 +48,6 @@ class CompareTracesResult(Result):
 
     pairs: Annotated[list[PositionPair], Meta(description="In the order of both texts.")]
     layers: Annotated[
-        list[LayerDivergence], Meta(description="Layers captured in both, with as many heads; the first layer first.")
+        list[LayerDivergence],
+        Meta(description="Layers captured in both, and the heads that both have; the first layer first."),
     ]

@@ -657,7 +657,7 @@ export interface CompareTracesParams {
 export interface CompareTracesResult {
   /** In the order of both texts. */
   pairs: PositionPair[];
-  /** Layers captured in both, with as many heads; the first layer first. */
+  /** Layers captured in both, and the heads that both have; the first layer first. */
   layers: LayerDivergence[];
 }
 

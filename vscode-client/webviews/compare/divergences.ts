@@ -11,6 +11,7 @@ import { divergenceOf, headRows, isSame, movedHead, type Order } from "./diverge
 
 const GRID_HEIGHT = 300; // CSS pixels that the cells share, until they are too small to hit
 const FEW = 8; // heads to a row, up to which the cells have room for numbers
+const LEAST_TOP = 0.001; // bits that the colours span at least, so that nothing is made of rounding
 const MEANING =
   "How differently a head looks at the two texts: the mean over paired queries of the Jensen-Shannon divergence of its " +
   "weights, in bits; 0 alike, 1 nothing shared";
@@ -75,7 +76,7 @@ export function divergencesPart(comparing: Comparing): HTMLElement {
   function colour(): void {
     const { divergences, map, order } = store.state;
     const values = rows.map((row) => row.map((place) => divergenceOf(divergences, place)));
-    const largest = values.flat().reduce<number>((top, value) => Math.max(top, value ?? 0), 0) || 1;
+    const largest = values.flat().reduce<number>((top, value) => Math.max(top, value ?? 0), LEAST_TOP);
     const roomy = (rows[0]?.length ?? 0) <= FEW;
     cells.forEach((row, index) => {
       row.forEach((cell, column) => {
@@ -182,7 +183,7 @@ export function divergencesPart(comparing: Comparing): HTMLElement {
 
 /** With a digit more where all are small. */
 function numberIn(value: number, largest: number): string {
-  return largest >= 0.1 ? shortWeight(value) : value.toFixed(3).replace(/^0/, "");
+  return largest >= 0.1 ? shortWeight(value) : value < 0.0005 ? "" : value.toFixed(3).replace(/^0/, "");
 }
 
 function number(value: number, role: "rowheader" | "columnheader"): HTMLElement {
