@@ -44,7 +44,10 @@ export class CompareSide implements Disposable {
         this.take();
       }),
     ];
-    this.open.show(place.traceId);
+  }
+
+  start(): void {
+    this.open.show(this.place.traceId);
   }
 
   /** What a page that has nothing yet is told. */

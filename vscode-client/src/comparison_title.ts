@@ -2,6 +2,7 @@
 
 const LENGTH = 26;
 const ELLIPSIS = "…";
+const FEWEST = 3; // shared words at the beginning that are worth leaving out
 
 /** "The symbol of gold is" and "The symbol of silver is": …gold is ↔ …silver is. */
 export function comparedTitle(one: string, other: string): string {
@@ -11,7 +12,8 @@ export function comparedTitle(one: string, other: string): string {
     shared++;
   }
   const alike = a.join(" ") === b.join(" ");
-  const from = alike || Math.max(a.join(" ").length, b.join(" ").length) <= LENGTH ? 0 : shared;
+  const fits = Math.max(a.join(" ").length, b.join(" ").length) <= LENGTH;
+  const from = alike || fits || shared < FEWEST ? 0 : shared;
   return `${short(a, from)} ↔ ${short(b, from)}`;
 }
 

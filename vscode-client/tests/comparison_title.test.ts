@@ -24,6 +24,13 @@ void test("what is too long is cut, and the same prompt twice keeps its beginnin
   assert.equal(comparedTitle("a\n\tb", "a c"), "a b ↔ a c");
 });
 
+void test("a word or two that both begin with are kept", () => {
+  assert.equal(
+    comparedTitle("The capital of Norway is Oslo indeed", "The symbol"),
+    "The capital of Norway is … ↔ The symbol",
+  );
+});
+
 void test("a prompt that goes on from the other still has words", () => {
   const one = "The capital of the country Norway is";
   assert.equal(comparedTitle(one, `${one} Oslo`), "…is ↔ …is Oslo");

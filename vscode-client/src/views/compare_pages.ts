@@ -70,6 +70,7 @@ export class ComparePages implements Disposable {
       this.pages.delete(shown);
       shown.dispose();
     });
+    shown.start();
     panel.webview.html = page(this.extension, "compare", "Two traces");
   }
 }

@@ -60,6 +60,13 @@ export class ComparePanel implements Disposable {
     ];
   }
 
+  /** Begins to read both. */
+  start(): void {
+    SIDES.forEach((name) => {
+      this.sides[name].start();
+    });
+  }
+
   get places(): Places {
     return this.current;
   }
@@ -127,9 +134,7 @@ export class ComparePanel implements Disposable {
     this.close();
     this.send({ type: "places", places: this.current });
     this.sides = this.openSides();
-    SIDES.forEach((name) => {
-      this.sides[name].give();
-    });
+    this.start();
   }
 
   private close(): void {

@@ -90,7 +90,7 @@ export function divergencesPart(comparing: Comparing): HTMLElement {
         cell.classList.toggle("unknown", value === null);
         cell.style.backgroundColor = value === null ? "" : css(colourAt(map, share));
         cell.style.color = value === null ? "" : css(textAt(map, share));
-        cell.textContent = order === "divergence" ? name : roomy && value !== null ? numberIn(value, largest) : "";
+        cell.dataset.number = order === "divergence" ? name : roomy && value !== null ? numberIn(value, largest) : "";
         cell.title = value === null ? `${name}: not compared yet` : `${name}: ${threeDigits(value)} bits`;
         cell.setAttribute("aria-label", `${name}, divergence ${value === null ? "not known yet" : threeDigits(value)}`);
       });

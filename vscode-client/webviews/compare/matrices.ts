@@ -33,6 +33,7 @@ export function matricesPart(comparing: Comparing): HTMLElement {
   const size: PanelSize = { ratio: 1, left: 0, top: 0, width: 0, height: 0, cell: 1, fit: 1, zoomed: false };
   const name = element("h2");
   const note = element("p", { class: "muted matrix-note" });
+  const memory: { cell: Cell | null } = { cell: null };
   let scheduled = false;
   let lastRead = 0;
 
@@ -180,7 +181,7 @@ export function matricesPart(comparing: Comparing): HTMLElement {
       },
       { passive: true },
     );
-    onMatrixInput(scroller, comparing, { zoom, reveal, cell: () => size.cell / size.ratio });
+    onMatrixInput(scroller, comparing, { zoom, reveal, cell: () => size.cell / size.ratio, memory });
   });
 
   const tools = element(

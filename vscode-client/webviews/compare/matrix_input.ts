@@ -10,6 +10,8 @@ export interface InputActions {
   reveal: (cell: Cell) => void;
   /** The size of a cell in CSS pixels. */
   cell: () => number;
+  /** Where the keys were last, in any of the three: the tab key goes on from there. */
+  memory: { cell: Cell | null };
 }
 
 const ZOOMS: Record<string, number | null> = { "+": ZOOM_STEP, "=": ZOOM_STEP, "-": 1 / ZOOM_STEP, "0": null };
@@ -19,8 +21,9 @@ export function onMatrixInput(target: HTMLElement, { store, announce }: Comparin
 
   function start(): Cell {
     const { cursor, locked } = store.state;
-    const query = Math.min(cursor?.query ?? locked ?? count() - 1, count() - 1);
-    return { query, key: Math.min(cursor?.key ?? query, query) };
+    const { cell: last } = actions.memory;
+    const query = Math.min(cursor?.query ?? last?.query ?? locked ?? count() - 1, count() - 1);
+    return { query, key: Math.min(cursor?.key ?? last?.key ?? query, query) };
   }
 
   function lock(query: number): void {
@@ -74,7 +77,9 @@ export function onMatrixInput(target: HTMLElement, { store, announce }: Comparin
     }
   });
   target.addEventListener("blur", () => {
-    if (store.state.cursor?.by === "keyboard") {
+    const { cursor } = store.state;
+    if (cursor?.by === "keyboard") {
+      actions.memory.cell = cursor.key === null ? null : { query: cursor.query, key: cursor.key };
       store.set({ cursor: null });
     }
   });

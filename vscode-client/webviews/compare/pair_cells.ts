@@ -14,24 +14,27 @@ const LONGEST = 48; // characters of a token that are shown; the note has all of
 export function pairCell(row: ComparedRow, place: number): HTMLElement {
   const { one, other, same, difference } = row;
   const kind = one === undefined ? "only-b" : other === undefined ? "only-a" : same ? "same" : "changed";
-  const cell = element(
+  const bits = difference === null ? "" : `, ${DIFFERENCE} ${signed(difference)} bits`;
+  return element(
     "span",
     { class: `pair ${kind}`, role: "option", tabindex: -1, "aria-selected": "false", "data-place": place },
+    element("span", { class: "visually-hidden" }, `${spokenPair(row)}, ${positions(row)}${bits}`),
     token(one, "pair-a", "+"),
     token(other, "pair-b", MINUS),
     element("span", { class: "pair-bar" }, difference === null ? null : element("span", { class: "bar-value" })),
   );
-  const bits = difference === null ? "" : `, ${DIFFERENCE} ${signed(difference)} bits`;
-  cell.setAttribute("aria-label", `${spokenPair(row)}, ${positions(row)}${bits}`);
-  return cell;
 }
 
 /** `gap`: what stands where this text has nothing. */
 function token(row: Named | undefined, name: string, gap: string): HTMLElement {
   if (row === undefined) {
-    return element("span", { class: `${name} gap` }, gap);
+    return element("span", { class: `${name} gap`, "aria-hidden": "true" }, gap);
   }
-  const cell = element("span", { class: name }, element("bdi", {}, clipped(shownToken(row), LONGEST)));
+  const cell = element(
+    "span",
+    { class: name, "aria-hidden": "true" },
+    element("bdi", {}, clipped(shownToken(row), LONGEST)),
+  );
   cell.classList.toggle("special", isSpecial(row.text));
   return cell;
 }
@@ -76,10 +79,9 @@ export function foldCell({ first, stop }: Section, rows: readonly ComparedRow[],
   cell.dataset.fold = String(first);
   const most = rows.slice(first, stop).reduce((top, { difference }) => Math.max(top, Math.abs(difference ?? 0)), 0);
   const within = most === 0 ? "" : `, within ±${threeDigits(most)} bits`;
-  cell.textContent = open ? `▾ ${count} equal tokens` : `… ${count} equal tokens${within} …`;
-  cell.setAttribute(
-    "aria-label",
-    `${count} equal tokens${within}, ${open ? "shown: Enter folds them" : "folded: Enter shows them"}`,
+  cell.append(
+    open ? `▾ ${count} equal tokens` : `… ${count} equal tokens${within} …`,
+    element("span", { class: "visually-hidden" }, open ? ", shown: Enter folds them" : ", folded: Enter shows them"),
   );
   return cell;
 }

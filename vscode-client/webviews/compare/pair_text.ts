@@ -156,7 +156,7 @@ export function pairTextPart(comparing: Comparing): HTMLElement {
     if (hadFocus) {
       marker?.focus();
     }
-    comparing.announce(marker?.getAttribute("aria-label") ?? "");
+    comparing.announce(marker?.textContent ?? "");
   }
 
   const stopUnder = (target: EventTarget | null): HTMLElement | null =>
