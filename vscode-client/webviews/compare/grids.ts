@@ -102,12 +102,15 @@ function readRow(
   const values = halfValues();
   const band = bands.get(Math.floor(query / TILE_ROWS)) ?? [];
   const stop = Math.min(columns[1], place + 1);
+  let tile: (typeof band)[number] | undefined;
   for (let column = columns[0]; column < stop; column++) {
     const key = side[column] ?? -1;
     if (key < 0 || key < query - window) {
       continue;
     }
-    const tile = band.find(([{ columns: span }]) => key >= span[0] && key < span[1]);
+    if (tile === undefined || key >= tile[0].columns[1]) {
+      tile = band.find(([{ columns: span }]) => key >= span[0] && key < span[1]); // keys only grow
+    }
     if (tile === undefined) {
       into[column - columns[0]] = PENDING;
       continue;

@@ -1,6 +1,7 @@
 // A, B and B - A of the chosen head, side by side: one zoom, one cursor, one scale for A and B.
 
-import { scrollKeeping, scrollTo, visibleSpan, ZOOM_STEP, zoomedCell } from "../attention/matrix_layout";
+import { scrollKeeping, scrollTo, visibleSpan, ZOOM_STEP, zoomedCell, type Span } from "../attention/matrix_layout";
+import type { HeadPlace } from "../attention/trace_heads";
 import type { Cell } from "../attention/moves";
 import { shareOf } from "../attention/value_scale";
 import { textAt } from "../common/colour_map";
@@ -15,6 +16,7 @@ import { onMatrixInput } from "./matrix_input";
 import { drawPairs, type Scene } from "./pair_drawing";
 import { PairPictures, TYPE } from "./pictures";
 import { positionsOf } from "./pair_space";
+import { headRows, movedHead } from "./divergence_order";
 import { DIFFERENCE, pairLabel, shortSigned } from "./words";
 
 const WIDE = 340; // CSS pixels of a panel from which labels have more room
@@ -133,7 +135,20 @@ export function matricesPart(comparing: Comparing): HTMLElement {
     section.dataset.complete = String(complete && !scheduled);
     section.dataset.head = `${place.layer}.${place.head}`;
     if (complete) {
+      fetchAhead(shown, place, rows, columns);
       performance.mark("nanoscope:pair-drawn");
+    }
+  }
+
+  /** The same part of the heads that the keys lead to. */
+  function fetchAhead(shown: Shown, place: HeadPlace, rows: Span, columns: Span): void {
+    const { divergences, order } = store.state;
+    const lines = headRows(shown.common, divergences, order);
+    const next = ["h", "H", "l"].map((key) => movedHead(key, place, lines)).filter((head) => head !== null);
+    const heads = comparing.data();
+    for (const side of ["a", "b"] as const) {
+      const of = shown.space[side];
+      heads[side].fetchAhead(next, positionsOf(of, rows), positionsOf(of, columns), TYPE);
     }
   }
 

@@ -55,12 +55,15 @@ function noticesOf({ host, retry }: Comparing, state: CompareState): Notice[] {
         return [];
       case "deleted":
         return [
-          { text: `The trace of ${letter} was deleted. What is shown was read before.`, actions: [choose(side)] },
+          {
+            text: `The trace of ${letter} was deleted. What is shown was read before; heads that were not looked at stay empty.`,
+            actions: [choose(side)],
+          },
         ];
       case "rewritten":
         return [
           {
-            text: `The trace of ${letter} was written anew. What is shown is from before.`,
+            text: `The trace of ${letter} was written anew. What is shown is from before; heads that were not looked at stay empty.`,
             actions: [again, choose(side)],
           },
         ];
