@@ -105,6 +105,7 @@ ASKED: dict[str, dict[str, Asked]] = {
         "A trace beside itself: every position belongs to itself, and no head differs.": Asked(
             {**TRACE, "other_id": EXAMPLE_ID}
         ),
+        "The tokens alone.": Asked({**TRACE, "other_id": EXAMPLE_ID, "heads": False}),
         "A trace beside one that is not there.": Asked({**TRACE, "other_id": ABSENT}, "TRACE_NOT_FOUND"),
         "A layer that was not captured.": Asked({**TRACE, "other_id": EXAMPLE_ID, "layer": 40}, "TRACE_NOT_FOUND"),
         "An id that cannot be one.": Asked({**TRACE, "other_id": "../secrets"}, "TRACE_ID_INVALID"),

@@ -28,7 +28,7 @@ const extension = {
 const webviews = {
   ...common,
   entryPoints: Object.fromEntries(
-    ["summary", "trace"]
+    ["compare", "summary", "trace"]
       .map((name) => [name, `webviews/${name}/main.ts`])
       .filter(([, file]) => existsSync(path.join(import.meta.dirname, file))),
   ),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from pathlib import Path
 from threading import Event
 
 from daemon.handlers.traces import TokenText, token_text
 from daemon.server.dispatch import Context, handles, in_thread
-from nanochat.analysis.alignment import aligned, compared_layers, head_divergence
+from nanochat.analysis.alignment import Pair, aligned, compared_layers, head_divergence
+from nanochat.errors import StorageError
 from nanochat.trace_storage import TraceStorage
 from nanochat.traces.trace import Trace
 from protocol.errors import RpcError
@@ -26,14 +29,15 @@ def comparison(
     storage: TraceStorage, params: CompareTracesParams, text: TokenText, cancel: Event
 ) -> CompareTracesResult:
     """Raises RpcError and the errors of `TraceStorage.open_trace`."""
-    with storage.open_trace(params.trace_id) as a, storage.open_trace(params.other_id) as b:
-        pairs = aligned(_texts(a, text), _texts(b, text))
-        layers = compared_layers(a, b)
-        if params.layer is not None and params.layer not in layers:
+    other = storage if params.other_dir is None else _beside(storage, params.other_dir)
+    with storage.open_trace(params.trace_id) as a, other.open_trace(params.other_id) as b:
+        pairs = _aligned(_texts(a, text), _texts(b, text))
+        layers = compared_layers(a, b) if params.heads else []
+        if params.heads and params.layer is not None and params.layer not in layers:
             there = ", ".join(map(str, layers)) or "none"
             raise RpcError("TRACE_NOT_FOUND", f"Both traces have heads to compare in the layers {there}.")
         compared = []
-        for layer in layers if params.layer is None else [params.layer]:
+        for layer in layers if params.layer is None or not params.heads else [params.layer]:
             found = head_divergence(a.attention(layer), b.attention(layer), pairs, cancel).tolist()
             heads = [None if math.isnan(value) else value for value in found]
             compared.append(LayerDivergence(layer=layer, heads=heads))
@@ -42,9 +46,22 @@ def comparison(
     )
 
 
-def _texts(trace: Trace, text: TokenText) -> list[str]:
+def _beside(storage: TraceStorage, folder: str) -> TraceStorage:
+    try:
+        return TraceStorage(Path(folder).expanduser(), catalogue=storage.catalogue)
+    except RuntimeError as error:  # of ~name
+        raise StorageError(f"The traces folder {folder!r} is nobody's home: send the whole path.") from error
+
+
+@lru_cache(maxsize=4)
+def _aligned(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[Pair, ...]:
+    """Kept, as a page asks for one layer after the other."""
+    return tuple(aligned(a, b))
+
+
+def _texts(trace: Trace, text: TokenText) -> tuple[str, ...]:
     tokens = trace.fields.tokens
-    return [
+    return (
         *(tokens.prompt_text or map(text, tokens.prompt)),
         *(tokens.generated_text or map(text, tokens.generated)),
-    ]
+    )

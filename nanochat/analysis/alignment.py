@@ -45,13 +45,13 @@ def head_divergence(
     """How differently the heads of a layer look at two texts, each by the paired positions of both.
 
     Args:
-        a: weights over the first text, (H, S, S); b: over the second, (H, T, T).
+        a: weights over the first text, (H, S, S); b: over the second, (G, T, T).
         pairs: of positions; those without a row of weights are left out.
 
     Returns:
-        (H,) float64, in bits: the mean over paired queries of their weights' Jensen-Shannon divergence (Lin 1991).
-        0 where both look alike, 1 where they look at nothing that the texts share; weight on a position without a
-        partner is shared with nothing. NaN where no positions are paired.
+        (min(H, G),) float64, in bits, of the heads that both have: the mean over paired queries of their weights'
+        Jensen-Shannon divergence (Lin 1991). 0 where both look alike, 1 where they look at nothing that the
+        texts share; weight on a position without a partner is shared with nothing. NaN where no positions are paired.
 
     Raises:
         CancelledError: `cancel` was set.
@@ -59,10 +59,10 @@ def head_divergence(
     both = [(pair.a, pair.b) for pair in pairs if pair.a is not None and pair.b is not None]
     rows = [(i, j) for i, j in both if i < a.shape[-1] and j < b.shape[-1]]
     if not rows:
-        return np.full(len(a), np.nan)
+        return np.full(min(len(a), len(b)), np.nan)
     left, right = (np.array(side) for side in zip(*rows, strict=True))
-    found = np.empty(len(a))
-    for head in range(len(a)):
+    found = np.empty(min(len(a), len(b)))
+    for head in range(len(found)):
         if cancel is not None and cancel.is_set():
             raise CancelledError("Cancelled: the heads were not compared.")
         p, q = (weights[head].astype(np.float64)[np.ix_(side, side)] for weights, side in ((a, left), (b, right)))
@@ -80,10 +80,6 @@ def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def compared_layers(a: Trace, b: Trace) -> list[int]:
-    """The layers whose heads can be compared: captured in both, and as many heads."""
-
-    def heads(trace: Trace) -> dict[int, int]:
-        return {layer: trace.shape(f"attention_weights.layer_{layer}")[1] for layer in attention_layers(trace)}
-
-    ours, theirs = heads(a), heads(b)
-    return [layer for layer, count in ours.items() if theirs.get(layer) == count]
+    """The layers whose heads can be compared: those captured in both."""
+    theirs = set(attention_layers(b))
+    return [layer for layer in attention_layers(a) if layer in theirs]

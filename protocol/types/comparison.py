@@ -7,17 +7,19 @@ from typing import Annotated
 from msgspec import Meta
 
 from protocol.types import meanings
-from protocol.types.base import Count, Id, Params, Result
+from protocol.types.base import Count, FolderPath, Id, Params, Result
 
 
 class CompareTracesParams(Params):
-    """Two traces of the session's folder, A and B; long texts take a while: a layer at a time shows sooner."""
+    """Two traces, A and B; long texts take a while: the tokens alone, then a layer at a time show sooner."""
 
     trace_id: Annotated[Id, meanings.TRACE_ID]
     other_id: Annotated[Id, Meta(description="B, as `list_traces` has it.")]
+    other_dir: Annotated[FolderPath | None, Meta(description="B's folder; null: the session's, as A's is.")] = None
     layer: Annotated[
         Count | None, Meta(description="Compare the heads of that layer alone; null: of every layer of both.")
     ] = None
+    heads: Annotated[bool, Meta(description="false: align the tokens, and compare no heads.")] = True
 
 
 class PositionPair(Result):
@@ -46,5 +48,6 @@ class CompareTracesResult(Result):
 
     pairs: Annotated[list[PositionPair], Meta(description="In the order of both texts.")]
     layers: Annotated[
-        list[LayerDivergence], Meta(description="Layers captured in both, with as many heads; the first layer first.")
+        list[LayerDivergence],
+        Meta(description="Layers captured in both, and the heads that both have; the first layer first."),
     ]

@@ -1,7 +1,7 @@
 // Two traces side by side: their tokens as the daemon aligns them, and the heads that look at them differently.
 
 import { plain, tokenCode } from "./plain_text";
-import type { CompareTracesResult, TokenRow, TraceSummary } from "./protocol";
+import type { CompareTracesResult, PositionPair, TokenRow, TraceSummary } from "./protocol";
 
 const SHOWN_HEADS = 8;
 
@@ -22,7 +22,7 @@ export interface ComparedRow {
 export function compared(
   one: readonly TokenRow[],
   other: readonly TokenRow[],
-  { pairs }: Pick<CompareTracesResult, "pairs">,
+  { pairs }: { pairs: readonly PositionPair[] },
 ): ComparedRow[] {
   return pairs.map(({ a, b, same }) => {
     const first = a === null ? undefined : one[a];
@@ -33,7 +33,8 @@ export function compared(
   });
 }
 
-export function comparisonReport(one: Compared, other: Compared, result: CompareTracesResult): string {
+/** `note`: what of the heads is missing. */
+export function comparisonReport(one: Compared, other: Compared, result: CompareTracesResult, note = ""): string {
   const rows = compared(one.tokens, other.tokens, result);
   const facts = FACTS.map(([name, value]) => `| ${name} | ${value(one)} | ${value(other)} |`);
   return [
@@ -47,6 +48,7 @@ export function comparisonReport(one: Compared, other: Compared, result: Compare
     "",
     ...differences(rows),
     ...heads(result),
+    ...(note === "" ? [] : [note, ""]),
     "## Token by token",
     "",
     "Surprisal is in bits; a dash stands where a trace has none.",

@@ -83,9 +83,10 @@ export function activate(context: ExtensionContext): void {
       }
     }),
   );
-  for (const table of [captureCommands, compareCommands, daemonCommands, modelCommands, traceCommands, treeCommands]) {
+  for (const table of [captureCommands, daemonCommands, modelCommands, traceCommands, treeCommands]) {
     register(app, table(app));
   }
+  register(app, compareCommands(app, folders));
 }
 
 /** Which Python to run nanoscope with. The one that was found last is not looked at again until it fails. */

@@ -708,21 +708,25 @@ export interface GetAlternativesResult {
   alternatives: Alternative[];
 }
 
-/** Two traces of the session's folder, A and B; long texts take a while: a layer at a time shows sooner. */
+/** Two traces, A and B; long texts take a while: the tokens alone, then a layer at a time show sooner. */
 export interface CompareTracesParams {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
   /** B, as `list_traces` has it. */
   other_id: string;
+  /** B's folder; null: the session's, as A's is. */
+  other_dir?: string | null;
   /** Compare the heads of that layer alone; null: of every layer of both. */
   layer?: number | null;
+  /** false: align the tokens, and compare no heads. */
+  heads?: boolean;
 }
 
 /** The tokens of both texts as one sequence, and the heads that both have. */
 export interface CompareTracesResult {
   /** In the order of both texts. */
   pairs: PositionPair[];
-  /** Layers captured in both, with as many heads; the first layer first. */
+  /** Layers captured in both, and the heads that both have; the first layer first. */
   layers: LayerDivergence[];
 }
 

@@ -11,7 +11,7 @@ from daemon.handlers.comparison import comparison
 from daemon.handlers.thumbnails import read_thumbnails
 from daemon.handlers.traces import document_of, tokens_of
 from nanochat.analysis.thumbnails import pooled
-from nanochat.errors import CancelledError, TraceNotFoundError
+from nanochat.errors import CancelledError, StorageError, TraceNotFoundError
 from nanochat.trace_storage import TraceStorage
 from protocol.errors import RpcError
 from protocol.types import CompareTracesParams, GetAlternativesParams, GetHeadThumbnailsParams, TokenPiece
@@ -76,6 +76,27 @@ def test_two_traces_are_compared_layer_by_layer(storage):
         comparison(storage, CompareTracesParams(trace_id=one, other_id=other), text, cancelled())
     with pytest.raises(TraceNotFoundError):
         comparison(storage, CompareTracesParams(trace_id=one, other_id="gone"), text, Event())
+
+
+def test_the_tokens_alone_take_no_look_at_the_heads(storage):
+    one, other = (storage.create_trace(*small_trace(seed=seed)) for seed in (1, 2))
+    whole = comparison(storage, CompareTracesParams(trace_id=one, other_id=other), text, Event())
+    quick = CompareTracesParams(trace_id=one, other_id=other, layer=40, heads=False)
+    found = comparison(storage, quick, text, cancelled())
+    assert found.layers == [] and found.pairs == whole.pairs
+
+
+def test_the_other_trace_may_lie_in_another_folder(storage, tmp_path):
+    beside = TraceStorage(tmp_path / "beside", catalogue=":memory:")
+    one, other = (place.create_trace(*small_trace(seed=2)) for place in (storage, beside))
+    params = CompareTracesParams(trace_id=one, other_id=other, other_dir=str(tmp_path / "beside"))
+    twice = CompareTracesParams(trace_id=one, other_id=one)
+    assert comparison(storage, params, text, Event()) == comparison(storage, twice, text, Event())
+    with pytest.raises(TraceNotFoundError):
+        comparison(storage, CompareTracesParams(trace_id=one, other_id=other), text, Event())
+    params = CompareTracesParams(trace_id=one, other_id=other, other_dir="~nobody-at-all/traces")
+    with pytest.raises(StorageError, match="nobody's home"):
+        comparison(storage, params, text, Event())
 
 
 def test_texts_that_share_no_position_have_no_divergence(storage):

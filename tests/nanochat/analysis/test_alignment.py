@@ -97,4 +97,7 @@ def test_layers_that_both_have_with_as_many_heads(tmp_path):
     )
     with storage.open_trace(one) as a, storage.open_trace(other) as b, storage.open_trace(wide) as c:
         assert compared_layers(a, b) == [0, 1]
-        assert compared_layers(a, c) == []
+        assert compared_layers(a, c) == [0, 1]
+        pairs = aligned(["<0>"] * 3, ["<0>"] * 3)
+        assert head_divergence(a.attention(0), c.attention(0), pairs).shape == (2,)
+        assert head_divergence(c.attention(0), a.attention(0), pairs).shape == (2,)

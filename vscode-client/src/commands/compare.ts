@@ -1,34 +1,86 @@
-// Compare With...: two traces side by side, as a page.
+// Compare With...: two traces side by side, on a page of their own.
 
+import path from "node:path";
+import { commands, Uri, workspace } from "vscode";
 import type { App, CommandTable } from "../app";
-import { comparisonReport, type Compared } from "../comparison";
+import { comparedTitle } from "../comparison_title";
+import type { Folders } from "../folders";
 import type { TraceRow } from "../protocol";
+import type { TracePlace } from "../shared/compare_messages";
+import { ComparePages } from "../views/compare_pages";
+import { TRACE_EDITOR, traceIdOf } from "../views/trace_editor";
 import { onOneLine } from "../views/tree_groups";
 import { pickTrace, traceRows } from "./trace_argument";
 
-export function compareCommands(app: App): CommandTable {
+interface Compared {
+  place: TracePlace;
+  prompt: string;
+}
+
+export function compareCommands(app: App, folders: Folders): CommandTable {
+  const pages = new ComparePages(app.context.extensionUri, {
+    daemon: app.daemon,
+    folders,
+    choose: async (instead) => {
+      const row = await pickTrace(app, `Compare another trace instead of ${instead.traceId}`, instead.traceId);
+      return row === undefined ? undefined : ofRow(row).place;
+    },
+    openTrace: (place) => void openTrace(app, place),
+    capture: (prompt) => void commands.executeCommand("nanoscope.captureTrace", prompt),
+  });
+  app.context.subscriptions.push(pages);
   return {
     "nanoscope.compareWith": async (first, selected) => {
-      const [one, second] = await traceRows(app, first, selected);
+      const [one, second] = await comparedOf(app, first, selected);
       if (one === undefined) {
         return;
       }
       const title = `Compare “${onOneLine(one.prompt)}” with`;
-      const other = second ?? (await pickTrace(app, title, one.trace_id));
+      const other = second ?? (await picked(app, title, one.place.traceId));
       if (other !== undefined) {
-        const ids = { trace_id: one.trace_id, other_id: other.trace_id };
-        const [a, b, result] = await Promise.all([
-          read(app, one),
-          read(app, other),
-          app.daemon.request("compare_traces", ids),
-        ]);
-        await app.reports.show("Two traces", comparisonReport(a, b, result));
+        await pages.open(one.place, other.place, comparedTitle(one.prompt, other.prompt));
       }
     },
   };
 }
 
-async function read(app: App, { trace_id }: TraceRow): Promise<Compared> {
-  const { tokens, ...summary } = await app.daemon.request("get_document", { trace_id });
-  return { summary, tokens };
+/** Files may lie anywhere; rows of the tree are in the session's folder. */
+async function comparedOf(app: App, first: unknown, selected: unknown): Promise<Compared[]> {
+  const files = (Array.isArray(selected) ? selected : [first]).filter((given) => given instanceof Uri);
+  if (files.length > 0) {
+    return files.map(({ fsPath }) => ofFile(app, fsPath));
+  }
+  const chosen = first === undefined ? app.tree.view.selection : selected;
+  return (await traceRows(app, first, chosen)).map(ofRow);
+}
+
+function ofFile(app: App, file: string): Compared {
+  const traceId = traceIdOf(file);
+  const row = app.store.row(traceId);
+  return { place: { folder: path.dirname(file), traceId }, prompt: row?.path === file ? row.prompt : traceId };
+}
+
+function ofRow(row: TraceRow): Compared {
+  return { place: { folder: path.dirname(row.path), traceId: row.trace_id }, prompt: row.prompt };
+}
+
+async function picked(app: App, title: string, except: string): Promise<Compared | undefined> {
+  const row = await pickTrace(app, title, except);
+  return row === undefined ? undefined : ofRow(row);
+}
+
+async function openTrace(app: App, { folder, traceId }: TracePlace): Promise<void> {
+  const row = app.store.row(traceId);
+  const known = row !== undefined && path.dirname(row.path) === folder;
+  const files = known ? [row.path] : ["safetensors", "json"].map((format) => path.join(folder, `${traceId}.${format}`));
+  for (const uri of files.map((file) => Uri.file(file))) {
+    const there = await workspace.fs.stat(uri).then(
+      () => true,
+      () => false,
+    );
+    if (there) {
+      await commands.executeCommand("vscode.openWith", uri, TRACE_EDITOR);
+      return;
+    }
+  }
 }

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Uri, type WebviewOptions } from "vscode";
 
-export type PageName = "summary" | "trace";
+export type PageName = "compare" | "summary" | "trace";
 
 export const WEBVIEW_OPTIONS: WebviewOptions = { enableScripts: true, localResourceRoots: [] };
 

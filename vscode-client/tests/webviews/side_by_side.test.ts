@@ -16,7 +16,12 @@ import { codeValue } from "../../webviews/common/tensor_values";
 function trace(...others: string[]): TraceData {
   const names = ["attention_weights.layer_1", "attention_weights.layer_3", ...others];
   const tensors = Object.fromEntries(names.map((name) => [name, { shape: [1, 4, 9, 9], dtype: "torch.float32" }]));
-  return { summary: { trace_id: "t", data_info: { tensors } }, heads: 4, positions: 9 } as unknown as TraceData;
+  return {
+    summary: { trace_id: "t", data_info: { tensors } },
+    layers: [1, 3],
+    heads: 4,
+    positions: 9,
+  } as unknown as TraceData;
 }
 
 void test("four heads can be pinned, and let go of", () => {

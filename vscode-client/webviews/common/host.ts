@@ -3,30 +3,30 @@
 import type { FromView, ToView } from "../../src/shared/messages";
 
 interface VsCodeApi {
-  postMessage: (message: FromView) => void;
+  postMessage: (message: unknown) => void;
   getState: () => unknown;
   setState: (state: Record<string, unknown>) => void;
 }
 
 declare function acquireVsCodeApi(): VsCodeApi;
 
-export interface Host {
-  post: (message: FromView) => void;
-  listen: (listener: (message: ToView) => void) => void;
+export interface Host<From = FromView, To = ToView> {
+  post: (message: From) => void;
+  listen: (listener: (message: To) => void) => void;
   /** What a part kept of itself when the view was last open. */
   recall: (key: string) => unknown;
   keep: (key: string, value: unknown) => void;
 }
 
 /** May be made once a page. */
-export function connectHost(): Host {
+export function connectHost<From = FromView, To = ToView>(): Host<From, To> {
   const api = acquireVsCodeApi();
   return {
     post: (message) => {
       api.postMessage(message);
     },
     listen: (listener) => {
-      window.addEventListener("message", (event: MessageEvent<ToView>) => {
+      window.addEventListener("message", (event: MessageEvent<To>) => {
         listener(event.data);
       });
     },

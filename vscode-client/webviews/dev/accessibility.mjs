@@ -6,16 +6,21 @@ const SERIOUS = new Set(["serious", "critical"]);
 
 const harness = await start();
 let failed = false;
-for (const view of ["summary", "trace"]) {
+for (const view of ["compare", "summary", "trace"]) {
   for (const theme of Object.keys(THEMES)) {
     const { page, frame, problems } = await harness.open({
       view,
       theme,
       trace: harness.nearest(52),
+      ...(view === "compare" ? { other: harness.nearest(60) } : {}),
       width: 500,
       height: 1400,
     });
-    if (view === "summary") {
+    if (view === "compare") {
+      await frame.waitForSelector('.matrices[data-complete="true"]');
+      await frame.locator(".pair-window").last().focus();
+      await page.keyboard.press("End");
+    } else if (view === "summary") {
       await frame.waitForSelector(".sparkline canvas");
     } else {
       await drawn(frame);

@@ -1,5 +1,7 @@
 // Plays the extension host for one webview in a frame, as src/views do; `window.harness` is for tests.
 
+import { compareHost } from "./compare_host.mjs";
+
 const query = new URLSearchParams(location.search);
 const frame = document.createElement("iframe");
 const selection = { traceId: null, layer: 0, head: 0, token: null, step: null };
@@ -92,10 +94,12 @@ const ANSWERS = {
   command() {},
 };
 
+const compare = query.get("view") === "compare" ? compareHost({ query, rpc, say }) : undefined;
+const answers = compare?.answers ?? ANSWERS;
 window.addEventListener("message", (event) => {
   log.push(event.data);
   log.splice(0, log.length - 50);
-  void ANSWERS[event.data.type](event.data);
+  void answers[event.data.type]?.(event.data);
 });
 window.harness = { show, select: (change) => ANSWERS.select({ change }), say, rpc, selection, log, saved };
 frame.src = `/webview?${new URLSearchParams({ view: query.get("view") ?? "trace", theme: query.get("theme") ?? "dark-plus" })}`;

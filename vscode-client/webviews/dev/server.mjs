@@ -13,6 +13,7 @@ const HERE = import.meta.dirname;
 const BUNDLES = process.env.NANOSCOPE_BUNDLES ?? path.join(HERE, "../../dist/webviews");
 const TYPES = { ".js": "text/javascript", ".css": "text/css", ".map": "application/json" };
 const NONCE = "harness";
+const HOST = /^\/(\w+_)?(host|document)\.mjs$/; // what plays the extension host
 
 /** A line client of the daemon, over `nanoscope stdio`. */
 function connect() {
@@ -61,8 +62,8 @@ export async function serve(port = 0) {
     } else if (url.pathname.startsWith("/bundle/") && existsSync(file)) {
       response.setHeader("content-type", TYPES[path.extname(file)] ?? "text/plain");
       createReadStream(file).pipe(response);
-    } else if (url.pathname === "/" || url.pathname === "/host.mjs") {
-      const name = url.pathname === "/" ? "index.html" : "host.mjs";
+    } else if (url.pathname === "/" || HOST.test(url.pathname)) {
+      const name = url.pathname === "/" ? "index.html" : path.basename(url.pathname);
       response.setHeader("content-type", name.endsWith("mjs") ? "text/javascript" : "text/html; charset=utf-8");
       createReadStream(path.join(HERE, name)).pipe(response);
     } else {
