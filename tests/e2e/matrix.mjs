@@ -23,7 +23,7 @@ export async function coloursOf(frame) {
 
 /** What is told with the mouse over a cell, or over one of those that share its pixel: { query, key, value }. */
 export async function pointAt(editor, frame, query, key, positions) {
-  const matrix = frame.locator(".matrix-window");
+  const matrix = frame.locator(".panel.main .matrix-window");
   await matrix.evaluate((place, share) => {
     const { top, height } = place.getBoundingClientRect();
     const below = top + share * height;

@@ -165,7 +165,7 @@ test("by keyboard alone: capture, choose a head, read its values", async () => {
   await editor.page.keyboard.press("ArrowDown");
   await editor.page.keyboard.press("ArrowRight");
   await drawnHead(frame, "1.1");
-  await tabTo(frame, ".matrix-window");
+  await tabTo(frame, ".panel.main .matrix-window");
   await editor.page.keyboard.press("Control+End");
   const weights = headOf(editor.traces, id, 1, 1);
   const query = weights.length - 1;

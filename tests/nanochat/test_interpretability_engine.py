@@ -289,6 +289,7 @@ def test_a_narrowed_capture_is_stored_in_its_dtype(engine: InterpretabilityEngin
                 "output_logits.indices",
                 "output_logits.log_sum_exp",
                 "attention_weights.layer_1",
+                "value_norms.layer_1",
                 "layer_activations.layer_1.post_mlp",
             }
         tensors = result["summary"]["data_info"]["tensors"]

@@ -9,7 +9,7 @@ export function lookBar({ page, store }: AttentionState): HTMLElement {
   const none = element(
     "span",
     { class: "muted", id: "no-values", hidden: true },
-    "This trace holds no values; capture with the site value_norms.",
+    "This trace holds no values; capture it anew to have them (site value_norms).",
   );
   const [sink, sinkBox] = check("Hide sink", HIDE_SINK, (hideSink) => {
     store.set({ wantedLook: { ...store.state.wantedLook, hideSink } });
