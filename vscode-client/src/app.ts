@@ -1,9 +1,9 @@
 // What the commands work with, and how a failed one is told.
 
 import { commands, window, type ExtensionContext, type LogOutputChannel } from "vscode";
-import type { Daemon } from "./daemon";
+import type { Daemon } from "./connection/daemon";
 import { isCancelled, problemOf, type Problem } from "./problems";
-import type { Command } from "./pump";
+import type { Command } from "./connection/pump";
 import type { Store } from "./store";
 import type { Reports } from "./views/reports";
 import type { TraceTabs } from "./views/trace_tabs";

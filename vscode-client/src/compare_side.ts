@@ -2,10 +2,10 @@
 
 import type { CancellationTokenSource, Disposable } from "vscode";
 import { disposeAll, type Releasable } from "./disposables";
-import type { Folders } from "./folders";
+import type { Folders } from "./connection/folders";
 import { OpenTrace } from "./open_trace";
 import type { Change, SideState, TracePlace } from "./shared/compare_messages";
-import type { TraceSource } from "./trace_source";
+import type { TraceSource } from "./connection/trace_source";
 
 export interface SideEvents {
   state: (state: SideState) => void;

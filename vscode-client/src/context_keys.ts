@@ -1,7 +1,7 @@
 // What menus and welcome texts depend on: whether there are traces, and what is wrong.
 
 import { commands } from "vscode";
-import type { Daemon } from "./daemon";
+import type { Daemon } from "./connection/daemon";
 import type { Releasable } from "./disposables";
 import type { Store } from "./store";
 

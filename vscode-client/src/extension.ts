@@ -11,20 +11,20 @@ import { modelCommands } from "./commands/model";
 import { traceCommands } from "./commands/traces";
 import { treeCommands } from "./commands/tree";
 import { followContexts } from "./context_keys";
-import { Daemon } from "./daemon";
-import { Folders } from "./folders";
-import type { Command } from "./pump";
-import { candidates, findPython, realWorld } from "./python";
+import { Daemon } from "./connection/daemon";
+import { Folders } from "./connection/folders";
+import type { Command } from "./connection/pump";
+import { candidates, findPython, realWorld } from "./connection/python";
 import { CONNECTION_SETTINGS, daemonFlags, pythonSetting, tracesFolder, workspaceFolders } from "./settings";
 import { Store } from "./store";
-import { ConnectionAlerts } from "./connection_alerts";
+import { ConnectionAlerts } from "./connection/connection_alerts";
 import { Reports } from "./views/reports";
 import { registerSideViews } from "./views/side_views";
 import { StatusBar } from "./views/status_bar";
 import { registerTraceEditor, TraceEditor } from "./views/trace_editor";
 import { TraceTabs } from "./views/trace_tabs";
 import { TracesTree } from "./views/traces_tree";
-import { followDocuments } from "./auto_connect";
+import { followDocuments } from "./connection/auto_connect";
 
 const PYTHON_KEY = "python";
 

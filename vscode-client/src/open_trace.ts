@@ -5,7 +5,7 @@ import { disposeAll } from "./disposables";
 import { isCancelled, problemOf } from "./problems";
 import type { TraceData, ViewAction, ViewState } from "./shared/messages";
 import { traceData } from "./trace_data";
-import type { TraceSource } from "./trace_source";
+import type { TraceSource } from "./connection/trace_source";
 
 const CAPTURE: ViewAction = { label: "Capture Trace", command: "nanoscope.captureTrace" };
 /** The list has a button to capture one while it is empty: one is enough. */

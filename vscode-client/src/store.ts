@@ -1,14 +1,14 @@
 // What all views share: the traces of the session's folder, the model, and the selection, which survives reloads.
 
 import { EventEmitter, type Disposable, type Event, type Memento } from "vscode";
-import type { Daemon } from "./daemon";
+import type { Daemon } from "./connection/daemon";
 import { disposeAll, type Releasable } from "./disposables";
 import { afterChange } from "./listing";
 import { OpenTrace } from "./open_trace";
 import { isCancelled, problemOf, type Problem } from "./problems";
 import type { ListTracesResult, ModelInfo, TraceRow, TracesChanged } from "./protocol";
 import { changed, NOTHING, parsed, same, type OwnPlace } from "./selection";
-import { SharedReads } from "./shared_reads";
+import { SharedReads } from "./connection/shared_reads";
 import type { Selection } from "./shared/messages";
 import { selectionIn } from "./trace_data";
 

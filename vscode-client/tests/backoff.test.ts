@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Backoff } from "../src/backoff";
+import { Backoff } from "../src/connection/backoff";
 
 void test("waits double, and stop growing", () => {
   const backoff = new Backoff();

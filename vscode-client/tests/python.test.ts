@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { problemOf } from "../src/problems";
-import { candidates, findPython, installCommand, PackageMissing, type Probe, type World } from "../src/python";
+import {
+  candidates,
+  findPython,
+  installCommand,
+  PackageMissing,
+  type Probe,
+  type World,
+} from "../src/connection/python";
 
 const PATHS = "/opt/bin:/usr/bin";
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SharedAnswers } from "../src/shared_answers";
+import { SharedAnswers } from "../src/connection/shared_answers";
 
 /** Questions that are answered when the test says so. */
 function world(): {

@@ -17,7 +17,7 @@ import { isCancelled, Problem, problemOf, type ProblemName } from "../problems";
 import type { GenerateAndCaptureParams, GenerateAndCaptureResult } from "../protocol";
 import { captureDefaults, capturesChats } from "../settings";
 import { onOneLine } from "../views/tree_groups";
-import type { RequestId } from "../language_client";
+import type { RequestId } from "../connection/language_client";
 
 const CAPTURE_PROMPT = "nanoscope.capturePrompt"; // the daemon's own command, which its lenses call
 const PROMPT_KEY = "prompt";

@@ -4,7 +4,7 @@ import path from "node:path";
 import { commands, Uri, workspace } from "vscode";
 import type { App, CommandTable } from "../app";
 import { comparedTitle } from "../comparison_title";
-import type { Folders } from "../folders";
+import type { Folders } from "../connection/folders";
 import type { TraceRow } from "../protocol";
 import type { TracePlace } from "../shared/compare_messages";
 import { ComparePages } from "../views/compare_pages";

@@ -4,10 +4,10 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { commands, env, window } from "vscode";
 import type { App, CommandTable } from "../app";
-import { runNanoscope } from "../command_line";
+import { runNanoscope } from "../connection/command_line";
 import { doctorReport, parsedFindings, type Finding } from "../doctor_report";
 import { Problem, problemOf } from "../problems";
-import { installCommand, PackageMissing } from "../python";
+import { installCommand, PackageMissing } from "../connection/python";
 import { tracesFolder, workspaceFolders } from "../settings";
 import { leadToWrongSetting } from "../wrong_settings";
 

@@ -3,9 +3,9 @@
 import { CancellationTokenSource, commands, env, workspace, type Disposable, type WebviewPanel } from "vscode";
 import { CompareSide } from "../compare_side";
 import { comparedTitle } from "../comparison_title";
-import type { Daemon } from "../daemon";
+import type { Daemon } from "../connection/daemon";
 import { disposeAll, type Releasable } from "../disposables";
-import type { Folders } from "../folders";
+import type { Folders } from "../connection/folders";
 import { isCancelled, problemOf } from "../problems";
 import type { CompareTracesResult } from "../protocol";
 import { colourMap, SECTION } from "../settings";

@@ -1,7 +1,7 @@
 // The status bar item: how the daemon is, which model it holds, how many traces there are; a click opens the menu.
 
 import { MarkdownString, StatusBarAlignment, ThemeColor, window, type Disposable, type StatusBarItem } from "vscode";
-import type { Daemon, DaemonState } from "../daemon";
+import type { Daemon, DaemonState } from "../connection/daemon";
 import { disposeAll, type Releasable } from "../disposables";
 import type { ModelInfo, QueueInfo } from "../protocol";
 import type { Store } from "../store";

@@ -9,7 +9,7 @@ import {
   type Uri,
   type WebviewPanel,
 } from "vscode";
-import type { Folders } from "../folders";
+import type { Folders } from "../connection/folders";
 import { disposeAll } from "../disposables";
 import { LocalChoice } from "../local_choice";
 import { OpenTrace } from "../open_trace";

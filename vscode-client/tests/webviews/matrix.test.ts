@@ -15,10 +15,10 @@ import {
   scrollTo,
   visibleSpan,
   zoomedCell,
-} from "../../webviews/attention/matrix_layout";
-import { movedCell, movedHead } from "../../webviews/attention/moves";
-import { colourize, gridOf, sample } from "../../webviews/attention/pixels";
-import { TILE_ROWS, tilesOf, windowOf } from "../../webviews/attention/tiles";
+} from "../../webviews/matrix/matrix_layout";
+import { movedCell, movedHead } from "../../webviews/matrix/moves";
+import { colourize, gridOf, sample } from "../../webviews/matrix/pixels";
+import { TILE_ROWS, tilesOf, windowOf } from "../../webviews/matrix/tiles";
 
 void test("cells take all the space, up to a size", () => {
   assert.equal(fittedCell(700, 51, 1), 700 / 51);

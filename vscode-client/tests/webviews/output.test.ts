@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { float32Text, matrixHeader, matrixLines, quoted, rowCsv } from "../../webviews/attention/csv";
-import { SvgPen, type Pixels } from "../../webviews/attention/svg_pen";
+import { float32Text, matrixHeader, matrixLines, quoted, rowCsv } from "../../webviews/matrix/csv";
+import { SvgPen, type Pixels } from "../../webviews/matrix/svg_pen";
 
 void test("a number has the fewest digits that give its float32 again", () => {
   assert.equal(float32Text(Math.fround(0.1)), "0.1");

@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TraceData } from "../../src/shared/messages";
 import { combinedSource, pinsIn, togglePin } from "../../webviews/attention/beside";
-import { BY_LAYER, headMoved, headRows, placeKey } from "../../webviews/attention/head_order";
+import { BY_LAYER, headMoved, headRows, placeKey } from "../../webviews/heads/head_order";
 import { HIDE_SINK, hasValues, lookAt, lookFrom, lookWords, VALUE_WEIGHTED } from "../../webviews/attention/look";
-import { AS_IT_IS, readOf, sourceKey, sourceName } from "../../webviews/attention/source";
-import { shareOf, paletteOf } from "../../webviews/attention/value_scale";
-import { keptViewport, viewportFrom, WHOLE } from "../../webviews/attention/viewport";
+import { AS_IT_IS, readOf, sourceKey, sourceName } from "../../webviews/matrix/source";
+import { shareOf, paletteOf } from "../../webviews/matrix/value_scale";
+import { keptViewport, viewportFrom, WHOLE } from "../../webviews/matrix/viewport";
 import { perTrace } from "../../webviews/common/per_trace";
 import { codeValue } from "../../webviews/common/tensor_values";
 

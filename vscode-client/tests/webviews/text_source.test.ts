@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FromView } from "../../src/shared/messages";
-import { AS_IT_IS } from "../../webviews/attention/source";
-import { ColumnData } from "../../webviews/attention/column_data";
+import { AS_IT_IS } from "../../webviews/matrix/source";
+import { ColumnData } from "../../webviews/matrix/column_data";
 import { TraceReads } from "../../webviews/common/trace_reads";
 import { capturedCount } from "../../webviews/text/captured";
 import { columnOf, columnWeights, pointedInText, rowWeights, textModeNamed } from "../../webviews/text/text_source";

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { Analysis, Metric, TokenRow } from "../../src/protocol";
 import type { TraceData } from "../../src/shared/messages";
 import { traceData } from "../../src/trace_data";
-import { litRow, promptLength, rowsAfter, shownHead, stepCount } from "../../webviews/attention/trace_heads";
+import { litRow, promptLength, rowsAfter, shownHead, stepCount } from "../../webviews/heads/trace_heads";
 import {
   bestRole,
   domainOf,

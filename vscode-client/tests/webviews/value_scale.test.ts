@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { codeTypeFor, fittedTop, shareOf } from "../../webviews/attention/value_scale";
+import { codeTypeFor, fittedTop, shareOf } from "../../webviews/matrix/value_scale";
 
 const UNIT = { name: "unit", top: 1 } as const;
 const LOG = { name: "log", top: 1 } as const;

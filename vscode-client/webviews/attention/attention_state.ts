@@ -4,8 +4,8 @@ import type { TraceData } from "../../src/shared/messages";
 import { traceOf, type Page, type PageState } from "../common/page";
 import { createStore, type Store } from "../common/store";
 import { bestRole, headStatistics } from "../common/statistics";
-import { type HeadData, ReadWeights } from "./head_data";
-import type { HeadLook, HeadPointing } from "./head_look";
+import { type HeadData, ReadWeights } from "../matrix/head_data";
+import type { HeadLook, HeadPointing } from "../heads/head_look";
 import { headName } from "../common/number_text";
 import { shortLabel } from "../common/token_text";
 import { pinsIn, type Beside } from "./beside";
@@ -13,9 +13,9 @@ import { emptyPanel, panelData, readRow, type Panel, type PanelState } from "./p
 import { lookAt, lookFrom } from "./look";
 import type { Pointed } from "./pointed";
 import { perTrace, type PerTrace } from "../common/per_trace";
-import { AS_IT_IS, type Look } from "./source";
-import { litRow, rowsAfter, shownHead, type HeadPlace } from "./trace_heads";
-import { SCALES, type Scale, type ScaleName } from "./value_scale";
+import { AS_IT_IS, type Look } from "../matrix/source";
+import { litRow, rowsAfter, shownHead, type HeadPlace } from "../heads/trace_heads";
+import { SCALES, type Scale, type ScaleName } from "../matrix/value_scale";
 
 export interface LookingState extends HeadPointing, PanelState {
   pointed: Pointed | null;

@@ -2,8 +2,8 @@
 
 import type { TraceData } from "../../src/shared/messages";
 import { headName } from "../common/number_text";
-import type { Combine, Source } from "./source";
-import type { HeadPlace } from "./trace_heads";
+import type { Combine, Source } from "../matrix/source";
+import type { HeadPlace } from "../heads/trace_heads";
 
 export const MOST_PINS = 4;
 

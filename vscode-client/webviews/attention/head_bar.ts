@@ -5,7 +5,7 @@ import { headName } from "../common/number_text";
 import { traceOf } from "../common/page";
 import type { AttentionState } from "./attention_state";
 import { BESIDES, besideWords, isSame, MOST_PINS, togglePin, type Beside } from "./beside";
-import type { HeadPlace } from "./trace_heads";
+import type { HeadPlace } from "../heads/trace_heads";
 
 export function headBar(looking: AttentionState, tools: HTMLElement): HTMLElement {
   const { page, store } = looking;

@@ -1,7 +1,7 @@
 // How attention may be looked at, and which traces allow it.
 
 import type { TraceData } from "../../src/shared/messages";
-import type { Look } from "./source";
+import type { Look } from "../matrix/source";
 
 export const HIDE_SINK =
   "Leaves the first token out: A[i, j] / Σ A[i, k] over all k > 0, so that each row sums to 1 again";

@@ -5,10 +5,10 @@ import { menuButton } from "../common/menu";
 import { valuesOf } from "../common/tensor_values";
 import type { ReadResult } from "../../src/shared/messages";
 import type { AttentionState } from "./attention_state";
-import { matrixHeader, matrixLines, rowCsv } from "./csv";
+import { matrixHeader, matrixLines, rowCsv } from "../matrix/csv";
 import type { Panels } from "./panels";
-import { pngOf, svgOf } from "./picture_file";
-import { readOf, sourceName, type Source } from "./source";
+import { pngOf, svgOf } from "../matrix/picture_file";
+import { readOf, sourceName, type Source } from "../matrix/source";
 
 const ROWS = 256; // of a matrix, read at once
 const URGENCY = 1;

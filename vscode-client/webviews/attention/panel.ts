@@ -3,10 +3,10 @@
 import type { TraceReads } from "../common/trace_reads";
 import type { Store } from "../common/store";
 import type { AttentionState } from "./attention_state";
-import { HeadData, type ReadWeights } from "./head_data";
-import type { RowValues } from "./row_values";
-import type { Source } from "./source";
-import { codeTypeFor } from "./value_scale";
+import { HeadData, type ReadWeights } from "../matrix/head_data";
+import type { RowValues } from "../matrix/row_values";
+import type { Source } from "../matrix/source";
+import { codeTypeFor } from "../matrix/value_scale";
 
 export interface PanelState {
   /** The lit row's values, roughly until the exact ones came. */

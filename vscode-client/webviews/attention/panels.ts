@@ -5,12 +5,12 @@ import { threeDigits } from "../common/number_text";
 import { createStore } from "../common/store";
 import type { AttentionState } from "./attention_state";
 import { combinedSource, isSame, MOST_PINS, togglePin } from "./beside";
-import { isMasked, columnsFor } from "./matrix_layout";
-import { matrixPart, type Matrix, type Place } from "./matrix";
+import { isMasked, columnsFor } from "../matrix/matrix_layout";
+import { matrixPart, type Matrix, type Place } from "../matrix/matrix";
 import { emptyPanel, panelData, readRow, type Panel, type PanelState } from "./panel";
-import { spokenWeight } from "./row_values";
-import { sourceKey, sourceName, type Source } from "./source";
-import { keptViewport } from "./viewport";
+import { spokenWeight } from "../matrix/row_values";
+import { sourceKey, sourceName, type Source } from "../matrix/source";
+import { keptViewport } from "../matrix/viewport";
 
 const AROUND = { wide: 216, narrow: 146 }; // CSS pixels of a window's height that the matrices leave to the rest
 const LEAST_HEIGHT = 220;

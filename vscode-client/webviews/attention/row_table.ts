@@ -5,7 +5,7 @@ import { colourAt } from "../common/colour_map";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
 import type { AttentionState } from "./attention_state";
-import { largestWeights, sumOf } from "./row_values";
+import { largestWeights, sumOf } from "../matrix/row_values";
 
 const SHOWN = 8;
 

@@ -5,7 +5,7 @@ import { traceOf } from "../common/page";
 import { spokenToken } from "../common/token_text";
 import type { TraceData } from "../../src/shared/messages";
 import type { AttentionState } from "./attention_state";
-import { promptLength, stepCount } from "./trace_heads";
+import { promptLength, stepCount } from "../heads/trace_heads";
 
 const PACE = 160; // milliseconds a step
 const CALM_PACE = 600; // for those who want less motion

@@ -1,7 +1,7 @@
 // The attention view: heads, the chosen head's matrix, its rows and the text.
 
 import "../common/base.css";
-import "./overview.css";
+import "../heads/overview.css";
 import "./attention.css";
 import "./panels.css";
 import "../text/tip.css";
@@ -11,18 +11,18 @@ import { threeDigits } from "../common/number_text";
 import { traceOf, type Part } from "../common/page";
 import { gradient } from "../common/colour_map";
 import { createLooking, scaleOf, type AttentionState } from "./attention_state";
-import { onHeadKeys } from "./head_keys";
+import { onHeadKeys } from "../heads/head_keys";
 import { headBar, pinHead } from "./head_bar";
 import { lookBar } from "./look_bar";
 import { outputMenu } from "./output_menu";
-import { overviewPart } from "./overview";
+import { overviewPart } from "../heads/overview";
 import { panelsPart } from "./panels";
 import { readoutPart } from "./readout";
 import { rowTablePart } from "./row_table";
 import { stepperPart } from "./stepper";
-import type { HeadPlace } from "./trace_heads";
+import type { HeadPlace } from "../heads/trace_heads";
 import { textPart } from "../text/text_part";
-import { SCALES, shareOf, type ScaleName } from "./value_scale";
+import { SCALES, shareOf, type ScaleName } from "../matrix/value_scale";
 
 export const attentionView: Part = (page) => {
   const looking = createLooking(page);

@@ -11,9 +11,9 @@ import type {
   ToComparePage,
 } from "../../src/shared/compare_messages";
 import type { TraceData } from "../../src/shared/messages";
-import { HeadData } from "../attention/head_data";
-import type { HeadPlace } from "../attention/trace_heads";
-import { SCALES, type ScaleName } from "../attention/value_scale";
+import { HeadData } from "../matrix/head_data";
+import type { HeadPlace } from "../heads/trace_heads";
+import { SCALES, type ScaleName } from "../matrix/value_scale";
 import { colourMap, DEFAULT_MAP, type ColourMap } from "../common/colour_map";
 import { connectHost, type Host } from "../common/host";
 import { createStore, type Store } from "../common/store";

@@ -1,7 +1,7 @@
 // The heads that two traces have in common, in the order of layers or of how much they differ, and where keys lead there.
 
 import type { TraceData } from "../../src/shared/messages";
-import type { HeadPlace } from "../attention/trace_heads";
+import type { HeadPlace } from "../heads/trace_heads";
 
 const WEIGHTS = /^attention_weights\.layer_(\d+)$/;
 

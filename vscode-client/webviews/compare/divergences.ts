@@ -1,7 +1,7 @@
 // All heads that both have, coloured by how differently they look at the two texts. Arrow keys move the chosen one.
 
-import { keyName } from "../attention/moves";
-import type { HeadPlace } from "../attention/trace_heads";
+import { keyName } from "../matrix/moves";
+import type { HeadPlace } from "../heads/trace_heads";
 import { css } from "../common/colour";
 import { colourAt, gradient, textAt } from "../common/colour_map";
 import { element } from "../common/dom";

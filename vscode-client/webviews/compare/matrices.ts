@@ -1,9 +1,9 @@
 // A, B and B - A of the chosen head, side by side: one zoom, one cursor, one scale for A and B.
 
-import { scrollKeeping, scrollTo, visibleSpan, ZOOM_STEP, zoomedCell, type Span } from "../attention/matrix_layout";
-import type { HeadPlace } from "../attention/trace_heads";
-import type { Cell } from "../attention/moves";
-import { shareOf } from "../attention/value_scale";
+import { scrollKeeping, scrollTo, visibleSpan, ZOOM_STEP, zoomedCell, type Span } from "../matrix/matrix_layout";
+import type { HeadPlace } from "../heads/trace_heads";
+import type { Cell } from "../matrix/moves";
+import { shareOf } from "../matrix/value_scale";
 import { textAt } from "../common/colour_map";
 import { element, iconButton, ICONS } from "../common/dom";
 import { headName, shortWeight } from "../common/number_text";

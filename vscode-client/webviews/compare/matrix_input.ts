@@ -1,7 +1,7 @@
 // Mouse and keys on the three matrices: one cursor, one zoom for all.
 
-import { keyName, movedCell, type Cell } from "../attention/moves";
-import { positionAt, ZOOM_STEP } from "../attention/matrix_layout";
+import { keyName, movedCell, type Cell } from "../matrix/moves";
+import { positionAt, ZOOM_STEP } from "../matrix/matrix_layout";
 import type { Comparing } from "./compare_state";
 
 export interface InputActions {

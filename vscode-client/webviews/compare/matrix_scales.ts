@@ -1,6 +1,6 @@
 // How the matrices are coloured: one scale for A and B, one that goes both ways for their difference.
 
-import { SCALES, shareOf, type ScaleName } from "../attention/value_scale";
+import { SCALES, shareOf, type ScaleName } from "../matrix/value_scale";
 import { gradient } from "../common/colour_map";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";

@@ -4,8 +4,8 @@ import { css } from "../common/colour";
 import type { Rgb } from "../common/colour";
 import type { Theme } from "../common/theme";
 import { clipped } from "../common/token_text";
-import { placedLabels, type Span } from "../attention/matrix_layout";
-import type { Grid } from "../attention/pixels";
+import { placedLabels, type Span } from "../matrix/matrix_layout";
+import type { Grid } from "../matrix/pixels";
 import { PENDING } from "./grids";
 
 export interface Scene {

@@ -1,7 +1,7 @@
 // Two texts on one axis: place n is the nth pair of positions that belong together, or a position that one text alone has.
 
 import type { PositionPair } from "../../src/protocol";
-import type { Span } from "../attention/matrix_layout";
+import type { Span } from "../matrix/matrix_layout";
 
 export interface PairSpace {
   /** Places on the axis: those with weights in one of the two. */

@@ -1,8 +1,8 @@
 // The visible part of all three matrices as small pictures, made again only when they would look different.
 
-import type { HeadData } from "../attention/head_data";
-import type { Span } from "../attention/matrix_layout";
-import { fittedTop, pixelOf, shareOf, type Scale } from "../attention/value_scale";
+import type { HeadData } from "../matrix/head_data";
+import type { Span } from "../matrix/matrix_layout";
+import { fittedTop, pixelOf, shareOf, type Scale } from "../matrix/value_scale";
 import { STEPS, type ColourMap } from "../common/colour_map";
 import type { Theme } from "../common/theme";
 import type { Shown } from "./compare_state";

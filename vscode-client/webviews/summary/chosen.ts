@@ -5,7 +5,7 @@ import { headName, percent, threeDigits } from "../common/number_text";
 import { traceOf, type Page } from "../common/page";
 import { bestRole, headStatistics, statisticsOf } from "../common/statistics";
 import { spokenToken } from "../common/token_text";
-import { shownHead } from "../attention/trace_heads";
+import { shownHead } from "../heads/trace_heads";
 import { surprisalWords } from "../text/surprisal";
 import type { TraceData } from "../../src/shared/messages";
 

@@ -1,12 +1,12 @@
 // A trace at a glance, at the width of a side bar; the matrix, the whole text and the charts have a tab of their own.
 
 import "../common/base.css";
-import "../attention/overview.css";
+import "../heads/overview.css";
 import "../layers/layers.css";
 import "./summary.css";
-import { headLook } from "../attention/head_look";
-import { overviewPart } from "../attention/overview";
-import { onHeadKeys } from "../attention/head_keys";
+import { headLook } from "../heads/head_look";
+import { overviewPart } from "../heads/overview";
+import { onHeadKeys } from "../heads/head_keys";
 import { element } from "../common/dom";
 import { traceOf, type Part } from "../common/page";
 import { headRolesPart } from "../layers/head_roles";

@@ -3,7 +3,7 @@
 import type { TokenRow } from "../../src/protocol";
 import { element, iconButton } from "../common/dom";
 import type { Page } from "../common/page";
-import { TYPED } from "../attention/head_keys";
+import { TYPED } from "../heads/head_keys";
 import type { TokenList } from "../common/token_list";
 import { findAll, firstMatch, textIndex, type Match, type TextIndex } from "./find";
 

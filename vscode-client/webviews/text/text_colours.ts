@@ -2,7 +2,7 @@
 
 import { colourMap, type ColourMap } from "../common/colour_map";
 import { scaleOf } from "../attention/attention_state";
-import { shareOf } from "../attention/value_scale";
+import { shareOf } from "../matrix/value_scale";
 import { surprisalShare } from "./surprisal";
 import type { Theme } from "../common/theme";
 import type { TextLooking } from "./text_state";

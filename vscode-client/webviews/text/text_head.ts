@@ -4,7 +4,7 @@ import { gradient } from "../common/colour_map";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
 import { scaleOf } from "../attention/attention_state";
-import { shareOf } from "../attention/value_scale";
+import { shareOf } from "../matrix/value_scale";
 import { mapShare, TICKS } from "./surprisal";
 import type { TraceData } from "../../src/shared/messages";
 import { surprisalMap } from "./text_colours";

@@ -1,7 +1,7 @@
 // Which token the text's colours are about, and what pointing at another one means.
 
 import type { Pointed } from "../attention/pointed";
-import type { RowValues } from "../attention/row_values";
+import type { RowValues } from "../matrix/row_values";
 
 export const TEXT_MODES = {
   from: "Attention from",

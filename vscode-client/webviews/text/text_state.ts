@@ -1,6 +1,6 @@
 // What the text shows beside the shared selection: by what it is coloured, and with which tokens.
 
-import { ColumnData } from "../attention/column_data";
+import { ColumnData } from "../matrix/column_data";
 import type { AttentionState } from "../attention/attention_state";
 import { traceOf } from "../common/page";
 import { createStore, type Store } from "../common/store";

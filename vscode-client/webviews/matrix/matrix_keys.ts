@@ -1,10 +1,10 @@
 // Keys of the matrix: a cell to move about, rows to keep, zoom.
 
-import type { AttentionState } from "./attention_state";
+import type { AttentionState } from "../attention/attention_state";
 import { keyName, movedCell, type Bounds, type Cell } from "./moves";
 import { ZOOM_STEP } from "./matrix_layout";
-import type { Panel } from "./panel";
-import type { Pointed } from "./pointed";
+import type { Panel } from "../attention/panel";
+import type { Pointed } from "../attention/pointed";
 import { largestWeights } from "./row_values";
 
 export interface KeyActions {

@@ -3,7 +3,7 @@
 import { execFile } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import path from "node:path";
-import { Problem } from "./problems";
+import { Problem } from "../problems";
 
 /** What a Python was found to be. `reason`: what it answered instead. */
 export type Probe =

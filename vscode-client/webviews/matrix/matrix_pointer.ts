@@ -1,6 +1,6 @@
 // The mouse on the matrix: pointing at cells, keeping rows, dragging, zooming.
 
-import type { AttentionState } from "./attention_state";
+import type { AttentionState } from "../attention/attention_state";
 import { positionAt, ZOOM_STEP } from "./matrix_layout";
 
 export interface PointerActions {

@@ -2,7 +2,7 @@
 
 import type { CancellationToken, Event } from "vscode";
 import type { Params, RequestId, Result } from "./language_client";
-import type { MethodName, TracesChanged } from "./protocol";
+import type { MethodName, TracesChanged } from "../protocol";
 
 export interface TraceSource {
   readonly onReady: Event<void>;

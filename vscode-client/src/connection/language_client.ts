@@ -19,7 +19,7 @@ import {
   WorkDoneProgress,
 } from "vscode-languageclient/node";
 import { Pump, type Command } from "./pump";
-import type { Methods, MethodName, NotificationName, Notifications } from "./protocol";
+import type { Methods, MethodName, NotificationName, Notifications } from "../protocol";
 
 export type Params<M extends MethodName> = Methods[M]["params"];
 export type Result<M extends MethodName> = Methods[M]["result"];

@@ -1,7 +1,7 @@
 // One run of `nanoscope stdio`: the process, and what it said when it ended.
 
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { problemOfStderr, type Problem } from "./problems";
+import { problemOfStderr, type Problem } from "../problems";
 
 const STDERR_LIMIT = 8_192;
 const END_MS = 2_000;

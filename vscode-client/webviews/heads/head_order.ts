@@ -2,7 +2,7 @@
 
 import type { TraceData } from "../../src/shared/messages";
 import { rankedHeads } from "../common/statistics";
-import { movedHead } from "./moves";
+import { movedHead } from "../matrix/moves";
 import type { HeadPlace } from "./trace_heads";
 
 export const BY_LAYER = "layer";

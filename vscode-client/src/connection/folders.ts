@@ -12,11 +12,11 @@ import {
   type MessageConnection,
 } from "vscode-languageclient/node";
 import type { Daemon } from "./daemon";
-import { disposeAll, type Releasable } from "./disposables";
+import { disposeAll, type Releasable } from "../disposables";
 import type { Params, Result } from "./language_client";
-import { problemOf } from "./problems";
+import { problemOf } from "../problems";
 import { Pump, type Command } from "./pump";
-import type { MethodName, TracesChanged } from "./protocol";
+import type { MethodName, TracesChanged } from "../protocol";
 import type { TraceSource } from "./trace_source";
 
 export class Folders implements Disposable {

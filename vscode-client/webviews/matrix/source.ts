@@ -3,7 +3,7 @@
 import type { ReadParams, ReadResult } from "../../src/shared/messages";
 import { headName } from "../common/number_text";
 import type { TraceReads } from "../common/trace_reads";
-import type { HeadPlace } from "./trace_heads";
+import type { HeadPlace } from "../heads/trace_heads";
 
 export type Combine = "mean" | "max";
 

@@ -2,15 +2,15 @@
 
 import type { ColourMap } from "../common/colour_map";
 import type { CodeType } from "../common/tensor_values";
-import { scaleOf, type AttentionState } from "./attention_state";
+import { scaleOf, type AttentionState } from "../attention/attention_state";
 import type { HeadData } from "./head_data";
 import type { Scene } from "./matrix_drawing";
 import { visibleSpan, type Fitting } from "./matrix_layout";
-import type { PanelState } from "./panel";
+import type { PanelState } from "../attention/panel";
 import type { Raster } from "./raster";
 import { largestWeights } from "./row_values";
 import { sourceKey, type Source } from "./source";
-import { promptLength } from "./trace_heads";
+import { promptLength } from "../heads/trace_heads";
 import { codeTypeFor, paletteOf, pixelOf, type Scale } from "./value_scale";
 
 const NAMED_KEYS = 3;

@@ -13,7 +13,7 @@ import type { HeadLook } from "./head_look";
 import { BY_LAYER, headMoved, headRows, placeKey, type HeadRow } from "./head_order";
 import { headPreview } from "./head_preview";
 import { group, headWords, unitOf } from "./head_words";
-import { keyName } from "./moves";
+import { keyName } from "../matrix/moves";
 import type { HeadPlace } from "./trace_heads";
 
 const PATTERN = "pattern";

@@ -1,17 +1,17 @@
 // A panel's matrix: a canvas to look at, under a window that scrolls, is pointed at and listens to keys.
 
 import { element } from "../common/dom";
-import type { AttentionState } from "./attention_state";
+import type { AttentionState } from "../attention/attention_state";
 import { drawMatrix } from "./matrix_drawing";
 import { gutters } from "./matrix_labels";
 import { fittingOf, scrollKeeping, scrollTo, zoomedCell, type Fitting } from "./matrix_layout";
 import { onMatrixKeys } from "./matrix_keys";
 import { onMatrixPointer } from "./matrix_pointer";
-import type { Panel } from "./panel";
+import type { Panel } from "../attention/panel";
 import { Raster } from "./raster";
 import { Palettes, sceneOf } from "./scene";
 import { sourceName } from "./source";
-import { nextHeads } from "./trace_heads";
+import { nextHeads } from "../heads/trace_heads";
 import { fittedTop } from "./value_scale";
 import type { KeptViewport } from "./viewport";
 import type { CodeType } from "../common/tensor_values";

@@ -7,9 +7,9 @@ import {
   type CancellationToken,
   type Disposable,
 } from "vscode";
-import { disposeAll, type Releasable } from "./disposables";
+import { disposeAll, type Releasable } from "../disposables";
 import type { Params, RequestId, Result } from "./language_client";
-import type { MethodName, TracesChanged } from "./protocol";
+import type { MethodName, TracesChanged } from "../protocol";
 import { SharedAnswers } from "./shared_answers";
 import type { TraceSource } from "./trace_source";
 

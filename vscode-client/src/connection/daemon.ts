@@ -2,7 +2,7 @@
 
 import { EventEmitter, type CancellationToken, type Disposable, type Event, type LogOutputChannel } from "vscode";
 import { Backoff } from "./backoff";
-import { disposeAll } from "./disposables";
+import { disposeAll } from "../disposables";
 import {
   EditorSession,
   type Hooks,
@@ -12,8 +12,8 @@ import {
   type RequestId,
   type Result,
 } from "./language_client";
-import { Problem, problemOf, type ProblemName } from "./problems";
-import { PROTOCOL_VERSION, REPEATABLE, type HelloResult, type MethodName, type TracesChanged } from "./protocol";
+import { Problem, problemOf, type ProblemName } from "../problems";
+import { PROTOCOL_VERSION, REPEATABLE, type HelloResult, type MethodName, type TracesChanged } from "../protocol";
 import type { Command } from "./pump";
 import type { TraceSource } from "./trace_source";
 

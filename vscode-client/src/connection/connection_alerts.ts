@@ -2,8 +2,8 @@
 
 import { window } from "vscode";
 import type { DaemonState } from "./daemon";
-import type { Problem } from "./problems";
-import { wrongSetting } from "./wrong_settings";
+import type { Problem } from "../problems";
+import { wrongSetting } from "../wrong_settings";
 
 const TOLD_AFTER = 4; // attempts in vain: before that it is a restart like any other
 

@@ -1,6 +1,6 @@
 // Where keys lead: from cell to cell of the matrix, from head to head of the overview.
 
-import type { HeadPlace } from "./trace_heads";
+import type { HeadPlace } from "../heads/trace_heads";
 
 export interface Cell {
   query: number;

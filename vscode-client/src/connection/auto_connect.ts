@@ -2,7 +2,7 @@
 
 import { workspace, type TextDocument } from "vscode";
 import type { Daemon } from "./daemon";
-import type { Releasable } from "./disposables";
+import type { Releasable } from "../disposables";
 
 const FENCE = /^ {0,3}(?:`{3,}|~{3,})\s*prompt\b/m;
 
