@@ -29,7 +29,7 @@ from nanochat.traces.content import Content, assemble
 from nanochat.traces.file import TraceFile
 from nanochat.traces.format import Format, TraceIndex
 from nanochat.traces.formats import format_named, reading_order
-from nanochat.traces.json_scanner import loads
+from nanochat.traces.json.scanner import loads
 from nanochat.traces.listing import Listing, TraceEntry
 from nanochat.traces.metadata import exact_metadata
 from nanochat.traces.rows import describe, known_index, valid_trace_id

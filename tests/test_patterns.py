@@ -144,9 +144,9 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
         ("n_", "experts", ""), ("", "num_", ""), ("n_routed_", "e", ""),
     ]),
     "nanochat.gpt_config.OURS": ("search", [("", "ca", ""), ("", "cap", "!"), ("", "nor", ""), ("", "smea", "")]),
-    "nanochat.traces.json_scanner._OPENING": ("match", [("", "[", ""), ("", " [", "x"), *BLANKS]),
-    "nanochat.traces.json_scanner._SPACES": ("match", BLANKS),
-    "nanochat.traces.json_scanner._TOKEN": ("match", [
+    "nanochat.traces.json.scanner._OPENING": ("match", [("", "[", ""), ("", " [", "x"), *BLANKS]),
+    "nanochat.traces.json.scanner._SPACES": ("match", BLANKS),
+    "nanochat.traces.json.scanner._TOKEN": ("match", [
         *BLANKS, ('"', "x", ""), ('"', "\\", ""), ('"', '\\"', ""), ('"', "x\\x", ""), ("-", "1", "x"),
         ("1", "e+-.", ""),
         ("", "\n", "x"), ("", "[", ""), ("", "tru", ""),
@@ -159,7 +159,7 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
     "nanochat.analysis.fitting._has_layer#1": ("", [
         ("", ".layer_", ""), ("", ".layer_1", "x"), (".layer_", "1", "x"), ("", ".", ""),
     ]),
-    "nanochat.traces.json_writer._PAIR": ("search", [("", "\ud83d", ""), ("", "\ude42", ""), ("", "x\ud83d", "")]),
+    "nanochat.traces.json.writer._PAIR": ("search", [("", "\ud83d", ""), ("", "\ude42", ""), ("", "x\ud83d", "")]),
     "nanochat.traces.rows._TRACE_ID": ("fullmatch", [("", "a", ""), ("", "a", "!"), ("", "-", "")]),
     "nanochat.traces.tensors._LAYER": ("search", [
         ("", ".layer_", ""), (".layer_", "1", "x"), ("", ".layer_1.a", "!"), (".layer_1.", "a", "!"),

@@ -14,7 +14,7 @@ from daemon.editor.prompt_parser import Prompt, digest_of
 from daemon.folders.trace_folders import TraceFolder
 from nanochat.errors import NanoscopeError
 from nanochat.trace_storage import TraceEntry, TraceStorage
-from nanochat.traces.json_writer import without_surrogates
+from nanochat.traces.json.writer import without_surrogates
 
 SHOWN_TEXT = 4000  # characters of a prompt that a listing has, and of a response that is shown
 KNOWN = 4096  # summaries kept

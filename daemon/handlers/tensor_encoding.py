@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from nanochat.errors import SettingInvalidError
-from nanochat.traces.json_numbers import rows_as_json
+from nanochat.traces.json.numbers import rows_as_json
 from nanochat.traces.tensors import to_dtype
 from protocol.errors import RpcError
 

@@ -13,7 +13,7 @@ import msgspec
 
 from daemon.garbage import no_garbage_collection
 from daemon.wire.framing import FramingError
-from nanochat.traces.json_writer import without_surrogates
+from nanochat.traces.json.writer import without_surrogates
 
 NESTING_LIMIT = 100  # arrays and objects within each other
 BRACKETS_LIMIT = 100_000  # arrays and objects in one incoming message: Python makes them in a tenth of a second

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from nanochat.traces.json_scanner import replaced_surrogates
+from nanochat.traces.json.scanner import replaced_surrogates
 from protocol.errors import RpcError
 
 MIB = 1 << 20

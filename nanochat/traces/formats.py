@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nanochat.errors import SettingInvalidError
 from nanochat.traces.format import Format
-from nanochat.traces.json_format import JSON
+from nanochat.traces.json.format import JSON
 from nanochat.traces.safetensors import SAFETENSORS
 
 FORMATS: dict[str, Format] = {row.name: row for row in (JSON, SAFETENSORS)}

@@ -12,8 +12,8 @@ from nanochat.traces.content import Infos
 from nanochat.traces.document import Document, is_trace, read_document
 from nanochat.traces.file import TraceFile
 from nanochat.traces.format import TraceIndex
-from nanochat.traces.json_scanner import loads
-from nanochat.traces.json_writer import document_json
+from nanochat.traces.json.scanner import loads
+from nanochat.traces.json.writer import document_json
 from nanochat.traces.provenance import provenance
 from nanochat.traces.tensors import Span, TensorInfo, data_info, read_bytes
 

@@ -14,8 +14,8 @@ from nanochat.traces.atomic_file import Output
 from nanochat.traces.blocks import Block
 from nanochat.traces.content import Content, Infos, OwnStep, Tensors
 from nanochat.traces.format import Format, StepIndex, TraceIndex
-from nanochat.traces.json_scanner import loads
-from nanochat.traces.json_writer import LARGEST_DOCUMENT, check_size, document_json
+from nanochat.traces.json.scanner import loads
+from nanochat.traces.json.writer import LARGEST_DOCUMENT, check_size, document_json
 from nanochat.traces.tensors import DTYPES, LazyTensors, Positions, Span, TensorInfo, read_bytes
 
 STEPS = "intermediate_steps"

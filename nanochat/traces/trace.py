@@ -19,8 +19,8 @@ from nanochat.traces.export import export, holds_trace
 from nanochat.traces.file import TensorReader, TraceFile, known_tensors
 from nanochat.traces.format import TraceIndex
 from nanochat.traces.formats import format_named
-from nanochat.traces.json_format import JSON
-from nanochat.traces.json_scanner import loads
+from nanochat.traces.json.format import JSON
+from nanochat.traces.json.scanner import loads
 from nanochat.traces.rows import summarize
 from nanochat.traces.size import check_room, expected_bytes, size_notice
 from nanochat.traces.tensors import (

@@ -9,7 +9,7 @@ import pytest
 from nanochat.demo.arguments import parse_arguments
 from nanochat.trace_storage import TraceStorage
 from nanochat.traces.formats import FORMATS, format_of
-from nanochat.traces.json_format import JSON
+from nanochat.traces.json.format import JSON
 from nanochat.traces.safetensors import SAFETENSORS
 from nanochat.traces.size import LARGE, size_notice
 from nanochat.traces.tensors import Positions, TensorInfo

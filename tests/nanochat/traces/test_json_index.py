@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nanochat.errors import TraceUnreadableError
 from nanochat.trace_storage import TraceStorage
 from nanochat.traces.format import TraceIndex
-from nanochat.traces.json_index import scan_trace
+from nanochat.traces.json.index import scan_trace
 from nanochat.traces.trace import Trace
 from tests.nanochat.trace_examples import leaf, older_document, small_trace
 
@@ -93,8 +93,8 @@ def test_any_way_of_printing_gives_the_same_document_and_tensors(tmp_path, optio
 
 
 def test_values_longer_than_the_window_are_walked(tmp_path, monkeypatch):
-    monkeypatch.setattr("nanochat.traces.json_scanner.WINDOW", 64)
-    monkeypatch.setattr("nanochat.traces.json_index._HEAD", 64)
+    monkeypatch.setattr("nanochat.traces.json.scanner.WINDOW", 64)
+    monkeypatch.setattr("nanochat.traces.json.index._HEAD", 64)
     numbers = [round(number * 0.37, 2) for number in range(500)]
     document = {
         "prompt": 'x"}' * 500,

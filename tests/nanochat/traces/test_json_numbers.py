@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nanochat.traces.json_numbers import parse_numbers, rows_as_json, shaped, shortest_texts
+from nanochat.traces.json.numbers import parse_numbers, rows_as_json, shaped, shortest_texts
 from nanochat.traces.tensors import BFLOAT16, DTYPES
 
 

@@ -14,8 +14,8 @@ from nanochat.errors import SettingInvalidError
 from nanochat.traces.atomic_file import Output
 from nanochat.traces.content import assemble
 from nanochat.traces.document import read_tokens
-from nanochat.traces.json_format import JSON
-from nanochat.traces.json_writer import document_json
+from nanochat.traces.json.format import JSON
+from nanochat.traces.json.writer import document_json
 from nanochat.traces.tensors import TensorInfo, dtype_name, nest, step_index
 from tests.nanochat.trace_examples import arrays, names, small_trace
 
@@ -177,7 +177,7 @@ def test_steps_of_attention_that_is_not_zero_above_the_diagonal_are_right_all_th
 
 
 def test_steps_reuse_rows_of_tensors_written_in_many_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("nanochat.traces.json_writer._BLOCK_VALUES", 8)
+    monkeypatch.setattr("nanochat.traces.json.writer._BLOCK_VALUES", 8)
     monkeypatch.setattr("nanochat.traces.atomic_file._FLUSH_BYTES", 64)
     document, tensors = small_trace(3, 4)
     found = parsed(written(tmp_path / "t", document, tensors, steps=True)[0])

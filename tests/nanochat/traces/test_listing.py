@@ -192,12 +192,12 @@ def test_small_files_of_others_are_parsed_at_once(storage, monkeypatch):
     (storage.directory / "other.json").write_text('{"name": "x"}')
     settle(*storage.directory.iterdir())
     entries = storage.list_entries()
-    monkeypatch.setattr("nanochat.traces.json_format._PARSED_WHOLE", 0)
+    monkeypatch.setattr("nanochat.traces.json.format._PARSED_WHOLE", 0)
     walked = TraceStorage(storage.directory, catalogue=":memory:").list_entries()
     assert entries == walked
     assert {entry.trace_id for entry in entries if entry.readable} == {"old", "tensors"}
     with monkeypatch.context() as patch:
-        patch.setattr("nanochat.traces.json_format._PARSED_WHOLE", 1 << 16)
+        patch.setattr("nanochat.traces.json.format._PARSED_WHOLE", 1 << 16)
         patch.setattr("nanochat.traces.file.TraceFile.scan", None)
         (storage.directory / "tensors.json").unlink()
         for name in ("list", "broken", "other"):
@@ -209,7 +209,7 @@ def test_small_files_of_others_are_parsed_at_once(storage, monkeypatch):
 
 
 def test_large_files_are_listed_by_their_heads_and_ends(storage, monkeypatch):
-    monkeypatch.setattr("nanochat.traces.json_format._SCANNED_WHOLE", 100)
+    monkeypatch.setattr("nanochat.traces.json.format._SCANNED_WHOLE", 100)
     monkeypatch.setattr("nanochat.traces.file.TraceFile.scan", None)
     storage.directory.mkdir()
     write_json(storage.directory / "old.json", older_document(), indent=2)
@@ -218,7 +218,7 @@ def test_large_files_are_listed_by_their_heads_and_ends(storage, monkeypatch):
 
 
 def test_large_files_that_were_cut_short_are_unreadable(storage, monkeypatch):
-    monkeypatch.setattr("nanochat.traces.json_format._SCANNED_WHOLE", 100)
+    monkeypatch.setattr("nanochat.traces.json.format._SCANNED_WHOLE", 100)
     storage.directory.mkdir()
     write_json(storage.directory / "old.json", older_document(), indent=2)
     text = (storage.directory / "old.json").read_bytes()

@@ -130,7 +130,7 @@ def test_depth_and_size_have_limits():
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_document_that_could_not_be_read_back_is_not_saved(tmp_path, format, monkeypatch):
-    limits = {"json_writer": "LARGEST_DOCUMENT", "safetensors": "LARGEST_DOCUMENT"}
+    limits = {"json.writer": "LARGEST_DOCUMENT", "safetensors": "LARGEST_DOCUMENT"}
     for module, name in limits.items():
         monkeypatch.setattr(f"nanochat.traces.{module}.{name}", 1 << 20)
     storage = TraceStorage(tmp_path / "traces", catalogue=":memory:")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nanochat.errors import TraceUnreadableError
-from nanochat.traces.json_writer import LARGEST_DOCUMENT, without_surrogates
+from nanochat.traces.json.writer import LARGEST_DOCUMENT, without_surrogates
 from nanochat.traces.tensors import Span
 
 SPACE = b" \t\r\n"

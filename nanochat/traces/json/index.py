@@ -5,7 +5,7 @@ from typing import Any
 
 from nanochat.errors import TraceUnreadableError
 from nanochat.traces.format import StepIndex, TraceIndex
-from nanochat.traces.json_scanner import LONGEST_VALUE, SPACE, TAIL, JsonScanner, loads
+from nanochat.traces.json.scanner import LONGEST_VALUE, SPACE, TAIL, JsonScanner, loads
 from nanochat.traces.tensors import DTYPES, TENSOR_KEYS, Span, TensorInfo
 
 CANONICAL_START = b'{"schema_version":1,"trace_id":'

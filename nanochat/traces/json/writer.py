@@ -15,7 +15,7 @@ from nanochat.errors import SettingInvalidError
 from nanochat.traces.atomic_file import Output
 from nanochat.traces.content import Infos, OwnStep, Tensors
 from nanochat.traces.document import read_tokens
-from nanochat.traces.json_numbers import rows_as_json
+from nanochat.traces.json.numbers import rows_as_json
 from nanochat.traces.tensors import Span, TensorInfo, nest, step_index
 
 _BLOCK_VALUES = 1 << 14  # values encoded at once: 0.6 ms with the interpreter locked, and its text stays in the cache

@@ -7,11 +7,11 @@ from nanochat.traces.atomic_file import Output
 from nanochat.traces.content import Content
 from nanochat.traces.document import is_trace
 from nanochat.traces.format import Format, TraceIndex
-from nanochat.traces.json_blocks import inferred_shape, read_json_block
-from nanochat.traces.json_index import CANONICAL_START, closes_well, is_canonical, read_head, scan_trace
-from nanochat.traces.json_scanner import loads
-from nanochat.traces.json_size import expected_bytes
-from nanochat.traces.json_writer import write_trace
+from nanochat.traces.json.blocks import inferred_shape, read_json_block
+from nanochat.traces.json.index import CANONICAL_START, closes_well, is_canonical, read_head, scan_trace
+from nanochat.traces.json.scanner import loads
+from nanochat.traces.json.size import expected_bytes
+from nanochat.traces.json.writer import write_trace
 from nanochat.traces.tensors import TENSOR_KEYS, read_bytes
 
 _SCANNED_WHOLE = 64 << 20  # bytes; of larger files listings read the head and the end

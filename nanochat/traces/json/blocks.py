@@ -6,8 +6,8 @@ from math import prod
 import numpy as np
 
 from nanochat.traces.blocks import Block
-from nanochat.traces.json_numbers import parse_numbers, shaped
-from nanochat.traces.json_scanner import loads
+from nanochat.traces.json.numbers import parse_numbers, shaped
+from nanochat.traces.json.scanner import loads
 from nanochat.traces.tensors import DTYPES, Span, TensorInfo
 
 _COMMA = ord(",")

@@ -1,0 +1,1 @@
+"""Traces as JSON files: written in blocks, walked by a scanner, numbers as numpy reads them."""
