@@ -12,7 +12,8 @@ import { spokenWeight } from "../matrix/row_values";
 import { sourceKey, sourceName, type Source } from "../matrix/source";
 import { keptViewport } from "../matrix/viewport";
 
-const AROUND = { wide: 216, narrow: 146 }; // CSS pixels of a window's height that the matrices leave to the rest
+const BELOW = { wide: 172, narrow: 100 }; // CSS pixels of a window's height that the matrices leave to the rest
+const MOST_ABOVE = 140; // where more is above, the page scrolls
 const LEAST_HEIGHT = 220;
 const HEADER = 26;
 const GAP = 12;
@@ -44,8 +45,7 @@ export function panelsPart(looking: AttentionState): Panels {
   const place: Place = {
     viewport,
     height: () => {
-      const around = grid.clientWidth < NARROW ? AROUND.narrow : AROUND.wide;
-      const all = Math.max(LEAST_HEIGHT, window.innerHeight - around);
+      const all = wholeHeight();
       const header = shownPanels().length > 1 ? HEADER : 0;
       return Math.max(LEAST_HEIGHT - header, Math.floor((all - GAP * (rows - 1)) / rows) - header);
     },
@@ -97,11 +97,17 @@ export function panelsPart(looking: AttentionState): Panels {
     }
   }
 
+  /** What all of them together may take, so that what stands below them is in sight. */
+  function wholeHeight(): number {
+    const above = Math.min(MOST_ABOVE, grid.getBoundingClientRect().top + window.scrollY);
+    const below = grid.clientWidth < NARROW ? BELOW.narrow : BELOW.wide;
+    return Math.max(LEAST_HEIGHT, window.innerHeight - above - below);
+  }
+
   function arrange(): void {
     const shown = shownPanels();
     const width = grid.clientWidth;
-    const around = width < NARROW ? AROUND.narrow : AROUND.wide;
-    columns = columnsFor(shown.length, width, Math.max(LEAST_HEIGHT, window.innerHeight - around));
+    columns = columnsFor(shown.length, width, wholeHeight());
     rows = Math.max(1, Math.ceil(shown.length / columns));
     grid.style.setProperty("--columns", String(columns));
     grid.classList.toggle("several", shown.length > 1);
