@@ -199,9 +199,14 @@ export class Editor {
 
   /** Runs a command by its title in the palette. */
   async command(title) {
-    await this.page.keyboard.press("F1");
     const input = this.page.locator(".quick-input-widget input.input");
-    await input.waitFor({ state: "visible" });
+    await eventually("The palette", async () => {
+      await this.page.keyboard.press("F1"); // lost where a page that is being loaded has the focus
+      return input.waitFor({ state: "visible", timeout: CLICK_MS }).then(
+        () => true,
+        () => false,
+      );
+    });
     await input.fill(`>${title}`);
     const first = this.page.locator(".quick-input-list .monaco-list-row").first();
     await eventually(`The command ${title}`, async () =>

@@ -120,7 +120,7 @@ test("the mouse over a large matrix", async (t) => {
   await show("synthetic", id);
   const frame = await editor.frame(MATRIX);
   await drawnHead(frame);
-  const box = await frame.locator(".matrix-window").boundingBox();
+  const box = await frame.locator(".panel.main .matrix-window").boundingBox();
   await frame.evaluate(() => {
     globalThis.frames_ms = [];
     let last = performance.now();

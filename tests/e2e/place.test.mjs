@@ -63,6 +63,7 @@ test("back in a tab, all is as it was left: head, token, part, scroll, without l
   await drawnHead(frame, "2.1");
   await frame.locator(".attention .token").nth(5).click();
   await frame.getByRole("tab", { name: "Layers" }).click();
+  await editor.page.setViewportSize({ width: 1440, height: 500 }); // so that there is something to scroll
   await frame.evaluate(() => {
     window.scrollTo(0, 40);
     window.mark = "the same page";
@@ -77,11 +78,12 @@ test("back in a tab, all is as it was left: head, token, part, scroll, without l
   await again.getByRole("tab", { name: "Attention" }).click();
   await again.locator(".attention .token.selected[data-position='5']").waitFor();
   assert.deepEqual(await drawnHead(again), [2, 1]);
+  await editor.page.setViewportSize({ width: 1440, height: 1000 });
 });
 
 test("t and T lead to the trace below and above in the tree", async () => {
   await row("silver").click();
-  await (await shown("silver")).locator(".matrix-window").focus();
+  await (await shown("silver")).locator(".panel.main .matrix-window").focus();
   const order = (await editor.rows().allInnerTexts()).map((text) => METALS.find((metal) => text.includes(metal)));
   const below = order[order.indexOf("silver") + 1];
   await editor.page.keyboard.press("t");

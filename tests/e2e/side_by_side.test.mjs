@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { Editor, eventually, PYTHON, ROOT } from "./editor.mjs";
 import { headOf } from "./reader.mjs";
 
-const SIDE = "main:not(:has(.summary)) .panel.main .matrix[data-complete=true]";
+const SIDE = ".trace .panel.main .matrix[data-complete=true]";
 const LIST = "apple, river, stone, apple, river,";
 const CELLS = [
   [40, 3],

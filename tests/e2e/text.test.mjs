@@ -9,7 +9,7 @@ import { headOf, likeliestAt, makeTexts } from "./reader.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
 const SERIOUS = ["serious", "critical"];
-const TRACE = "main:has(.attention):has(.summary)";
+const TRACE = ".trace";
 const CHOSEN = 12;
 const KEPT = 20;
 const TURNS = 40;
@@ -60,7 +60,7 @@ function cellColour(query, key, positions) {
   return frame.evaluate(
     ([row, column, count]) => {
       const canvas = document.querySelector(".matrix canvas");
-      const view = document.querySelector(".matrix-window").getBoundingClientRect();
+      const view = document.querySelector(".panel.main .matrix-window").getBoundingClientRect();
       const frameBox = canvas.getBoundingClientRect();
       const ratio = canvas.width / frameBox.width;
       const at = (start, place, length) => Math.floor((start + ((place + 0.5) * length) / count) * ratio);
@@ -225,9 +225,9 @@ test("the text and the zoomed matrix scroll each other, and the focus stays", as
   const zoomIn = frame.locator("button[title^='Zoom in']");
   for (let step = 0; step < 8; step++) await zoomIn.click();
   const scrolled = () =>
-    frame.locator(".matrix-window").evaluate(({ scrollTop, scrollLeft }) => [scrollTop, scrollLeft]);
+    frame.locator(".panel.main .matrix-window").evaluate(({ scrollTop, scrollLeft }) => [scrollTop, scrollLeft]);
   const focus = () => frame.evaluate(() => document.activeElement.className);
-  await frame.locator(".matrix-window").focus();
+  await frame.locator(".panel.main .matrix-window").focus();
   await editor.page.keyboard.press("Control+Home");
   await eventually("The matrix's first row", async () => (await scrolled()).every((place) => place === 0));
   await editor.page.keyboard.press("Control+End");
