@@ -31,6 +31,15 @@ const USER_SETTINGS = {
   "workbench.tree.enableStickyScroll": false, // its lines lie over the rows that a test clicks
 };
 
+/** Whether a page is in front: those of tabs that are hidden go on living. */
+export async function isInSight(frame) {
+  for (let inner = frame; inner.parentFrame() !== null; inner = inner.parentFrame()) {
+    const element = await inner.frameElement().catch(() => null);
+    if (element === null || !(await element.isVisible())) return false;
+  }
+  return true;
+}
+
 /** The package that `make vsix` has built. */
 export function vsix() {
   const folder = join(ROOT, "vscode-client");
@@ -244,7 +253,8 @@ export class Editor {
   async frame(selector, milliseconds = WAIT_MS) {
     const showing = async () => {
       for (const frame of this.page.frames()) {
-        if (await frame.locator(selector).first().isVisible().catch(() => false)) return frame;
+        const found = await frame.locator(selector).first().isVisible().catch(() => false);
+        if (found && (await isInSight(frame))) return frame;
       }
       return null;
     };

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { Editor, eventually, vsix } from "./editor.mjs";
+import { Editor, eventually, isInSight, vsix } from "./editor.mjs";
 import { assertHovers, coloursOf, drawnHead } from "./matrix.mjs";
 import { makeWideTrace } from "./reader.mjs";
 
@@ -198,10 +198,10 @@ async function show(category, id) {
       const isShown = await frame
         .evaluate((wanted) => {
           const matrix = document.querySelector(".trace .matrix[data-complete=true]");
-          return document.visibilityState === "visible" && matrix?.dataset.trace === wanted && matrix.clientWidth > 0;
+          return matrix?.dataset.trace === wanted && matrix.clientWidth > 0;
         }, id)
         .catch(() => false);
-      if (isShown) return true;
+      if (isShown && (await isInSight(frame))) return true;
     }
     return false;
   });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Editor, eventually } from "./editor.mjs";
+import { Editor, eventually, isInSight } from "./editor.mjs";
 import { drawnHead } from "./matrix.mjs";
 
 const METALS = ["gold", "silver", "iron"];
@@ -29,7 +29,7 @@ async function shown(prompt) {
   return eventually(`The page of ${prompt}`, async () => {
     for (const frame of editor.page.frames()) {
       const found = frame.locator(".trace .what", { hasText: prompt }).first();
-      if (await found.isVisible().catch(() => false)) return frame;
+      if ((await found.isVisible().catch(() => false)) && (await isInSight(frame))) return frame;
     }
     return null;
   });
