@@ -117,6 +117,16 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
     "nanochat.analysis.attention.ATTENTION_NAME": ("fullmatch", [
         ("attention_weights.layer_", "1", "x"), ("", "attention_", ""),
     ]),
+    "nanochat.analysis.attention_view._WITH_VALUES": ("fullmatch", [
+        ("value_norms.layer_", "1", "x"), ("layer_activations.layer_", "1", ""), ("", "value_norms.", ""),
+    ]),
+    "nanochat.analysis.characters._BYTE": ("sub", [("", "\\x8", ""), ("", "\\", ""), ("", "\\x80", "")]),
+    "nanochat.analysis.characters._HIDDEN": ("sub", [
+        ("", "\u200d", ""), ("", "🙂\u200d", ""), ("🙂", "\ufe0f", ""), ("", "🙂\ufe0f", "x"), ("", "\r", ""),
+    ]),
+    "nanochat.analysis.thumbnails._LAYER": ("fullmatch", [
+        ("attention_weights.layer_", "1", "x"), ("", "attention_", ""),
+    ]),
     "nanochat.checkpoints.keys.ROTARY": ("search", [
         ("", ".cos", ""), ("", "_cached", ""), ("", "_sin_cached", "x"), ("", "_", ""),
     ]),

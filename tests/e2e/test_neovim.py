@@ -116,6 +116,7 @@ def expected_hovers(trace: Trace) -> dict[tuple[int, int], str]:
     layers = trace.document["model"]["config"]["n_layer"]
     weights = np.stack([trace.attention(layer) for layer in range(layers)])  # (L, H, S, S)
     texts = tokens["input_text"] + tokens["output_text"]
+    names = [named_byte(text) or harmless(text) for text in texts]
     units, hovers = 0, {}
     for position in range(1, len(tokens["input_tokens"])):
         text = texts[position]
@@ -124,26 +125,39 @@ def expected_hovers(trace: Trace) -> dict[tuple[int, int], str]:
         units += width
         span = (units - width, units) if width else (units - 2, units)
         lines = [
-            text.replace(" ", "·"),
+            names[position],
             f"token {tokens['input_tokens'][position]} · position {position} · "
             f"surprisal {logits['surprisal_per_token'][position]:.2f} bits",
             "",
             "likeliest here:",
         ]
         top = [
-            (harmless(choice["text"]), choice["probability"]) for choice in logits["top_tokens_per_position"][position]
+            (lone_byte(choice["text"]) or harmless(choice["text"]), choice["probability"])
+            for choice in logits["top_tokens_per_position"][position]
         ]
         width = max(len(shown) for shown, _ in top)
         lines += [f"  {shown:<{width}}  {100 * probability:6.2f} %" for shown, probability in top]
         if position >= 2:
             row = weights[:, :, position, 1:position]
             layer, head, to = np.unravel_index(row.argmax(), row.shape)
-            target = harmless(texts[to + 1])
+            target = names[to + 1]
             weight = f"{row[layer, head, to]:.2f} (position {to + 1})"
             lines += ["", f"L{layer}H{head} → «{target}» {weight}"]
         said = "\n".join(lines)
         hovers[span] = f"{hovers[span]}\n\n{said}" if span in hovers else said
     return hovers
+
+
+def named_byte(text: str) -> str | None:
+    """The tokens of the prompt's one character whose bytes are tokens of their own; None for any other."""
+    spelled = [rf"\x{byte:02x}" for byte in "🙂".encode()]
+    return f"🙂{'₁₂₃₄'[spelled.index(text)]}" if text in spelled else None
+
+
+def lone_byte(text: str) -> str | None:
+    """A byte that is no character by itself, as one of many that could have come; None for any other."""
+    found = re.fullmatch(r"\\x([89a-f].)", text)
+    return f"⟨{found[1].upper()}⟩" if found else None
 
 
 def harmless(text: str) -> str:

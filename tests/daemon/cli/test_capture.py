@@ -64,7 +64,8 @@ class TestCapture:
         kept = ("--category", "narrow", "--metadata", "run=7", "--metadata", "by=me", "--format", "safetensors")
         made = json.loads(run("capture", PROMPT, "-n", "2", "-t", "0", "--seed", "3", *narrow, *kept, "--json").out)
         summary = client.get_summary(trace_id=made["trace_id"])
-        assert summary.data_info.tensors.keys() == {"attention_weights.layer_0", "attention_weights.layer_2"}
+        of_attention = ("attention_weights", "value_norms")  # the norms are kept beside the weights
+        assert summary.data_info.tensors.keys() == {f"{name}.layer_{n}" for name in of_attention for n in (0, 2)}
         assert summary.generation is not None
         assert {name: summary.generation[name] for name in ("max_tokens", "temperature", "seed")} == {
             "max_tokens": 2, "temperature": 0.0, "seed": 3

@@ -54,7 +54,7 @@ def test_a_line_tells_model_settings_and_parent_from_the_file_and_from_the_catal
         ({"tag": "d4", "step": 10**400}, "d4"),
         ({"tag": ["d4"], "source": 5}, None),
         ({"tag": "x" * 10_000}, "x" * 80),
-        ({"tag": "\x1b[31md4\n"}, "\\x1b[31md4⏎"),
+        ({"tag": "\x1b[31md4\n"}, "\\x1b[31md4↵"),
         ({}, None),
         ("d12", None),
     ],
