@@ -58,6 +58,7 @@ export function matrixPart(looking: AttentionState, panel: Panel, { viewport, he
   let ratio = 1;
   let slanted = false;
   let scheduled = false;
+  let fitted = 0; // the version of the picture that the scale was fitted to
   let timed = false;
   const cellSize = (): number => fitting.cell / ratio; // CSS pixels
 
@@ -145,11 +146,16 @@ export function matrixPart(looking: AttentionState, panel: Panel, { viewport, he
     measure(complete);
   }
 
+  /** Once for each picture: it looks at every pixel. */
   function fitScale(type: CodeType): void {
+    if (raster.version === fitted) {
+      return;
+    }
+    fitted = raster.version;
     const largest = store.state.look.valueWeighted ? raster.largest(type, data.largest) : 1;
-    const fitted = fittedTop(raster.largestByRow(type, data.largest));
-    if (fitted !== panel.store.state.fitted || largest !== panel.store.state.largest) {
-      panel.store.set({ fitted, largest });
+    const top = fittedTop(raster.largestByRow(type, data.largest));
+    if (top !== panel.store.state.fitted || largest !== panel.store.state.largest) {
+      panel.store.set({ fitted: top, largest });
     }
   }
 

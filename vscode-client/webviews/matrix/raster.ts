@@ -10,6 +10,8 @@ export class Raster {
   private drawn: unknown[] = [];
   private codes = new Uint32Array(0);
   grid: Grid | null = null;
+  /** Counts the pictures that were made. */
+  version = 0;
 
   /** `stamps`: whatever else the picture depends on. */
   update(
@@ -27,6 +29,7 @@ export class Raster {
       return;
     }
     this.drawn = now;
+    this.version += 1;
     const grid = gridOf(rows, columns, cell);
     const { width, height } = grid;
     this.grid = grid;
