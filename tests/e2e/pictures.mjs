@@ -4,7 +4,7 @@ import { Editor, ROOT, eventually } from "./editor.mjs";
 import { drawnHead, pointAt } from "./matrix.mjs";
 import { analysisOf } from "./reader.mjs";
 
-const SIZE = { width: 1360, height: 1010 };
+const SIZE = { width: 1640, height: 1000 };
 const THEMES = { dark: "Default Dark Modern", light: "Default Light Modern" };
 const QUERY = 20; // its row is lit
 const SHOWN = "apple, river, stone, apple, river,";
@@ -37,10 +37,8 @@ try {
   await editor.showTraces();
   const id = ids.at(-1);
   await editor.choose(SHOWN);
-  await editor.openFile(`${id}.safetensors`);
   const frame = await editor.frame(".trace .attention");
   await drawnHead(frame);
-  await frame.getByLabel("Colour heads by").selectOption("induction");
   const { layer, head } = inductionHead(analysisOf(editor.traces, id));
   await frame.locator(`.head[data-layer="${layer}"][data-head="${head}"]`).click();
   await drawnHead(frame, `${layer}.${head}`);
