@@ -1,6 +1,7 @@
 // A page of parts: it listens to the host, keeps what all parts share, and shows them or why there is nothing to show.
 
 import type { Selection, TraceData, ViewState } from "../../src/shared/messages";
+import { announcer } from "./announcer";
 import { colourMap, DEFAULT_MAP, type ColourMap } from "./colour_map";
 import { element } from "./dom";
 import { connectHost, type Host } from "./host";
@@ -103,18 +104,6 @@ function receive({ host, store, reads }: Page, selection: SharedSelection): void
         break;
     }
   });
-}
-
-const QUIET = 150; // milliseconds without news before it is said, so that held keys do not stammer
-
-function announcer(live: HTMLElement): (text: string) => void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  return (text) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      live.textContent = text;
-    }, QUIET);
-  };
 }
 
 function noticeOf(view: ViewState, host: Host): HTMLElement[] {

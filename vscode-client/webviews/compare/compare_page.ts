@@ -1,5 +1,6 @@
 // The page: who is compared, what happened to them, and the parts that show it.
 
+import { announcer } from "../common/announcer";
 import { comparisonReport } from "../../src/comparison";
 import { comparedTitle } from "../../src/comparison_title";
 import { element } from "../common/dom";
@@ -11,8 +12,6 @@ import { headerPart } from "./header";
 import { matricesPart } from "./matrices";
 import { noticesPart } from "./notices";
 import { pairTextPart } from "./pair_text";
-
-const QUIET = 150; // milliseconds without news before it is said, so that held keys do not stammer
 
 export function runComparePage(): void {
   const root = document.getElementById("root") ?? document.body;
@@ -124,14 +123,4 @@ function onHeadKeys({ store, choose, announce }: Comparing): void {
       announce(`L${next.layer}H${next.head}`);
     }
   });
-}
-
-function announcer(live: HTMLElement): (text: string) => void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  return (text) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      live.textContent = text;
-    }, QUIET);
-  };
 }

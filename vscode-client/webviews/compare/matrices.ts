@@ -1,11 +1,12 @@
 // A, B and B - A of the chosen head, side by side: one zoom, one cursor, one scale for A and B.
 
-import { scrollKeeping, scrollTo, visibleSpan, ZOOM_STEP, zoomedCell, type Span } from "../matrix/matrix_layout";
+import { zoomTools } from "../matrix/zoom_tools";
+import { scrollKeeping, scrollTo, visibleSpan, zoomedCell, type Span } from "../matrix/matrix_layout";
 import type { HeadPlace } from "../heads/trace_heads";
 import type { Cell } from "../matrix/moves";
 import { shareOf } from "../matrix/value_scale";
 import { textAt } from "../common/colour_map";
-import { element, iconButton, ICONS } from "../common/dom";
+import { element } from "../common/dom";
 import { headName, shortWeight } from "../common/number_text";
 import { tokenLabel } from "../common/token_text";
 import type { Comparing, Shown } from "./compare_state";
@@ -199,20 +200,7 @@ export function matricesPart(comparing: Comparing): HTMLElement {
     onMatrixInput(scroller, comparing, { zoom, reveal, cell: () => size.cell / size.ratio, memory });
   });
 
-  const tools = element(
-    "div",
-    { class: "tools", role: "group", "aria-label": "Zoom" },
-    iconButton("Zoom out (−)", ICONS.minus, () => {
-      zoom(1 / ZOOM_STEP);
-    }),
-    iconButton("Zoom in (+)", ICONS.plus, () => {
-      zoom(ZOOM_STEP);
-    }),
-    iconButton("Fit (0)", ICONS.fit, () => {
-      zoom(null);
-    }),
-  );
-  const bar = element("div", { class: "bar" }, name, note, element("div", { class: "push" }, tools));
+  const bar = element("div", { class: "bar" }, name, note, element("div", { class: "push" }, zoomTools(zoom)));
   const row = element("div", { class: "matrix-row" }, ...all.map((panel) => panel.element));
   const section = element("section", { class: "matrices", "aria-label": "Matrices" }, bar, row, scalePart(comparing));
   new ResizeObserver(layout).observe(row);
