@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -139,16 +139,30 @@ class RequestMissingError(Exception):
 
 
 def asked_of(method: str) -> dict[str, Asked]:
-    """What is asked of a method, by note; where the table has nothing of it, what it answers without params.
+    """What is asked of a method, by note; where the table has nothing of it, what its params' own examples say.
+
+    A trace is the example trace; of a method of one, each fault that a trace can have is asked for too.
 
     Raises:
-        RequestMissingError: the table has nothing of it, and it needs params.
+        RequestMissingError: the table has nothing of it, and a param that it needs has no example.
     """
     if method in ASKED:
         return ASKED[method]
-    required = [field.name for field in msgspec.structs.fields(METHODS[method].params) if field.required]
-    if required:
+    params = cast(msgspec.inspect.StructType, msgspec.inspect.type_info(METHODS[method].params))
+    needed = {field.encode_name: _example_of(field) for field in params.fields if field.required}
+    lacking = [name for name, example in needed.items() if example is None]
+    if lacking:
         raise RequestMissingError(
-            f"{method} needs {', '.join(required)}: say in ASKED, in scripts/example_requests.py, what to ask of it."
+            f"{method} needs {', '.join(lacking)}: give its field an example, `Meta(examples=[...])`, or say in "
+            "ASKED, in scripts/example_requests.py, what to ask of it."
         )
-    return {"Without params.": Asked({})}
+    faults = NO_TRACE if "trace_id" in needed else {}
+    usual = {"With what it needs." if needed else "Without params.": Asked(needed)}
+    return usual | {note: Asked({**needed, **fault.params}, fault.error) for note, fault in faults.items()}
+
+
+def _example_of(field: msgspec.inspect.Field) -> Any:
+    if field.encode_name == "trace_id":
+        return EXAMPLE_ID
+    said = getattr(field.type, "extra_json_schema", None) or {}
+    return next(iter(said.get("examples", [])), None)

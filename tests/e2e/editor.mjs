@@ -210,13 +210,12 @@ export class Editor {
   async command(title) {
     const input = this.page.locator(".quick-input-widget input.input");
     await eventually("The palette", async () => {
-      await this.page.keyboard.press("F1"); // lost where a page that is being loaded has the focus
-      return input.waitFor({ state: "visible", timeout: CLICK_MS }).then(
+      if (!(await input.isVisible())) await this.page.keyboard.press("F1"); // lost, or soon closed, while a page is loaded
+      return input.fill(`>${title}`, { timeout: CLICK_MS }).then(
         () => true,
         () => false,
       );
     });
-    await input.fill(`>${title}`);
     const first = this.page.locator(".quick-input-list .monaco-list-row").first();
     await eventually(`The command ${title}`, async () =>
       ((await first.getAttribute("aria-label").catch(() => "")) ?? "").includes(title.replace(/^nanoscope: /, "")),

@@ -1,10 +1,14 @@
 import json
+from dataclasses import replace
+from typing import Annotated
 
 import pytest
+from msgspec import Meta
 
 from protocol.methods import METHODS
+from protocol.types import Params
 from scripts import example_requests, record_examples
-from scripts.example_requests import ASKED, DURING, Asked, RequestMissingError, asked_of
+from scripts.example_requests import ASKED, DURING, NO_TRACE, Asked, RequestMissingError, asked_of
 from scripts.golden_exchanges import (
     DAMAGED_ID,
     EXAMPLE_ID,
@@ -114,10 +118,26 @@ def test_requests_are_of_methods_that_there_are():
     assert ASKED.keys() <= METHODS.keys()
 
 
-def test_a_method_that_nobody_has_said_what_to_ask_of_is_asked_without_params(monkeypatch):
+def test_a_method_that_nobody_has_said_what_to_ask_of_is_asked_by_the_examples_of_its_params(monkeypatch):
+    class WordParams(Params):
+        trace_id: str
+        word: Annotated[str, Meta(examples=["gold"])]
+        often: int = 1
+
     monkeypatch.setattr(example_requests, "ASKED", {})
+    monkeypatch.setitem(METHODS, "count_word", replace(METHODS["get_tensor"], name="count_word", params=WordParams))
+    params = {"trace_id": EXAMPLE_ID, "word": "gold"}
+    first, *faults = asked_of("count_word").values()
+    assert first == Asked(params)
+    assert faults == [Asked({**params, **fault.params}, fault.error) for fault in NO_TRACE.values()]
     assert asked_of("list_models") == {"Without params.": Asked({})}
-    with pytest.raises(RequestMissingError, match=r"get_tensor needs trace_id, name: say in ASKED, in scripts/"):
+
+
+def test_a_method_with_a_param_of_no_example_is_refused(monkeypatch):
+    monkeypatch.setattr(example_requests, "ASKED", {})
+    with pytest.raises(
+        RequestMissingError, match=r"get_tensor needs name: give its field an example, `Meta\(examples="
+    ):
         asked_of("get_tensor")
 
 

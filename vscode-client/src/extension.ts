@@ -15,7 +15,14 @@ import { Daemon } from "./connection/daemon";
 import { Folders } from "./connection/folders";
 import type { Command } from "./connection/pump";
 import { candidates, findPython, realWorld } from "./connection/python";
-import { CONNECTION_SETTINGS, daemonFlags, pythonSetting, tracesFolder, workspaceFolders } from "./settings";
+import {
+  CONNECTION_SETTINGS,
+  daemonFlags,
+  followSettings,
+  pythonSetting,
+  tracesFolder,
+  workspaceFolders,
+} from "./settings";
 import { Store } from "./store";
 import { ConnectionAlerts } from "./connection/connection_alerts";
 import { Reports } from "./views/reports";
@@ -75,7 +82,7 @@ export function activate(context: ExtensionContext): void {
     }),
     ...followContexts(daemon, store),
     ...followDocuments(daemon),
-    ...followSettings(daemon),
+    ...followSurroundings(daemon),
     daemon.onState((state) => {
       const problem = alerts.worthTelling(state);
       if (problem !== undefined) {
@@ -114,7 +121,7 @@ export async function deactivate(): Promise<void> {
 }
 
 /** Another Python, model or traces folder takes another connection. */
-function followSettings(connected: Daemon): { dispose(): unknown }[] {
+function followSurroundings(connected: Daemon): { dispose(): unknown }[] {
   const again = (): void => {
     if (connected.state.kind !== "idle") {
       void connected.reconnect();
@@ -130,13 +137,5 @@ function followSettings(connected: Daemon): { dispose(): unknown }[] {
     });
     return watcher;
   });
-  return [
-    ...folders,
-    workspace.onDidChangeWorkspaceFolders(again),
-    workspace.onDidChangeConfiguration((event) => {
-      if (CONNECTION_SETTINGS.some((name) => event.affectsConfiguration(name))) {
-        again();
-      }
-    }),
-  ];
+  return [...folders, workspace.onDidChangeWorkspaceFolders(again), followSettings(CONNECTION_SETTINGS, again)];
 }

@@ -3,16 +3,36 @@
 import { existsSync, statSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { workspace } from "vscode";
+import { workspace, type Disposable } from "vscode";
 import type { GenerateAndCaptureParams } from "./protocol";
 import { refuseWrongSettings } from "./wrong_settings";
 
-export const SECTION = "nanoscope";
+const SECTION = "nanoscope";
 
 /** A change of these means another Python, another daemon or another folder: connect anew. */
-export const CONNECTION_SETTINGS = ["pythonPath", "tracesFolder", "device", "model.source", "model.tag"].map(
-  (name) => `${SECTION}.${name}`,
-);
+export const CONNECTION_SETTINGS = ["pythonPath", "tracesFolder", "device", "model.source", "model.tag"];
+export const COLOUR_MAP = "attention.colourMap";
+
+/**
+ * Calls `changed` when one of these settings has another value than before.
+ *
+ * The values are compared, not the keys that the event names: in a window that is reloaded VS Code may start the extension
+ * before it has read the user's settings, and the event that brings them names none of ours.
+ */
+export function followSettings(names: readonly string[], changed: () => void): Disposable {
+  const written = (): string => {
+    const settings = workspace.getConfiguration(SECTION);
+    return JSON.stringify(names.map((name) => settings.inspect(name)));
+  };
+  let known = written();
+  return workspace.onDidChangeConfiguration(() => {
+    const now = written();
+    if (now !== known) {
+      known = now;
+      changed();
+    }
+  });
+}
 
 /** A value that is no text is as none: VS Code underlines it. */
 function text(name: string): string {
@@ -30,7 +50,7 @@ export function pythonSetting(): string {
 }
 
 export function colourMap(): string {
-  return text("attention.colourMap");
+  return text(COLOUR_MAP);
 }
 
 /** Flags of `nanoscope stdio`; what is not set is left to the environment and config.toml. */

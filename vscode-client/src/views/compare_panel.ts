@@ -1,6 +1,6 @@
 // One comparing page: two traces, wherever they lie, and what the page asks of them.
 
-import { CancellationTokenSource, commands, env, workspace, type Disposable, type WebviewPanel } from "vscode";
+import { CancellationTokenSource, commands, env, type Disposable, type WebviewPanel } from "vscode";
 import { CompareSide } from "../compare_side";
 import { comparedTitle } from "../comparison_title";
 import type { Daemon } from "../connection/daemon";
@@ -8,7 +8,7 @@ import { disposeAll, type Releasable } from "../disposables";
 import type { Folders } from "../connection/folders";
 import { isCancelled, problemOf } from "../problems";
 import type { CompareTracesResult } from "../protocol";
-import { colourMap, SECTION } from "../settings";
+import { COLOUR_MAP, colourMap, followSettings } from "../settings";
 import {
   SIDES,
   type FromComparePage,
@@ -52,10 +52,8 @@ export class ComparePanel implements Disposable {
           this.again(); // the session's folder is another
         }
       }),
-      workspace.onDidChangeConfiguration((event) => {
-        if (event.affectsConfiguration(SECTION)) {
-          this.sendSettings();
-        }
+      followSettings([COLOUR_MAP], () => {
+        this.sendSettings();
       }),
     ];
   }

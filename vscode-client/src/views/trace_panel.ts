@@ -1,20 +1,12 @@
 // What one webview and the host say to each other: the trace, the selection, and tensors as they are asked for.
 
-import {
-  CancellationTokenSource,
-  commands,
-  workspace,
-  type Disposable,
-  type Event,
-  type Uri,
-  type Webview,
-} from "vscode";
+import { CancellationTokenSource, commands, type Disposable, type Event, type Uri, type Webview } from "vscode";
 import { disposeAll, type Releasable } from "../disposables";
 import type { OpenTrace } from "../open_trace";
 import { selectionIn } from "../trace_data";
 import { isCancelled, problemOf } from "../problems";
 import { parsed } from "../selection";
-import { colourMap, SECTION } from "../settings";
+import { COLOUR_MAP, colourMap, followSettings } from "../settings";
 import type { FromView, PagePart, Selection, ToView } from "../shared/messages";
 import type { Store } from "../store";
 import { copyText, saveFile } from "./view_output";
@@ -62,10 +54,8 @@ export class TracePanel implements Disposable {
       store.onStatistic(() => {
         this.sendSettings();
       }),
-      workspace.onDidChangeConfiguration((event) => {
-        if (event.affectsConfiguration(SECTION)) {
-          this.sendSettings();
-        }
+      followSettings([COLOUR_MAP], () => {
+        this.sendSettings();
       }),
     ];
   }
