@@ -25,6 +25,7 @@ FILES = {  # command to file, in the order of the help
     "tokens": "traces",
     "tensor": "tensor",
     "compare": "compare",
+    "lens": "lens",
     "watch": "files",
     "export": "files",
     "delete": "files",

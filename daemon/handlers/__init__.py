@@ -1,6 +1,6 @@
 """The handlers of all methods: importing this registers them; a new file of handlers is one more name here."""
 
-from daemon.handlers import alternatives, attention, comparison, generation, status, tensors, thumbnails, traces
+from daemon.handlers import alternatives, attention, comparison, generation, lens, status, tensors, thumbnails, traces
 from daemon.server.dispatch import HANDLERS
 from protocol.methods import METHODS
 
@@ -10,6 +10,7 @@ __all__ = [
     "check",
     "comparison",
     "generation",
+    "lens",
     "status",
     "tensors",
     "thumbnails",

@@ -71,6 +71,11 @@ export interface Methods {
     params: CompareTracesParams;
     result: CompareTracesResult;
   };
+  /** What the residual stream would say at every point on its way, and where the answer was decided. */
+  logit_lens: {
+    params: LogitLensParams;
+    result: LogitLensResult;
+  };
   /** Delete a trace from the disk. */
   delete_trace: {
     params: TraceParams;
@@ -750,6 +755,118 @@ export interface LayerDivergence {
   heads: (number | null)[];
 }
 
+/** A trace, and what to read of it; the model runs its tokens once more. */
+export interface LogitLensParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** Where to read; null: at every token. */
+  positions?: number[] | null;
+  /** These and the output; null: all, and the embedding. */
+  layers?: number[] | null;
+  /** So many of the likeliest tokens at each point. */
+  top?: number;
+  /**
+   * Tokens to follow beside the text's own next one: numbers, or texts that are one token.
+   *
+   * @maxItems 100
+   */
+  tokens?: (number | string)[];
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+}
+
+/** What the model would say if the rest of it added nothing. The output's numbers are the model's own. */
+export interface LogitLensResult {
+  /** In the order of the stream; empty for an estimate. */
+  points: LensPoint[];
+  /** By position; empty for an estimate. */
+  decided: LensDecided[];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** How it differs from the one that wrote the trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+}
+
+/** What the stream says at one point, by position. */
+export interface LensPoint {
+  /** The layer; null for the embedding and the output. */
+  layer: number | null;
+  /** What it comes after. `output`: what the final norm reads. */
+  at: "attention" | "embedding" | "mlp" | "output";
+  /**
+   * Era F above mid-depth: true, read without the stream at mid-depth, which the end takes off; false, read as it is. null: there is one reading.
+   */
+  backout: boolean | null;
+  /** In their order. */
+  positions: LensBelief[];
+}
+
+/** What the stream says at one point and position. */
+export interface LensBelief {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** The likeliest tokens, the likeliest first. */
+  top: Alternative[];
+  /** The text's own next token, where it has one, then those asked for. */
+  chosen: LensChance[];
+  /** Kullback-Leibler divergence from the output's distribution, in nats: 0 where they agree. */
+  kl: number;
+}
+
+/** What is thought of one token. */
+export interface LensChance {
+  /** Its number in the vocabulary. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** After the softcap. */
+  logit: number;
+  /** At temperature 1. */
+  probability: number;
+  /** 1: the likeliest. */
+  rank: number;
+}
+
+/** Where the final answer leads; by the reading with backout, where there are two. */
+export interface LensDecided {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** The final answer, the likeliest token at the output. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** The first point, of those read, at which it is the likeliest. */
+  first: PointName;
+  /** The point from which on it always is. */
+  stays: PointName;
+}
+
+/** A point of the residual stream. */
+export interface PointName {
+  /** The layer; null for the embedding and the output. */
+  layer: number | null;
+  /** What it comes after. `output`: what the final norm reads. */
+  at: "attention" | "embedding" | "mlp" | "output";
+  /**
+   * Era F above mid-depth: true, read without the stream at mid-depth, which the end takes off; false, read as it is. null: there is one reading.
+   */
+  backout: boolean | null;
+}
+
+/** What a question would take. */
+export interface Cost {
+  /** Of the whole text. */
+  forwards: number;
+  /** Of memory beside the model's, about. */
+  bytes: number;
+  /** About, from the time that a part of it took. */
+  seconds: number;
+}
+
 /** The trace that is gone. */
 export interface DeleteTraceResult {
   /** The trace that is gone. */
@@ -1002,6 +1119,7 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "get_tokens",
   "get_alternatives",
   "compare_traces",
+  "logit_lens",
   "get_status",
   "list_models",
   "rpc.discover",
@@ -1035,6 +1153,7 @@ export const errorCodes = {
   RUN_FOLDER_UNSAFE: -31016,
   DAEMON_NOT_STARTED: -31017,
   MODEL_MISMATCH: -31020,
+  OTHER_MODEL: -31021,
   IN_USE: -31019,
   SHUTTING_DOWN: -31018,
 } as const;

@@ -27,7 +27,7 @@ def test_the_help_has_every_command(columns: int, monkeypatch: pytest.MonkeyPatc
     done = run("--help")
     assert done.status == 0
     panels = done.out.split("╭─ ")
-    assert [panel.split()[0] for panel in panels[1:]] == ["Options", "Traces", "Models", "The"]
+    assert [panel.split()[0] for panel in panels[1:]] == ["Options", "Traces", "Why", "Models", "The"]
     for name in COMMANDS.split():
         assert f"\n│ {name} " in done.out
         own = run(name, "-h")
