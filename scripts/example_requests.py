@@ -122,6 +122,18 @@ ASKED: dict[str, dict[str, Asked]] = {
         "A layer that the model does not have.": Asked({**TRACE, "layers": [4], "anyway": True}, "SETTING_INVALID"),
         **NO_TRACE,
     },
+    "attribute_logits": {
+        "What wrote the difference between the token that came and another; another model wrote the trace.": Asked(
+            {**TRACE, "position": 5, "against": " S", "neurons": 1, "sources": 1, "anyway": True}
+        ),
+        "What it would take.": Asked({**TRACE, "position": 5, "estimate": True, "anyway": True}),
+        "A trace of another model.": Asked({**TRACE, "position": 5}, "OTHER_MODEL"),
+        "Nothing follows the last token.": Asked({**TRACE, "position": 8, "anyway": True}, "SETTING_INVALID"),
+        "A text that is no token.": Asked(
+            {**TRACE, "position": 5, "token": "Paris", "anyway": True}, "SETTING_INVALID"
+        ),
+        "No such trace.": Asked({"trace_id": ABSENT, "position": 5}, "TRACE_NOT_FOUND"),
+    },
     "delete_trace": {"A trace is deleted.": Asked(TRACE), **{note: NO_TRACE[note] for note in list(NO_TRACE)[:2]}},
     "get_status": {
         "How the daemon is.": Asked({}),

@@ -26,6 +26,7 @@ FILES = {  # command to file, in the order of the help
     "tensor": "tensor",
     "compare": "compare",
     "lens": "lens",
+    "attribute": "attribute",
     "watch": "files",
     "export": "files",
     "delete": "files",

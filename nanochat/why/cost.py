@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nanochat.gpt import GPT
+from nanochat.why.anatomy import attribute_logits, attribution_bytes
 from nanochat.why.lens import costs, lens_bytes, lens_points, logit_lens
 
 SAMPLE = 8  # positions that are read to see how fast it goes
@@ -32,3 +33,16 @@ def lens_cost(model: GPT, tokens: Sequence[int], positions: int, layers: Sequenc
     seconds = time.perf_counter() - started
     share = sum(costs(model, len(tokens), positions, points)) / sum(costs(model, len(sample), len(sample), points))
     return Cost(1, lens_bytes(model, len(tokens), positions, points), seconds * share)
+
+
+def attribution_cost(model: GPT, tokens: Sequence[int], position: int) -> Cost:
+    """Of a logit's anatomy, from the time that one of the first positions takes.
+
+    Raises: as `attribute_logits`.
+    """
+    sample = tokens[: min(SAMPLE, position + 1)]
+    started = time.perf_counter()
+    attribute_logits(model, sample, len(sample) - 1, 0)
+    seconds = time.perf_counter() - started
+    share = costs(model, position + 1, 1, 0)[0] / costs(model, len(sample), 1, 0)[0]
+    return Cost(1, attribution_bytes(model, position + 1), seconds * share)

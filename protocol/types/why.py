@@ -119,3 +119,85 @@ class LogitLensResult(Result):
         str | None, Meta(description="How it differs from the one that wrote the trace, where it does.")
     ] = None
     cost: Annotated[Cost | None, Meta(description="What it would take, where that was asked.")] = None
+
+
+class AttributeLogitsParams(Params):
+    """A position of a trace, and whose logit there; the model runs the tokens up to it once more."""
+
+    trace_id: Annotated[Id, meanings.TRACE_ID]
+    position: Annotated[Count, STOOD]
+    token: Annotated[
+        Count | ASKED_TOKEN | None,
+        Meta(description="Whose logit: a number, or a text that is one token; null: the text's own next token."),
+    ] = None
+    against: Annotated[
+        Count | ASKED_TOKEN | None, Meta(description="The difference to this token's; null: the logit itself.")
+    ] = None
+    neurons: Annotated[
+        int, Meta(ge=0, le=1000, description="So many of each MLP's strongest neurons stand by themselves.")
+    ] = 5
+    sources: Annotated[
+        int, Meta(ge=0, le=100_000, description="So many of the positions that a head read from, the strongest.")
+    ] = 16
+    anyway: Annotated[bool, ANYWAY] = False
+    estimate: Annotated[bool, ESTIMATE] = False
+
+
+class LogitSource(Result):
+    """A position that something was read from."""
+
+    position: Annotated[int, Meta(description="In the whole sequence, from 0.")]
+    value: Annotated[float, Meta(description="Its part of the component's value.")]
+
+
+class LogitComponent(Result, omit_defaults=True):
+    """One part of the sum; a head in a layer with value embeddings has two, an embedding in era F too."""
+
+    kind: Annotated[
+        Literal["embedding", "x0", "head", "mlp", "neuron", "backout"],
+        Meta(
+            description="`x0`: the embedding that a layer mixes in again. `neuron`: a strong one, then no part of its "
+            "`mlp`. `backout`: the stream at half depth, which the end takes off."
+        ),
+    ]
+    value: Annotated[float, Meta(description="Before the softcap; times logit / total it is its share of the logit.")]
+    layer: Annotated[int | None, Meta(description="The layer that wrote it; of `backout` the last that it holds.")] = (
+        None
+    )
+    head: Annotated[int | None, Meta(description="The head.")] = None
+    neuron: Annotated[int | None, Meta(description="The neuron, from 0.")] = None
+    part: Annotated[
+        Literal["own", "smeared", "projected", "value_embedding", "rest"] | None,
+        Meta(
+            description="Of an embedding the token's own, or what was smeared from the one before it; of a head what "
+            "the projected values brought, or the value embeddings; of an MLP the rest beside its neurons."
+        ),
+    ] = None
+    sources: Annotated[
+        list[LogitSource], Meta(description="The positions that it was read from, the strongest first.")
+    ] = field(default_factory=list)
+    backout: Annotated[
+        float | None,
+        Meta(
+            description="What of it the end takes off, a part of the component `backout`; null where it takes nothing."
+        ),
+    ] = None
+
+
+class AttributeLogitsResult(Result):
+    """The logit as a sum, the final norm's scale frozen: what each part wrote itself, not what others made of it."""
+
+    position: Annotated[int, STOOD]
+    token: Annotated[int, Meta(description="Whose logit.")]
+    text: Annotated[str, meanings.TOKEN_TEXT]
+    against: Annotated[int | None, Meta(description="The other token of a difference.")]
+    against_text: Annotated[str | None, Meta(description="Its text.")]
+    total: Annotated[float | None, Meta(description="Before the softcap; null for an estimate.")]
+    logit: Annotated[float | None, Meta(description="The model's own, after the softcap; null for an estimate.")]
+    error: Annotated[float | None, Meta(description="By how much the components do not sum to the total.")]
+    components: Annotated[list[LogitComponent], Meta(description="All of them; empty for an estimate.")]
+    model: Annotated[ModelInfo, Meta(description="The model that answers.")]
+    other_model: Annotated[
+        str | None, Meta(description="How it differs from the one that wrote the trace, where it does.")
+    ] = None
+    cost: Annotated[Cost | None, Meta(description="What it would take, where that was asked.")] = None

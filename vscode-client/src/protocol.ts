@@ -76,6 +76,11 @@ export interface Methods {
     params: LogitLensParams;
     result: LogitLensResult;
   };
+  /** Who wrote a logit: the embedding, every head and every MLP, as a sum. */
+  attribute_logits: {
+    params: AttributeLogitsParams;
+    result: AttributeLogitsResult;
+  };
   /** Delete a trace from the disk. */
   delete_trace: {
     params: TraceParams;
@@ -867,6 +872,86 @@ export interface Cost {
   seconds: number;
 }
 
+/** A position of a trace, and whose logit there; the model runs the tokens up to it once more. */
+export interface AttributeLogitsParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** Whose logit: a number, or a text that is one token; null: the text's own next token. */
+  token?: number | string | null;
+  /** The difference to this token's; null: the logit itself. */
+  against?: number | string | null;
+  /** So many of each MLP's strongest neurons stand by themselves. */
+  neurons?: number;
+  /** So many of the positions that a head read from, the strongest. */
+  sources?: number;
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+}
+
+/** The logit as a sum, the final norm's scale frozen: what each part wrote itself, not what others made of it. */
+export interface AttributeLogitsResult {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** Whose logit. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** The other token of a difference. */
+  against: number | null;
+  /** Its text. */
+  against_text: string | null;
+  /** Before the softcap; null for an estimate. */
+  total: number | null;
+  /** The model's own, after the softcap; null for an estimate. */
+  logit: number | null;
+  /** By how much the components do not sum to the total. */
+  error: number | null;
+  /** All of them; empty for an estimate. */
+  components: LogitComponent[];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** How it differs from the one that wrote the trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+}
+
+/** One part of the sum; a head in a layer with value embeddings has two, an embedding in era F too. */
+export interface LogitComponent {
+  /**
+   * `x0`: the embedding that a layer mixes in again. `neuron`: a strong one, then no part of its `mlp`. `backout`: the stream at half depth, which the end takes off.
+   */
+  kind: "backout" | "embedding" | "head" | "mlp" | "neuron" | "x0";
+  /** Before the softcap; times logit / total it is its share of the logit. */
+  value: number;
+  /** The layer that wrote it; of `backout` the last that it holds. */
+  layer?: number | null;
+  /** The head. */
+  head?: number | null;
+  /** The neuron, from 0. */
+  neuron?: number | null;
+  /**
+   * Of an embedding the token's own, or what was smeared from the one before it; of a head what the projected values brought, or the value embeddings; of an MLP the rest beside its neurons.
+   */
+  part?: ("own" | "projected" | "rest" | "smeared" | "value_embedding") | null;
+  /** The positions that it was read from, the strongest first. */
+  sources?: LogitSource[];
+  /** What of it the end takes off, a part of the component `backout`; null where it takes nothing. */
+  backout?: number | null;
+}
+
+/** A position that something was read from. */
+export interface LogitSource {
+  /** In the whole sequence, from 0. */
+  position: number;
+  /** Its part of the component's value. */
+  value: number;
+}
+
 /** The trace that is gone. */
 export interface DeleteTraceResult {
   /** The trace that is gone. */
@@ -1120,6 +1205,7 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "get_alternatives",
   "compare_traces",
   "logit_lens",
+  "attribute_logits",
   "get_status",
   "list_models",
   "rpc.discover",

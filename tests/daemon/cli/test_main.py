@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from daemon.settings import MODEL_SETTINGS, TABLE
 from tests.daemon.commands import ROOT, in_terminal, run
 
-COMMANDS = """capture list show analyze summary tensor tokens export delete watch models load
+COMMANDS = """capture list show lens attribute analyze summary tensor tokens export delete watch models load
 start stop status sessions logs doctor serve stdio"""
 
 
