@@ -47,6 +47,12 @@ class NonFiniteError(NanoscopeError):
     code = "NON_FINITE"
 
 
+class OtherModelError(NanoscopeError):
+    """A question about a trace, put to another model than the one that wrote it."""
+
+    code = "OTHER_MODEL"
+
+
 class ModelBusyError(NanoscopeError):
     """A model used from inside a callback of its own generation, or captured twice at once."""
 

@@ -156,6 +156,24 @@ COMPARE_TRACES = Method(
     repeatable=True,
     long=True,
 )
+LOGIT_LENS = Method(
+    "logit_lens",
+    types.LogitLensParams,
+    types.LogitLensResult,
+    "What the residual stream would say at every point on its way, and where the answer was decided.",
+    (*TRACE_ERRORS, "OTHER_MODEL", "TOO_LARGE", "NON_FINITE", "MODEL_MISMATCH", *MODEL_ERRORS),
+    repeatable=True,
+    long=True,
+)
+ATTRIBUTE_LOGITS = Method(
+    "attribute_logits",
+    types.AttributeLogitsParams,
+    types.AttributeLogitsResult,
+    "Who wrote a logit: the embedding, every head and every MLP, as a sum.",
+    (*TRACE_ERRORS, "OTHER_MODEL", "TOO_LARGE", "NON_FINITE", "MODEL_MISMATCH", *MODEL_ERRORS),
+    repeatable=True,
+    long=True,
+)
 DELETE_TRACE = Method(
     "delete_trace", types.TraceParams, types.DeleteTraceResult, "Delete a trace from the disk.", TRACE_ERRORS
 )

@@ -111,6 +111,29 @@ ASKED: dict[str, dict[str, Asked]] = {
         "An id that cannot be one.": Asked({**TRACE, "other_id": "../secrets"}, "TRACE_ID_INVALID"),
         "A file that is not whole.": Asked({**TRACE, "other_id": DAMAGED_ID}, "TRACE_UNREADABLE"),
     },
+    "logit_lens": {
+        "After the last layer's parts, and at the end, though another model wrote the trace.": Asked(
+            {**TRACE, "positions": [5], "layers": [3], "top": 2, "tokens": [" S"], "anyway": True}
+        ),
+        "What it would take at every position.": Asked({**TRACE, "estimate": True, "anyway": True}),
+        "A trace of another model.": Asked(TRACE, "OTHER_MODEL"),
+        "A text that is no token.": Asked({**TRACE, "tokens": ["Paris"], "anyway": True}, "SETTING_INVALID"),
+        "A position past the last token.": Asked({**TRACE, "positions": [9], "anyway": True}, "SETTING_INVALID"),
+        "A layer that the model does not have.": Asked({**TRACE, "layers": [4], "anyway": True}, "SETTING_INVALID"),
+        **NO_TRACE,
+    },
+    "attribute_logits": {
+        "What wrote the difference between the token that came and another; another model wrote the trace.": Asked(
+            {**TRACE, "position": 5, "against": " S", "neurons": 1, "sources": 1, "anyway": True}
+        ),
+        "What it would take.": Asked({**TRACE, "position": 5, "estimate": True, "anyway": True}),
+        "A trace of another model.": Asked({**TRACE, "position": 5}, "OTHER_MODEL"),
+        "Nothing follows the last token.": Asked({**TRACE, "position": 8, "anyway": True}, "SETTING_INVALID"),
+        "A text that is no token.": Asked(
+            {**TRACE, "position": 5, "token": "Paris", "anyway": True}, "SETTING_INVALID"
+        ),
+        "No such trace.": Asked({"trace_id": ABSENT, "position": 5}, "TRACE_NOT_FOUND"),
+    },
     "delete_trace": {"A trace is deleted.": Asked(TRACE), **{note: NO_TRACE[note] for note in list(NO_TRACE)[:2]}},
     "get_status": {
         "How the daemon is.": Asked({}),

@@ -14,6 +14,7 @@ DOCUMENTS = (
     "docs/reliability.md",
     "docs/scripting.md",
     "docs/metrics.md",
+    "docs/why.md",
 )
 CODE = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(r"[\w./-]+\.(?:py|ts|sh|md|svg)|[\w/-]+/")

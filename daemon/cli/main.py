@@ -25,6 +25,8 @@ FILES = {  # command to file, in the order of the help
     "tokens": "traces",
     "tensor": "tensor",
     "compare": "compare",
+    "lens": "lens",
+    "attribute": "attribute",
     "watch": "files",
     "export": "files",
     "delete": "files",

@@ -27,7 +27,7 @@ MODEL_FLAGS = (*MODEL_SETTINGS, "base_dir")
 PLACE_FLAGS = ("traces_dir", "runtime_dir")
 ALL_FLAGS = tuple(TABLE)
 PANEL = "Daemon and model"
-TRACES, MODELS, DAEMON = "Traces", "Models", "The daemon"
+TRACES, WHY, MODELS, DAEMON = "Traces", "Why it said that", "Models", "The daemon"
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
 FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 METAVARS = {"step": "N", "era": "ERA", "idle_timeout": "SECONDS", "queue_limit": "N", "format": "FORMAT"}

@@ -1,15 +1,28 @@
 """The handlers of all methods: importing this registers them; a new file of handlers is one more name here."""
 
-from daemon.handlers import alternatives, attention, comparison, generation, status, tensors, thumbnails, traces
+from daemon.handlers import (
+    alternatives,
+    attention,
+    attribution,
+    comparison,
+    generation,
+    lens,
+    status,
+    tensors,
+    thumbnails,
+    traces,
+)
 from daemon.server.dispatch import HANDLERS
 from protocol.methods import METHODS
 
 __all__ = [
     "alternatives",
     "attention",
+    "attribution",
     "check",
     "comparison",
     "generation",
+    "lens",
     "status",
     "tensors",
     "thumbnails",

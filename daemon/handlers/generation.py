@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from daemon.handlers.generation_progress import Progress
+from daemon.handlers.model_work import on_model
 from daemon.server.dispatch import Context, finished, handles, in_thread
 from daemon.server.loaded_model import ModelSpec, outdated
-from daemon.server.named_models import is_first, model_for
 from nanochat.checkpoints.layouts import list_models as models_below
 from nanochat.errors import PromptInvalidError
 from nanochat.generation_settings import GenerationSettings
 from nanochat.trace_storage import check_category
 from nanochat.traces.metadata import checked_metadata
-from protocol.errors import RpcError
 from protocol.methods import GENERATE_AND_CAPTURE, LIST_MODELS, LOAD_MODEL
 from protocol.types import (
     CheckpointInfo,
@@ -34,9 +32,8 @@ from protocol.types import (
 
 if TYPE_CHECKING:
     from daemon.folders.trace_folders import TraceFolder
+    from daemon.server.loaded_model import LoadedModel
     from daemon.server.state import ServerState
-
-MISMATCH_ATTEMPTS, MISMATCH_SECONDS = 3, 0.2  # a client that has just hung up may still be counted
 
 
 @handles(GENERATE_AND_CAPTURE)
@@ -45,22 +42,8 @@ async def generate_and_capture(context: Context, params: GenerateAndCaptureParam
     _check(params)
     if params.metadata:
         await in_thread(context, checked_metadata, params.metadata)
-    state, session, progress = context.state, context.session, Progress(context, params.stream)
-    session.asked_model = True
-    work = partial(_generate, context, params, progress, state.folder_of(session))
-    for attempt in range(1, MISMATCH_ATTEMPTS + 1):
-        if session.named is None or is_first(session.named, state.model.first):
-            state.model.load_soon()
-        job = state.worker.submit(session, work, context.cancel, progress.position)
-        try:
-            return await finished(context, job)
-        except RpcError as error:
-            if error.name != "MODEL_MISMATCH" or attempt == MISMATCH_ATTEMPTS:
-                raise
-        finally:
-            state.status_changed()
-        await asyncio.sleep(MISMATCH_SECONDS)
-    raise AssertionError("the last attempt returns or raises")
+    progress, folder = Progress(context, params.stream), context.state.folder_of(context.session)
+    return await on_model(context, progress, partial(_generate, params, progress, folder))
 
 
 def _check(params: GenerateAndCaptureParams) -> None:
@@ -73,14 +56,13 @@ def _check(params: GenerateAndCaptureParams) -> None:
 
 
 def _generate(
-    context: Context,
     params: GenerateAndCaptureParams,
     progress: Progress,
     folder: TraceFolder,
+    held: LoadedModel,
     cancelled: threading.Event,
 ) -> GenerateAndCaptureResult:
-    """On the model thread, where models are switched: the one that was found to be the one named, answers."""
-    held = model_for(context.state, context.session, cancelled, progress.loading)
+    """On the model thread."""
     from nanochat.interpretability_engine import InterpretabilityEngine
 
     engine = InterpretabilityEngine(held.model, held.tokenizer, folder.storage)

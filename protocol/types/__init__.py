@@ -8,3 +8,4 @@ from protocol.types.generation import *
 from protocol.types.models import *
 from protocol.types.status import *
 from protocol.types.traces import *
+from protocol.types.why import *

@@ -71,6 +71,16 @@ export interface Methods {
     params: CompareTracesParams;
     result: CompareTracesResult;
   };
+  /** What the residual stream would say at every point on its way, and where the answer was decided. */
+  logit_lens: {
+    params: LogitLensParams;
+    result: LogitLensResult;
+  };
+  /** Who wrote a logit: the embedding, every head and every MLP, as a sum. */
+  attribute_logits: {
+    params: AttributeLogitsParams;
+    result: AttributeLogitsResult;
+  };
   /** Delete a trace from the disk. */
   delete_trace: {
     params: TraceParams;
@@ -750,6 +760,198 @@ export interface LayerDivergence {
   heads: (number | null)[];
 }
 
+/** A trace, and what to read of it; the model runs its tokens once more. */
+export interface LogitLensParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** Where to read; null: at every token. */
+  positions?: number[] | null;
+  /** These and the output; null: all, and the embedding. */
+  layers?: number[] | null;
+  /** So many of the likeliest tokens at each point. */
+  top?: number;
+  /**
+   * Tokens to follow beside the text's own next one: numbers, or texts that are one token.
+   *
+   * @maxItems 100
+   */
+  tokens?: (number | string)[];
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+}
+
+/** What the model would say if the rest of it added nothing. The output's numbers are the model's own. */
+export interface LogitLensResult {
+  /** In the order of the stream; empty for an estimate. */
+  points: LensPoint[];
+  /** By position; empty for an estimate. */
+  decided: LensDecided[];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** How it differs from the one that wrote the trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+}
+
+/** What the stream says at one point, by position. */
+export interface LensPoint {
+  /** The layer; null for the embedding and the output. */
+  layer: number | null;
+  /** What it comes after. `output`: what the final norm reads. */
+  at: "attention" | "embedding" | "mlp" | "output";
+  /**
+   * Era F above mid-depth: true, read without the stream at mid-depth, which the end takes off; false, read as it is. null: there is one reading.
+   */
+  backout: boolean | null;
+  /** In their order. */
+  positions: LensBelief[];
+}
+
+/** What the stream says at one point and position. */
+export interface LensBelief {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** The likeliest tokens, the likeliest first. */
+  top: Alternative[];
+  /** The text's own next token, where it has one, then those asked for. */
+  chosen: LensChance[];
+  /** Kullback-Leibler divergence from the output's distribution, in nats: 0 where they agree. */
+  kl: number;
+}
+
+/** What is thought of one token. */
+export interface LensChance {
+  /** Its number in the vocabulary. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** After the softcap. */
+  logit: number;
+  /** At temperature 1. */
+  probability: number;
+  /** 1: the likeliest. */
+  rank: number;
+}
+
+/** Where the final answer leads; by the reading with backout, where there are two. */
+export interface LensDecided {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** The final answer, the likeliest token at the output. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** The first point, of those read, at which it is the likeliest. */
+  first: PointName;
+  /** The point from which on it always is. */
+  stays: PointName;
+}
+
+/** A point of the residual stream. */
+export interface PointName {
+  /** The layer; null for the embedding and the output. */
+  layer: number | null;
+  /** What it comes after. `output`: what the final norm reads. */
+  at: "attention" | "embedding" | "mlp" | "output";
+  /**
+   * Era F above mid-depth: true, read without the stream at mid-depth, which the end takes off; false, read as it is. null: there is one reading.
+   */
+  backout: boolean | null;
+}
+
+/** What a question would take. */
+export interface Cost {
+  /** Of the whole text. */
+  forwards: number;
+  /** Of memory beside the model's, about. */
+  bytes: number;
+  /** About, from the time that a part of it took. */
+  seconds: number;
+}
+
+/** A position of a trace, and whose logit there; the model runs the tokens up to it once more. */
+export interface AttributeLogitsParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** Whose logit: a number, or a text that is one token; null: the text's own next token. */
+  token?: number | string | null;
+  /** The difference to this token's; null: the logit itself. */
+  against?: number | string | null;
+  /** So many of each MLP's strongest neurons stand by themselves. */
+  neurons?: number;
+  /** So many of the positions that a head read from, the strongest. */
+  sources?: number;
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+}
+
+/** The logit as a sum, the final norm's scale frozen: what each part wrote itself, not what others made of it. */
+export interface AttributeLogitsResult {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** Whose logit. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** The other token of a difference. */
+  against: number | null;
+  /** Its text. */
+  against_text: string | null;
+  /** Before the softcap; null for an estimate. */
+  total: number | null;
+  /** The model's own, after the softcap; null for an estimate. */
+  logit: number | null;
+  /** By how much the components do not sum to the total. */
+  error: number | null;
+  /** All of them; empty for an estimate. */
+  components: LogitComponent[];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** How it differs from the one that wrote the trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+}
+
+/** One part of the sum; a head in a layer with value embeddings has two, an embedding in era F too. */
+export interface LogitComponent {
+  /**
+   * `x0`: the embedding that a layer mixes in again. `neuron`: a strong one, then no part of its `mlp`. `backout`: the stream at half depth, which the end takes off.
+   */
+  kind: "backout" | "embedding" | "head" | "mlp" | "neuron" | "x0";
+  /** Before the softcap; times logit / total it is its share of the logit. */
+  value: number;
+  /** The layer that wrote it; of `backout` the last that it holds. */
+  layer?: number | null;
+  /** The head. */
+  head?: number | null;
+  /** The neuron, from 0. */
+  neuron?: number | null;
+  /**
+   * Of an embedding the token's own, or what was smeared from the one before it; of a head what the projected values brought, or the value embeddings; of an MLP the rest beside its neurons.
+   */
+  part?: ("own" | "projected" | "rest" | "smeared" | "value_embedding") | null;
+  /** The positions that it was read from, the strongest first. */
+  sources?: LogitSource[];
+  /** What of it the end takes off, a part of the component `backout`; null where it takes nothing. */
+  backout?: number | null;
+}
+
+/** A position that something was read from. */
+export interface LogitSource {
+  /** In the whole sequence, from 0. */
+  position: number;
+  /** Its part of the component's value. */
+  value: number;
+}
+
 /** The trace that is gone. */
 export interface DeleteTraceResult {
   /** The trace that is gone. */
@@ -1002,6 +1204,8 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "get_tokens",
   "get_alternatives",
   "compare_traces",
+  "logit_lens",
+  "attribute_logits",
   "get_status",
   "list_models",
   "rpc.discover",
@@ -1035,6 +1239,7 @@ export const errorCodes = {
   RUN_FOLDER_UNSAFE: -31016,
   DAEMON_NOT_STARTED: -31017,
   MODEL_MISMATCH: -31020,
+  OTHER_MODEL: -31021,
   IN_USE: -31019,
   SHUTTING_DOWN: -31018,
 } as const;

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from daemon.settings import MODEL_SETTINGS, TABLE
 from tests.daemon.commands import ROOT, in_terminal, run
 
-COMMANDS = """capture list show analyze summary tensor tokens export delete watch models load
+COMMANDS = """capture list show lens attribute analyze summary tensor tokens export delete watch models load
 start stop status sessions logs doctor serve stdio"""
 
 
@@ -27,7 +27,7 @@ def test_the_help_has_every_command(columns: int, monkeypatch: pytest.MonkeyPatc
     done = run("--help")
     assert done.status == 0
     panels = done.out.split("╭─ ")
-    assert [panel.split()[0] for panel in panels[1:]] == ["Options", "Traces", "Models", "The"]
+    assert [panel.split()[0] for panel in panels[1:]] == ["Options", "Traces", "Why", "Models", "The"]
     for name in COMMANDS.split():
         assert f"\n│ {name} " in done.out
         own = run(name, "-h")

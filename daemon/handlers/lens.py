@@ -1,0 +1,120 @@
+"""What the residual stream would say at every point on its way."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from daemon.handlers.questions import Question, ask, text_of, token_of
+from daemon.server.dispatch import Context, handles
+from protocol.errors import RpcError
+from protocol.methods import LOGIT_LENS
+from protocol.types import (
+    Alternative,
+    Cost,
+    LensBelief,
+    LensChance,
+    LensDecided,
+    LensPoint,
+    LogitLensParams,
+    LogitLensResult,
+    PointName,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nanochat.why.lens import Belief, Lens, Point
+
+LARGEST = 16 << 20  # bytes of an answer; a message may have 24 MiB
+BELIEF_BYTES, TOKEN_BYTES = 40, 100  # of an answer, at most as a rule
+
+
+@handles(LOGIT_LENS)
+async def logit_lens(context: Context, params: LogitLensParams) -> LogitLensResult:
+    """Run the trace's tokens, and read the stream."""
+    return await ask(context, params.trace_id, params.anyway, partial(lens_of, context, params))
+
+
+def lens_of(context: Context, params: LogitLensParams, question: Question) -> LogitLensResult:
+    """On the model thread. Raises RpcError TOO_LARGE, and as `nanochat.why.lens.logit_lens`."""
+    from nanochat.why.cost import lens_cost
+    from nanochat.why.lens import lens_points, logit_lens
+
+    held, tokens = question.held, question.tokens
+    chosen = [token_of(held.tokenizer, name) for name in params.tokens]
+    points = len(lens_points(held.model.config, params.layers))
+    positions = len(tokens) if params.positions is None else len(set(params.positions))
+    if params.estimate:
+        found = lens_cost(held.model, tokens, positions, params.layers)
+        cost = Cost(forwards=found.forwards, bytes=found.bytes, seconds=found.seconds)
+        return LogitLensResult(points=[], decided=[], model=held.info, other_model=question.other_model, cost=cost)
+    _check_size(points * positions, params)
+    lens = logit_lens(
+        held.model,
+        tokens,
+        params.positions,
+        params.layers,
+        params.top,
+        chosen,
+        on_progress=lambda share: context.progress("Reading the stream.", 100 * share),
+        cancel=question.cancel,
+    )
+    return _answer(lens, question)
+
+
+def _check_size(beliefs: int, params: LogitLensParams) -> None:
+    size = beliefs * (BELIEF_BYTES + TOKEN_BYTES * (params.top + len(params.tokens) + 1))
+    if size > LARGEST:
+        raise RpcError(
+            "TOO_LARGE",
+            f"That is {beliefs:,} points and positions, about {size:,} bytes; one answer holds {LARGEST:,}. Ask for "
+            "fewer positions, layers or tokens.",
+            {"bytes": size, "limit": LARGEST},
+        )
+
+
+def _answer(lens: Lens, question: Question) -> LogitLensResult:
+    text = cache(partial(text_of, question.held.tokenizer))
+    points = [
+        LensPoint(
+            layer=point.layer,
+            at=point.at,
+            backout=point.backout,
+            positions=[_belief(belief, text) for belief in beliefs],
+        )
+        for point, beliefs in zip(lens.points, lens.beliefs, strict=True)
+    ]
+    decided = [
+        LensDecided(
+            position=row.position,
+            token=row.token,
+            text=text(row.token),
+            first=_name(row.first),
+            stays=_name(row.stays),
+        )
+        for row in lens.decided
+    ]
+    return LogitLensResult(points=points, decided=decided, model=question.held.info, other_model=question.other_model)
+
+
+def _belief(belief: Belief, text: Callable[[int], str]) -> LensBelief:
+    return LensBelief(
+        position=belief.position,
+        top=[Alternative(token=token, text=text(token), probability=share) for token, share in belief.top],
+        chosen=[
+            LensChance(
+                token=chance.token,
+                text=text(chance.token),
+                logit=chance.logit,
+                probability=chance.probability,
+                rank=chance.rank,
+            )
+            for chance in belief.chosen
+        ],
+        kl=belief.kl,
+    )
+
+
+def _name(point: Point) -> PointName:
+    return PointName(layer=point.layer, at=point.at, backout=point.backout)

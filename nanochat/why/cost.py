@@ -1,0 +1,48 @@
+"""What a question would take, said before it is asked in earnest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nanochat.gpt import GPT
+from nanochat.why.anatomy import attribute_logits, attribution_bytes
+from nanochat.why.lens import costs, lens_bytes, lens_points, logit_lens
+
+SAMPLE = 8  # positions that are read to see how fast it goes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Forwards of the whole text, bytes of memory beside the model's, and seconds; the last two are estimates."""
+
+    forwards: int
+    bytes: int
+    seconds: float
+
+
+def lens_cost(model: GPT, tokens: Sequence[int], positions: int, layers: Sequence[int] | None) -> Cost:
+    """Of a logit lens, from the time that its first positions take.
+
+    Raises: as `logit_lens`.
+    """
+    points, sample = len(lens_points(model.config, layers)), tokens[:SAMPLE]
+    started = time.perf_counter()
+    logit_lens(model, sample, layers=layers)
+    seconds = time.perf_counter() - started
+    share = sum(costs(model, len(tokens), positions, points)) / sum(costs(model, len(sample), len(sample), points))
+    return Cost(1, lens_bytes(model, len(tokens), positions, points), seconds * share)
+
+
+def attribution_cost(model: GPT, tokens: Sequence[int], position: int) -> Cost:
+    """Of a logit's anatomy, from the time that one of the first positions takes.
+
+    Raises: as `attribute_logits`.
+    """
+    sample = tokens[: min(SAMPLE, position + 1)]
+    started = time.perf_counter()
+    attribute_logits(model, sample, len(sample) - 1, 0)
+    seconds = time.perf_counter() - started
+    share = costs(model, position + 1, 1, 0)[0] / costs(model, len(sample), 1, 0)[0]
+    return Cost(1, attribution_bytes(model, position + 1), seconds * share)
