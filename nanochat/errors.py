@@ -53,6 +53,12 @@ class ModelBusyError(NanoscopeError):
     code = "IN_USE"
 
 
+class ModelDiffersError(NanoscopeError):
+    """A question about a trace that another model wrote."""
+
+    code = "MODEL_DIFFERS"
+
+
 class CancelledError(NanoscopeError):
     """The caller cancelled the work."""
 
