@@ -44,6 +44,7 @@ ERRORS: dict[str, ErrorCode] = {
         ErrorCode("RUN_FOLDER_UNSAFE", -31016, "The daemon's private folder belongs to, or is open to, somebody else."),
         ErrorCode("DAEMON_NOT_STARTED", -31017, "No daemon could be started or reached; the message has its words."),
         ErrorCode("MODEL_MISMATCH", -31020, "The model held, which others use, is not the one that the client names."),
+        ErrorCode("MODEL_DIFFERS", -31021, "Another model wrote the trace than the one that is to run it again."),
         ErrorCode("IN_USE", -31019, "Others still use the daemon; `force` ends it all the same."),
         ErrorCode("SHUTTING_DOWN", -31018, "The daemon is ending; a new one starts with the next connection."),
     )

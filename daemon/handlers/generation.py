@@ -19,11 +19,13 @@ from nanochat.generation_settings import GenerationSettings
 from nanochat.trace_storage import check_category
 from nanochat.traces.metadata import checked_metadata
 from protocol.errors import RpcError
-from protocol.methods import GENERATE_AND_CAPTURE, LIST_MODELS, LOAD_MODEL
+from protocol.methods import GENERATE_AND_CAPTURE, INTERVENE, LIST_MODELS, LOAD_MODEL, Method
 from protocol.types import (
     CheckpointInfo,
     GenerateAndCaptureParams,
     GenerateAndCaptureResult,
+    InterveneParams,
+    InterveneResult,
     ListModelsResult,
     LoadModelParams,
     LoadModelResult,
@@ -45,9 +47,20 @@ async def generate_and_capture(context: Context, params: GenerateAndCaptureParam
     _check(params)
     if params.metadata:
         await in_thread(context, checked_metadata, params.metadata)
+    return await _answer(context, GENERATE_AND_CAPTURE, params)
+
+
+@handles(INTERVENE)
+async def intervene(context: Context, params: InterveneParams) -> InterveneResult:
+    """Wait for the model and a turn, and run the trace's prompt again."""
+    return await _answer(context, INTERVENE, params)
+
+
+async def _answer(context: Context, method: Method, params: GenerateAndCaptureParams | InterveneParams) -> Any:
+    """The result of the engine's method of that name; its trace is in the session's folder."""
     state, session, progress = context.state, context.session, Progress(context, params.stream)
     session.asked_model = True
-    work = partial(_generate, context, params, progress, state.folder_of(session))
+    work = partial(_generate, context, method, params, progress, state.folder_of(session))
     for attempt in range(1, MISMATCH_ATTEMPTS + 1):
         if session.named is None or is_first(session.named, state.model.first):
             state.model.load_soon()
@@ -74,11 +87,12 @@ def _check(params: GenerateAndCaptureParams) -> None:
 
 def _generate(
     context: Context,
-    params: GenerateAndCaptureParams,
+    method: Method,
+    params: GenerateAndCaptureParams | InterveneParams,
     progress: Progress,
     folder: TraceFolder,
     cancelled: threading.Event,
-) -> GenerateAndCaptureResult:
+) -> Any:
     """On the model thread, where models are switched: the one that was found to be the one named, answers."""
     held = model_for(context.state, context.session, cancelled, progress.loading)
     from nanochat.interpretability_engine import InterpretabilityEngine
@@ -87,15 +101,15 @@ def _generate(
     arguments: dict[str, Any] = msgspec.to_builtins(params)
     del arguments["stream"]
     try:
-        result = engine.generate_and_capture(
+        result = getattr(engine, method.name)(
             **arguments,
-            on_token=lambda event: progress.token(event, params.max_tokens),
+            on_token=lambda event: progress.token(event, arguments.get("max_tokens")),
             on_notice=progress.notice,
             cancel=cancelled,
         )
     finally:
         engine.clear_model_captures()
-    return msgspec.structs.replace(msgspec.convert(result, GenerateAndCaptureResult), model=held.info)
+    return msgspec.structs.replace(msgspec.convert(result, method.result), model=held.info)
 
 
 @handles(LOAD_MODEL)
