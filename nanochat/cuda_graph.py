@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nanochat.attention import DeviceSpan
-from nanochat.capture.tap import Tap
+from nanochat.capture.tap import Edit, SiteLayer, Tap
 from nanochat.gpt import GPT
 from nanochat.kv_cache import KVCache
 from nanochat.model_turn import turn_of
@@ -49,8 +49,8 @@ class RepeatedForward:
 
     Launched one by one from Python they take a GPU many times as long as they run. The first token runs as it is,
     the second is recorded, and from then on the recording is repeated; it begins anew when the keys outgrow the
-    block that it looks at, or when a capture begins or ends. The recording writes what is captured to the recorders'
-    buffers itself.
+    block that it looks at, or when a capture or an edit begins or ends. The recording writes what is captured to the
+    recorders' buffers itself.
 
     Args:
         model: on CUDA.
@@ -65,7 +65,7 @@ class RepeatedForward:
         if kv_cache.prev_embedding is not None:
             # It is written to, and was a view of the prompt's.
             kv_cache.prev_embedding = kv_cache.prev_embedding.clone()
-        self._recorded_for: tuple[int, Tap | None] | None = None
+        self._recorded_for: tuple[int, Tap | None, Mapping[SiteLayer, Edit]] | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._logits: Tensor | None = None
 
@@ -76,14 +76,15 @@ class RepeatedForward:
 
     def _next(self, ids: Tensor) -> Tensor:
         tap, end = self.model.tap, whole_blocks(max(self.kv_cache.positions) + 1, self.model)
+        edits = {} if tap is None else tap.edits
         tap = tap if tap is not None and tap.recording else None
         self._ids.copy_(ids)
         if self.kv_cache.positions != self._standing:  # a row was replaced
             self._positions.copy_(torch.tensor(self.kv_cache.positions, device="cpu")[:, None])
         self._standing = [position + 1 for position in self.kv_cache.positions]
-        if (end, tap) != self._recorded_for:
+        if (end, tap, edits) != self._recorded_for:
             assert tap is None or tap.stands_at(self.kv_cache.positions)
-            self._recorded_for, self._graph = (end, tap), None
+            self._recorded_for, self._graph = (end, tap, edits), None
             return self._step(end)
         if self._graph is None:
             self._graph, self._logits = self._record(end)

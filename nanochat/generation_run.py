@@ -21,6 +21,7 @@ class Run:
     text: TextStream
     generated: list[int] = field(default_factory=list)
     sampled: list[int] = field(default_factory=list)  # 1 where the model chose, 0 where the calculator did
+    touched: list[int] = field(default_factory=list)  # positions, of each intervention
     stop_reason: str = "max_tokens"
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nanochat.attention import Span, attend, attention_weights, mix
+from nanochat.capture.edits import Changes, prepare
+from nanochat.capture.interventions import parse_interventions, touched_ranges
 from nanochat.capture.recorder import Recorder
-from nanochat.capture.tap import Edit, SiteLayer, Tap, captured, edits, tap, wants
+from nanochat.capture.tap import Edit, SiteLayer, Tap, captured, edits, joined_edits, lasting_tap, tap, wants
 from nanochat.common import in_own_precision
 from nanochat.eras import ERAS, VOCAB_MULTIPLE, Era
-from nanochat.errors import ModelBusyError
+from nanochat.errors import ModelBusyError, SettingInvalidError
 from nanochat.gpt_config import GPTConfig
 from nanochat.kv_cache import KVCache
 from nanochat.model_turn import turn_of
@@ -48,7 +50,7 @@ class CausalSelfAttention(nn.Module):
 
     attention_weights = captured("attention_weights")
     q, k, v = captured("q"), captured("k"), captured("v")
-    head_output = captured("head_output")
+    z, head_output = captured("z"), captured("head_output")
 
     def __init__(self, config: GPTConfig, layer_idx: int):
         super().__init__()
@@ -85,26 +87,30 @@ class CausalSelfAttention(nn.Module):
 
         if kv_cache is not None:
             k, v = kv_cache.write(self.layer_idx, k, v, span)  # (B, S, H_kv, D)
-        y = self.mixed_values(q, k, v, span)
+        z = tap(self, "z", self.mixed_values(q, k, v, span))  # (B, T, H, D)
+        out = self.c_proj(z.reshape(B, T, -1))
         if wants(self, "head_output"):
-            heads = tap(self, "head_output", self.per_head(y))  # (B, T, H, n_embd)
-            if edits(self, "head_output"):
-                return heads.sum(dim=2)
-        return self.c_proj(y.reshape(B, T, -1))
+            heads = self.per_head(z)  # (B, T, H, n_embd)
+            changed = tap(self, "head_output", heads)
+            if changed is not heads:
+                return out + (changed - heads).sum(dim=2)
+        return out
 
     def mixed_values(self, q: Tensor, k: Tensor, v: Tensor, span: Span) -> Tensor:
         """What each head takes from the values, (B, T, H, D); its weights are explicit only where somebody listens."""
         if edits(self, "attention_weights"):
-            return mix(tap(self, "attention_weights", attention_weights(q, k, span, self.window)), v)
+            weights = attention_weights(q, k, span, self.window)
+            changed = tap(self, "attention_weights", weights)
+            return attend(q, k, v, span, self.window)[0] if changed is weights else mix(changed, v)
         y, weights = attend(q, k, v, span, self.window)
         if wants(self, "attention_weights"):
             tap(self, "attention_weights", attention_weights(q, k, span, self.window) if weights is None else weights)
         return y
 
-    def per_head(self, y: Tensor) -> Tensor:
+    def per_head(self, z: Tensor) -> Tensor:
         """What each head adds to the residual stream: (B, T, H, D) through its slice of c_proj, (B, T, H, n_embd)."""
         slices = self.c_proj.weight.view(-1, self.n_head, self.head_dim)  # (n_embd, H, D)
-        return torch.einsum("bthd,ehd->bthe", y, slices)
+        return torch.einsum("bthd,ehd->bthe", z, slices)
 
 
 class MLP(nn.Module):
@@ -339,8 +345,10 @@ class GPT(nn.Module):
 
     def attach(self, tap: Tap | None) -> None:
         """Send what later forwards keep to a tap's recorders; None lets go of it. Waits and raises as `forward`."""
-        layers = set() if tap is None else tap.layers()
         with turn_of(self):
+            if tap is None and self.tap is not None and self.tap.lasting:
+                tap = lasting_tap(self.tap.lasting)
+            layers = set() if tap is None else tap.layers()
             self.tap = tap
             for i, block in enumerate(self.transformer.h):
                 block.tap = block.attn.tap = block.mlp.tap = tap if i in layers else None
@@ -354,15 +362,57 @@ class GPT(nn.Module):
         Args:
             edits: what to change on the way: site and layer to a function of its value (B, T, ...) and the `Span`.
         """
-        tap = Tap(dict(enumerate(recorders)), edits)
         with turn_of(self):
-            if self.tap is not None and self.tap.recording:
-                raise ModelBusyError("The model is being captured already: end that capture before another one begins.")
+            self._refuse_while_capturing()
+            tap = Tap(dict(enumerate(recorders)), edits, self.tap and self.tap.lasting)
             self.attach(tap)
             try:
                 yield
             finally:
                 tap.close()
+
+    def _refuse_while_capturing(self) -> None:
+        if self.tap is not None and self.tap.recording:
+            raise ModelBusyError("The model is being captured already: end that capture before another one begins.")
+
+    @contextmanager
+    def editing(
+        self, interventions: Sequence[Mapping[str, Any]], prompt: Sequence[int] | None = None
+    ) -> Iterator[Changes]:
+        """Change what every forward inside the block computes, generations and captures included.
+
+        It is this thread's turn with the model meanwhile; after the block the model is as it was. Blocks may be nested.
+
+        Args:
+            interventions: `[{"op": "zero", "site": "head_output", "layer": 3, "heads": [1]}, ...]`; see
+                `nanochat.capture.interventions`.
+            prompt: token ids, by which the positions "prompt", "generated" and "last" are counted; means are taken over
+                them, before the block.
+
+        Yields:
+            What has `touched`: of each intervention, how many positions it has touched so far.
+
+        Raises:
+            SettingInvalidError: an intervention that cannot be, or that would touch nothing.
+            ModelBusyError: called from inside `on_token`, or while a capture is under way.
+        """
+        parsed = parse_interventions(interventions, self.config)
+        if not parsed:
+            raise SettingInvalidError("There are no interventions: give at least one.")
+        ranges = touched_ranges(parsed, None if prompt is None else len(prompt), self.config.max_positions)
+        with turn_of(self):
+            self._refuse_while_capturing()
+            before = self.tap
+            changes = prepare(self, parsed, ranges, prompt or ())
+            outer = {} if before is None else before.lasting
+            self.attach(lasting_tap(joined_edits(outer, changes.edits)))
+            try:
+                yield changes
+            finally:
+                assert self.tap is not None
+                self.tap.change_alone(outer)
+                if not self.tap.recorders:  # no capture inside the block that is to stay readable
+                    self.attach(before)
 
     @torch.inference_mode()
     def generate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,13 @@ from nanochat.analysis.logits import join_statistics, logits_statistics, of_prom
 from nanochat.analysis.stored import trace_analysis
 from nanochat.analysis.thumbnails import kept_infos, kept_thumbnails
 from nanochat.cancelling import Watched, check_cancel
+from nanochat.capture.edits import prepare
+from nanochat.capture.interventions import Intervention, Range, parse_interventions, touched_ranges
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.sites import FINAL, NORMS, WEIGHTS, CaptureSettings
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import ADVICE, Engine, Step
-from nanochat.errors import NonFiniteError, non_finite_error
+from nanochat.errors import NonFiniteError, OtherModelError, SettingInvalidError, non_finite_error
 from nanochat.generation_run import Run, timed
 from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
@@ -39,9 +41,12 @@ from nanochat.trace_storage import TraceStorage, check_category
 from nanochat.traces.metadata import checked_metadata
 from nanochat.traces.size import check_room, expected_bytes, size_notice, stored_as
 from nanochat.traces.tensors import Positions
+from nanochat.why.rerun import Rerun, rerun_of
 
 DEFAULT_CATEGORY = "general"
 ROWS_AT_ONCE = 128  # positions unembedded at a time
+
+Plan = list[tuple[Intervention, tuple[Range, ...]]]  # each with the positions that it touches
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class InterpretabilityEngine:
         seed: int = 42,
         capture_intermediate_steps: bool = False,
         capture: CaptureSettings | dict[str, Any] | None = None,
+        interventions: Sequence[Mapping[str, Any]] | None = None,
+        parent: str | None = None,
         format: str | None = None,
         on_token: Callable[[TokenEvent], None] | None = None,
         on_notice: Callable[[str], None] = notice,
@@ -117,6 +124,9 @@ class InterpretabilityEngine:
             capture_intermediate_steps: spell the steps out in a JSON trace.
             capture: narrows what is captured: layers, sites, logits, dtype. Beside attention weights the norms of the
                 values are kept.
+            interventions: what to change on the way, such as a head that is switched off; as data, see
+                `nanochat.capture.interventions`. What is captured is what the model went on with.
+            parent: the id of the trace that this one is made from, kept with it.
             format: "json" or "safetensors"; None: the storage's own.
             on_token: called with each token as it comes. It may not use the model, nor wait for a thread that does.
             on_notice: called before the work with a sentence about a trace that is going to be large; by default stderr
@@ -126,7 +136,8 @@ class InterpretabilityEngine:
 
         Returns:
             trace_id, prompt, response, prompt_tokens and response_tokens (counts), metadata, summary, path, analysis,
-            timings in seconds, and notices, what `on_notice` was told.
+            timings in seconds, and notices, what `on_notice` was told; parent, interventions, and touched: of each
+            intervention the number of positions that it touched.
 
         Raises:
             PromptInvalidError, PromptTooLongError, CategoryInvalidError, SettingInvalidError: bad input.
@@ -141,11 +152,12 @@ class InterpretabilityEngine:
         check_category(category)
         extra = checked_metadata(metadata)
         tokens = prompt_tokens(self.tokenizer, prompt, messages, self.model.config.max_positions)
+        plan = self._plan(interventions or (), tokens, settings)
         self.storage.check_writable()  # before the work, not after it
         notices = self._foretell_size(tokens, settings, spec, format or self.storage.format, capture_intermediate_steps)
         for text in notices:
             on_notice(text)
-        run = self._run(tokens, settings, spec, on_token, cancel)
+        run = self._run(tokens, settings, spec, plan, on_token, cancel)
         started = time.perf_counter()
         with memory_explained(self.model.get_device(), "this capture", ADVICE):
             captured = run.recorder.tensors(len(run.generated), cancel)
@@ -153,6 +165,8 @@ class InterpretabilityEngine:
         arrays = {name: _as_array(value) for name, value in wanted.items()}
         tensors = Watched(arrays | kept_thumbnails(arrays), cancel)
         document = self._document(run, settings, category, extra)
+        edited = {"interventions": [item.as_data() for item, _ in plan], "touched": run.touched}
+        document |= ({"parent": parent} if parent else {}) | (edited if plan else {})
         document["prompt"] = messages[-1]["content"] if messages else prompt
         document |= {"messages": messages} if messages else {}
         document["analysis"] = self._analysis(run, tensors, cancel)
@@ -176,7 +190,69 @@ class InterpretabilityEngine:
             "analysis": document["analysis"],
             "timings": timings,
             "notices": notices,
+            "parent": parent,
+            **edited,
         }
+
+    def intervene(
+        self,
+        trace_id: str,
+        interventions: Sequence[Mapping[str, Any]],
+        *,
+        capture: CaptureSettings | dict[str, Any] | None = None,
+        anyway: bool = False,
+        on_token: Callable[[TokenEvent], None] | None = None,
+        on_notice: Callable[[str], None] = notice,
+        cancel: threading.Event | None = None,
+    ) -> dict[str, Any]:
+        """Run a trace's prompt again with its seed and settings, and with interventions: a child trace.
+
+        Interventions that the trace itself was made with are not run again: those given replace them.
+
+        Args:
+            trace_id: the parent.
+            interventions: as for `generate_and_capture`.
+            capture: what to capture; None: what the parent did.
+            anyway: run it on this model, though another one wrote the trace; a notice then says so.
+            on_token, on_notice, cancel: as for `generate_and_capture`.
+
+        Returns:
+            As `generate_and_capture`, and `position`: the first whose token is not the parent's; None where all are.
+
+        Raises:
+            SettingInvalidError: no intervention, or one that cannot be; the trace does not tell how it was made.
+            OtherModelError: another model wrote the trace.
+            Others as `generate_and_capture` and `TraceStorage.open_trace`.
+        """
+        if not parse_interventions(interventions, self.model.config):
+            raise SettingInvalidError("There are no interventions: give at least one.")
+        with self.storage.open_trace(trace_id) as trace:
+            again = rerun_of(trace, self.model, anyway=anyway)
+        self._check_prompt(again, trace_id)
+        arguments: dict[str, Any] = {**again.arguments, **({} if capture is None else {"capture": capture})}
+        for text in again.notices:
+            on_notice(text)
+        result = self.generate_and_capture(
+            **arguments,
+            interventions=interventions,
+            parent=trace_id,
+            on_token=on_token,
+            on_notice=on_notice,
+            cancel=cancel,
+        )
+        with self.storage.open_trace(result["trace_id"]) as child:
+            position = again.parted_at(child.fields.tokens)
+        return result | {"position": position, "notices": [*again.notices, *result["notices"]]}
+
+    def _check_prompt(self, again: Rerun, trace_id: str) -> None:
+        """Raise OtherModelError where this tokenizer makes other tokens of the prompt than the trace has."""
+        prompt, messages = again.arguments["prompt"], again.arguments["messages"]
+        tokens = prompt_tokens(self.tokenizer, prompt, messages, self.model.config.max_positions)
+        if tokens != again.tokens.prompt:
+            raise OtherModelError(
+                f"This model's tokenizer makes other tokens of the prompt than {trace_id} has: load the model that "
+                "wrote it, or capture the prompt anew."
+            )
 
     def analyze_trace(self, trace_id: str) -> dict[str, Any]:
         """A trace's analysis: as stored; computed from the tensors of a trace that has none, or lacks a metric.
@@ -209,23 +285,38 @@ class InterpretabilityEngine:
         check_room(self.storage.directory, expected_bytes(infos, positions, format, steps=steps))
         return list(filter(None, [size_notice(infos, positions, format, steps=steps)]))
 
+    def _plan(
+        self, interventions: Sequence[Mapping[str, Any]], tokens: list[int], settings: GenerationSettings
+    ) -> Plan:
+        """The interventions, checked. Raises SettingInvalidError."""
+        parsed = parse_interventions(interventions, self.model.config)
+        ranges = touched_ranges(parsed, len(tokens), self._capacity(len(tokens), settings))
+        return list(zip(parsed, ranges, strict=True))
+
+    def _capacity(self, prompt_length: int, settings: GenerationSettings) -> int:
+        """How many positions a generation may run over."""
+        return min(prompt_length + max(settings.max_tokens, 1) - 1, self.model.config.max_positions)
+
     def _run(
         self,
         tokens: list[int],
         settings: GenerationSettings,
         spec: CaptureSettings,
+        plan: Plan,
         on_token: Callable[[TokenEvent], None] | None,
         cancel: threading.Event | None,
     ) -> Run:
         config = self.model.config
         max_tokens = min(settings.max_tokens, config.max_positions - len(tokens) + 1)
-        capacity = len(tokens) + max(max_tokens, 1) - 1
+        capacity = self._capacity(len(tokens), settings)
         spec = with_prompt_statistics(spec)
         with turn_of(self.model).held(cancel):  # before the memory is taken
             recorder = Recorder(config, spec, capacity, len(tokens), self.model.get_device(), self.model.dtype)
             run = Run(tokens, recorder, max_tokens, TextStream(self.tokenizer, self.engine.end_tokens))
-            with self.model.capturing(recorder):
+            changes = prepare(self.model, [item for item, _ in plan], [where for _, where in plan], tokens, cancel)
+            with self.model.capturing(recorder, edits=changes.edits):
                 self._take_all(run, settings, on_token, cancel)
+            run.touched = changes.touched
         if found := recorder.first_non_finite():  # in what no token was drawn from
             raise non_finite_error(*found)
         if run.generated and run.generated[-1] in self.engine.end_tokens:
@@ -267,8 +358,6 @@ class InterpretabilityEngine:
 
     def _document(self, run: Run, settings: GenerationSettings, category: str, extra: dict[str, Any]) -> dict[str, Any]:
         """Everything but the tensors and the analysis, in the order the file has it."""
-        config, provenance = self.model.config, self.model.provenance
-        note = note_of(provenance)
         text = self.tokenizer.token_text
         response = [token for token in run.generated if token not in self.engine.end_tokens]
         decoded = max(len(run.generated) - 1, 0)
@@ -281,18 +370,9 @@ class InterpretabilityEngine:
             "prompt": "",
             "response": self.tokenizer.decode(response),
             "category": category,
-            "metadata": {"model_source": provenance.get("source"), "temperature": settings.temperature} | extra,
-            "model": {
-                **{key: provenance.get(key) for key in ("source", "tag", "step")},
-                "era": config.era,
-                "path": provenance.get("path"),
-                **({"note": note} if note else {}),
-                "config": {key: getattr(config, key) for key in (*SIZES, "window_pattern")},
-                "parameters": self.model.num_parameters(),
-                "dtype": str(self.model.dtype),
-                "compute_dtype": str(self.model.compute_dtype),
-                "device": str(self.model.get_device()),
-            },
+            "metadata": {"model_source": self.model.provenance.get("source"), "temperature": settings.temperature}
+            | extra,
+            "model": description_of(self.model),
             "generation": asdict(settings) | {"stop_reason": run.stop_reason, "timings": timings},
             "tokens": {
                 "input_tokens": run.prompt,
@@ -338,6 +418,23 @@ class InterpretabilityEngine:
             logits = self.model.unembed(residual[first + start : first + start + len(piece)])
             parts.append(logits_statistics(logits.cpu().numpy(), piece, self.tokenizer.token_text))
         return join_statistics(parts)
+
+
+def description_of(model: GPT) -> dict[str, Any]:
+    """A model as a trace names it."""
+    config, provenance = model.config, model.provenance
+    note = note_of(provenance)
+    return {
+        **{key: provenance.get(key) for key in ("source", "tag", "step")},
+        "era": config.era,
+        "path": provenance.get("path"),
+        **({"note": note} if note else {}),
+        "config": {key: getattr(config, key) for key in (*SIZES, "window_pattern")},
+        "parameters": model.num_parameters(),
+        "dtype": str(model.dtype),
+        "compute_dtype": str(model.compute_dtype),
+        "device": str(model.get_device()),
+    }
 
 
 def with_value_norms(settings: CaptureSettings) -> CaptureSettings:

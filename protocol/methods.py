@@ -75,6 +75,14 @@ GENERATE_AND_CAPTURE = Method(
     ),
     long=True,
 )  # fmt: skip
+INTERVENE = Method(
+    "intervene",
+    types.InterveneParams,
+    types.InterveneResult,
+    "Run a trace's prompt again, with its seed and settings, and with parts of the model changed: a child trace.",
+    (*dict.fromkeys((*TRACE_ERRORS, *GENERATE_AND_CAPTURE.errors, "OTHER_MODEL")),),
+    long=True,
+)
 LIST_TRACES = Method(
     "list_traces",
     types.ListTracesParams,

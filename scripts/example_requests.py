@@ -19,6 +19,19 @@ TRACE = {"trace_id": EXAMPLE_ID}
 WEIGHTS = {**TRACE, "name": "attention_weights"}
 
 
+def off(layer: int, *heads: int) -> dict[str, Any]:
+    """Params that switch heads off."""
+    return {"interventions": [{"op": "zero", "site": "head_output", "layer": layer, "heads": list(heads)}]}
+
+
+OFF = off(3, 1, 2, 3)
+NEURON = {
+    "interventions": [
+        {"op": "set", "site": "mlp_hidden", "layer": 3, "neurons": [7], "positions": "generated", "value": 4.0}
+    ]
+}
+
+
 @dataclass(frozen=True)
 class Asked:
     """The params of one request, and the name of the error that is to come of it; "": a result is."""
@@ -49,12 +62,23 @@ ASKED: dict[str, dict[str, Asked]] = {
         "A chat, kept as safetensors.": Asked(
             {"messages": [{"role": "user", "content": PROMPT}], **SHORT, "format": "safetensors"}
         ),
+        "A neuron pushed while tokens are written.": Asked({"prompt": PROMPT, **SHORT, **NEURON}),
+        "An intervention at a place that there is not.": Asked(
+            {"prompt": PROMPT, "interventions": [{"op": "zero", "site": "resid_pre", "layer": 0}]}, "SETTING_INVALID"
+        ),
         "Nothing to go on from.": Asked({"max_tokens": 3}, "PROMPT_INVALID"),
         "A layer that the model does not have.": Asked(
             {"prompt": PROMPT, "capture": {"layers": [40]}}, "SETTING_INVALID"
         ),
         "A category that cannot name traces.": Asked({"prompt": PROMPT, "category": " "}, "CATEGORY_INVALID"),
         "A parameter that there is not.": Asked({"prompt": PROMPT, "temprature": 0}, "INVALID_PARAMS"),
+    },
+    "intervene": {
+        "Three heads off, on another model than the one that wrote the trace.": Asked({**TRACE, **OFF, "anyway": True}),
+        "Another model wrote the trace.": Asked({**TRACE, **OFF}, "OTHER_MODEL"),
+        "A head that the model does not have.": Asked({**TRACE, **off(3, 4)}, "SETTING_INVALID"),
+        "Nothing to change.": Asked({**TRACE, "interventions": []}, "SETTING_INVALID"),
+        "No such trace.": Asked({"trace_id": ABSENT, **OFF}, "TRACE_NOT_FOUND"),
     },
     "list_traces": {
         "All, newest first; one is damaged.": Asked({}),

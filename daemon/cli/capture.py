@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
@@ -17,7 +16,9 @@ from protocol.trace_formats import Format
 from protocol.types import Capture, GenerateAndCaptureParams, GenerateAndCaptureResult, Message
 
 if TYPE_CHECKING:
-    from protocol.types import GenerationProgress, RequestProgress
+    from daemon.client.sync import Client
+    from protocol.methods import Method
+    from protocol.types import GenerationProgress, Params, RequestProgress
 
 STDIN = "-"
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in msgspec.structs.fields(GenerateAndCaptureParams)}
@@ -26,17 +27,17 @@ DEFAULTS: dict[str, Any] = {field.name: field.default for field in msgspec.struc
 class LiveText:
     """The text as it comes: the prompt first, then every token in the colour of its surprisal."""
 
-    def __init__(self, prompt: str, chat: bool, waiting: Waiting):
-        self._prompt, self._chat, self._waiting = prompt, chat, waiting
+    def __init__(self, prompt: str, chat: bool):
+        self._prompt, self._chat, self.waiting = prompt, chat, Waiting("waiting for the model")
         self.begun = False
 
     def progress(self, event: RequestProgress) -> None:
         """Say what is awaited, and what to know before it runs."""
         if event.notice:
-            self._waiting.end()
+            self.waiting.end()
             notice(event.notice)
         else:
-            self._waiting.update(event.message or event.state)
+            self.waiting.update(event.message or event.state)
 
     def token(self, event: GenerationProgress) -> None:
         """One more token."""
@@ -56,7 +57,7 @@ class LiveText:
         if self.begun:
             return
         self.begun = True
-        self._waiting.end()
+        self.waiting.end()
         from nanochat.system.text import printable
 
         output().print(printable(self._prompt), style="dim", end="\n" if self._chat else "", soft_wrap=True)
@@ -128,7 +129,12 @@ def capture(
         format=format or daemon.own_format(),
         stream=True,  # for the notices, where it is the response alone that is printed
     )
-    return _run(daemon, params, text, shape="json" if as_json else "quiet" if quiet else "live")
+    shape = shape_of(as_json, quiet)
+    from protocol.methods import GENERATE_AND_CAPTURE
+
+    with daemon.client(model=True) as client:
+        result = follow(client, GENERATE_AND_CAPTURE, params, LiveText(text, chat), shape)
+    return INTERRUPTED if result is None else print_outcome(result, shape)
 
 
 def _typed() -> str:
@@ -139,36 +145,36 @@ def _typed() -> str:
         raise typer.Exit(MISUSED) from None
 
 
-def _run(daemon: Daemon, params: GenerateAndCaptureParams, prompt: str, shape: str) -> int:
+def shape_of(as_json: bool, quiet: bool) -> str:
+    """How what is written is to be printed."""
+    return "json" if as_json else "quiet" if quiet else "live"
+
+
+def follow(client: Client, method: Method, params: Params, live: LiveText, shape: str) -> Any:
+    """A generation's result, its text printed as it comes where that is wanted; None where it was interrupted."""
     from daemon.client.connection import Interrupted
     from protocol.errors import RpcError
-    from protocol.methods import GENERATE_AND_CAPTURE
 
-    with ExitStack() as stack:
-        client = stack.enter_context(daemon.client(model=True))
-        waiting = stack.enter_context(Waiting("waiting for the model"))
-        live = LiveText(prompt, params.messages is not None, waiting)
+    with live.waiting:
         try:
-            result: GenerateAndCaptureResult = client.call(
-                GENERATE_AND_CAPTURE,
-                params,
-                on_token=live.token if shape == "live" else None,
-                on_progress=live.progress,
+            result = client.call(
+                method, params, on_token=live.token if shape == "live" else None, on_progress=live.progress
             )
         except Interrupted as interrupted:
-            stack.close()
+            live.waiting.end()
             notice("\n" + _outcome(interrupted) if sys.stderr.isatty() else _outcome(interrupted))
-            return INTERRUPTED
+            return None
         except RpcError:
             if live.begun:
                 live.end()
             raise
         if shape == "live":
             live.end()
-    return _print_outcome(result, shape)
+        return result
 
 
-def _print_outcome(result: GenerateAndCaptureResult, shape: str) -> int:
+def print_outcome(result: GenerateAndCaptureResult, shape: str) -> int:
+    """The whole result, or the response where it has not been printed; and on stderr which trace it is."""
     if shape == "json":
         print_json(result)
         return 0

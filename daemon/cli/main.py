@@ -18,6 +18,7 @@ from nanochat.system.interrupts import forget_interrupt
 FILES = {  # command to file, in the order of the help
     "demo": "demo",
     "capture": "capture",
+    "ablate": "ablate",
     "list": "traces",
     "show": "show",
     "analyze": "traces",

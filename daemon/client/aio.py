@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from daemon.client.base import (
     ClientState,
     GenerationOptions,
+    InterveneOptions,
     ProgressListener,
     TensorOptions,
     Timeout,
@@ -37,6 +38,9 @@ from protocol.types import (
     GenerateAndCaptureParams,
     GenerateAndCaptureResult,
     GenerationProgress,
+    InterveneParams,
+    InterveneResult,
+    Intervention,
     Params,
     RequestProgress,
 )
@@ -265,6 +269,21 @@ class AsyncClient(AsyncCalls, ClientState[AsyncConnection]):
         """The same as an AsyncCall: `async for` gives each token and where the request stands."""
         params = GenerateAndCaptureParams(prompt=prompt, stream=True, **options)
         return await self.start(methods.GENERATE_AND_CAPTURE, params)
+
+    async def intervene(
+        self,
+        trace_id: str,
+        interventions: list[Intervention],
+        *,
+        timeout: Timeout = "default",
+        on_token: TokenListener | None = None,
+        on_progress: ProgressListener | None = None,
+        **options: Unpack[InterveneOptions],
+    ) -> InterveneResult:
+        """As Client's; the listeners are called on the loop."""
+        stream = on_token is not None or on_progress is not None
+        params = InterveneParams(trace_id=trace_id, interventions=interventions, stream=stream, **options)
+        return await self.call(methods.INTERVENE, params, timeout=timeout, on_token=on_token, on_progress=on_progress)
 
     async def tensor(self, trace_id: str, name: str, **options: Unpack[TensorOptions]) -> np.ndarray:
         """`get_tensor` as an array, sent as bytes of `dtype`, in pieces if need be; uint8 comes back as float32."""

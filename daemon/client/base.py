@@ -22,6 +22,7 @@ from protocol.types import (
     GenerationProgress,
     HelloParams,
     HelloResult,
+    Intervention,
     Message,
     NamedModel,
     RequestProgress,
@@ -48,7 +49,15 @@ class GenerationOptions(TypedDict, total=False):
     seed: int
     capture_intermediate_steps: bool
     capture: Capture | None
+    interventions: list[Intervention] | None
     format: Format | None
+
+
+class InterveneOptions(TypedDict, total=False):
+    """What `intervene` takes besides the trace and the interventions; as InterveneParams."""
+
+    capture: Capture | None
+    anyway: bool
 
 
 class TensorOptions(TypedDict, total=False):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from daemon.client.base import (
     ClientState,
     GenerationOptions,
+    InterveneOptions,
     ProgressListener,
     TensorOptions,
     Timeout,
@@ -22,7 +23,14 @@ from daemon.client.conversation import ConnectionLostError, Notice, array_of, jo
 from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import Method
-from protocol.types import GenerateAndCaptureParams, GenerateAndCaptureResult, Params
+from protocol.types import (
+    GenerateAndCaptureParams,
+    GenerateAndCaptureResult,
+    InterveneParams,
+    InterveneResult,
+    Intervention,
+    Params,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,6 +146,21 @@ class Client(Calls, ClientState[Connection]):
         """The same as a Call: iterating gives each token (GenerationProgress) and where the request stands."""
         params = GenerateAndCaptureParams(prompt=prompt, stream=True, **options)
         return self.start(methods.GENERATE_AND_CAPTURE, params)
+
+    def intervene(
+        self,
+        trace_id: str,
+        interventions: list[Intervention],
+        *,
+        timeout: Timeout = "default",
+        on_token: TokenListener | None = None,
+        on_progress: ProgressListener | None = None,
+        **options: Unpack[InterveneOptions],
+    ) -> InterveneResult:
+        """Run a trace's prompt again with interventions; listeners as for `generate_and_capture`."""
+        stream = on_token is not None or on_progress is not None
+        params = InterveneParams(trace_id=trace_id, interventions=interventions, stream=stream, **options)
+        return self.call(methods.INTERVENE, params, timeout=timeout, on_token=on_token, on_progress=on_progress)
 
     def tensor(self, trace_id: str, name: str, **options: Unpack[TensorOptions]) -> np.ndarray:
         """`get_tensor` as an array, sent as bytes of `dtype`, in pieces if need be; uint8 comes back as float32."""

@@ -17,11 +17,13 @@ from nanochat.errors import PromptInvalidError
 from nanochat.generation_settings import GenerationSettings
 from nanochat.trace_storage import check_category
 from nanochat.traces.metadata import checked_metadata
-from protocol.methods import GENERATE_AND_CAPTURE, LIST_MODELS, LOAD_MODEL
+from protocol.methods import GENERATE_AND_CAPTURE, INTERVENE, LIST_MODELS, LOAD_MODEL, Method
 from protocol.types import (
     CheckpointInfo,
     GenerateAndCaptureParams,
     GenerateAndCaptureResult,
+    InterveneParams,
+    InterveneResult,
     ListModelsResult,
     LoadModelParams,
     LoadModelResult,
@@ -42,8 +44,19 @@ async def generate_and_capture(context: Context, params: GenerateAndCaptureParam
     _check(params)
     if params.metadata:
         await in_thread(context, checked_metadata, params.metadata)
+    return await _answer(context, GENERATE_AND_CAPTURE, params)
+
+
+@handles(INTERVENE)
+async def intervene(context: Context, params: InterveneParams) -> InterveneResult:
+    """Wait for the model and a turn, and run the trace's prompt again."""
+    return await _answer(context, INTERVENE, params)
+
+
+async def _answer(context: Context, method: Method, params: GenerateAndCaptureParams | InterveneParams) -> Any:
+    """The result of the engine's method of that name; its trace is in the session's folder."""
     progress, folder = Progress(context, params.stream), context.state.folder_of(context.session)
-    return await on_model(context, progress, partial(_generate, params, progress, folder))
+    return await on_model(context, progress, partial(_generate, method, params, progress, folder))
 
 
 def _check(params: GenerateAndCaptureParams) -> None:
@@ -56,12 +69,13 @@ def _check(params: GenerateAndCaptureParams) -> None:
 
 
 def _generate(
-    params: GenerateAndCaptureParams,
+    method: Method,
+    params: GenerateAndCaptureParams | InterveneParams,
     progress: Progress,
     folder: TraceFolder,
     held: LoadedModel,
     cancelled: threading.Event,
-) -> GenerateAndCaptureResult:
+) -> Any:
     """On the model thread."""
     from nanochat.interpretability_engine import InterpretabilityEngine
 
@@ -69,15 +83,15 @@ def _generate(
     arguments: dict[str, Any] = msgspec.to_builtins(params)
     del arguments["stream"]
     try:
-        result = engine.generate_and_capture(
+        result = getattr(engine, method.name)(
             **arguments,
-            on_token=lambda event: progress.token(event, params.max_tokens),
+            on_token=lambda event: progress.token(event, arguments.get("max_tokens")),
             on_notice=progress.notice,
             cancel=cancelled,
         )
     finally:
         engine.clear_model_captures()
-    return msgspec.structs.replace(msgspec.convert(result, GenerateAndCaptureResult), model=held.info)
+    return msgspec.structs.replace(msgspec.convert(result, method.result), model=held.info)
 
 
 @handles(LOAD_MODEL)

@@ -52,8 +52,8 @@ class Progress:
         """What the caller should know before the work."""
         self._notify("running", 0, text, text)
 
-    def token(self, event: TokenEvent, max_tokens: int) -> None:
-        """One more token."""
+    def token(self, event: TokenEvent, max_tokens: int | None) -> None:
+        """One more token, of so many at most, where that is known."""
         request, self._count = self.context.request_id, self._count + 1
         self._tail = (self._tail + event.text)[-TAIL:]
         if self.stream and request is not None:
@@ -74,4 +74,4 @@ class Progress:
             self._told = now
             count, rate = self._count, self._count / (now - self._started)
             message = f"{count} token{'s' * (count != 1)}, {rate:.1f} a second: {' '.join(self._tail.split())}"
-            self.context.progress(message, 100 * count / max_tokens)
+            self.context.progress(message, 100 * count / max_tokens if max_tokens else None)

@@ -244,7 +244,7 @@ class Recorder:
             if layer in self.taken.get(name, ()):
                 rows = self._buffer_of[name].read((name, layer), self.length)
                 if not _is_finite(rows):
-                    return _first_bad_row(rows), f"layer {layer}, {name}" if "{layer}" in SITES[name].path else name
+                    return _first_bad_row(rows), f"layer {layer}, {name}" if SITES[name].in_layers else name
         logits = self.logits_view()
         for rows, first in [
             (logits, self._first_logit),

@@ -36,6 +36,11 @@ class Site:
         return self.path.format(layer=layer, name=self.name)
 
     @property
+    def in_layers(self) -> bool:
+        """Whether every layer has it, or the model once."""
+        return "{layer}" in self.path
+
+    @property
     def is_activation(self) -> bool:
         """Whether it is a value of a layer, with statistics of its own."""
         return self.path.startswith("layer_activations.")
@@ -69,6 +74,7 @@ SITES: dict[str, Site] = {
         Site("v", lambda config: (config.n_kv_head, config.head_dim), head_axis=0),
         Site(WEIGHTS, lambda config: (config.n_head,), 0, default=True, path="attention_weights.layer_{layer}"),
         Site(NORMS, lambda config: (config.n_kv_head,), head_axis=0, editable=False, path="value_norms.layer_{layer}"),
+        Site("z", lambda config: (config.n_head, config.head_dim), head_axis=0),
         Site("head_output", lambda config: (config.n_head, config.n_embd), head_axis=0),
         Site("post_attn", _width, default=True),
         Site("pre_mlp_norm", _width, default=True),

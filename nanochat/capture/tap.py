@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,8 @@ from nanochat.attention import Span
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.sites import SITES
 
-Edit = Callable[[Tensor, Span], Tensor]  # a site's value, (B, T, ...), and where its tokens stand, to what replaces it
+# A site's value, (B, T, ...), and where its tokens stand, to what replaces it; the value itself: nothing is changed.
+Edit = Callable[[Tensor, Span], Tensor]
 SiteLayer = tuple[str, int]
 
 
@@ -36,6 +37,17 @@ def edits(module: nn.Module, site: str) -> bool:
     return listener is not None and (site, module.layer_idx) in listener.edits
 
 
+def chained(found: Sequence[Edit]) -> Edit:
+    """One edit that is several, one after the other."""
+
+    def edit(value: Tensor, span: Span) -> Tensor:
+        for change in found:
+            value = change(value, span)
+        return value
+
+    return edit if len(found) > 1 else found[0]
+
+
 def captured(site: str) -> Any:
     """A module's attribute that shows what was captured there so far, (1, ...); None without a capture."""
 
@@ -52,10 +64,17 @@ class Tap:
         recorders: row number to recorder; what they keep is what the model went on with.
         edits: site and layer to what changes its value. Under a CUDA graph an edit runs once, while the graph is
             captured: it must be operations on the device, which are repeated with it.
+        lasting: edits that come before those, and stay when the recording ends.
     """
 
-    def __init__(self, recorders: dict[int, Recorder], edits: Mapping[SiteLayer, Edit] | None = None):
-        self.recorders, self.edits, self.recording = recorders, dict(edits or {}), True
+    def __init__(
+        self,
+        recorders: dict[int, Recorder],
+        edits: Mapping[SiteLayer, Edit] | None = None,
+        lasting: Mapping[SiteLayer, Edit] | None = None,
+    ):
+        self.recorders, self.lasting, self.recording = recorders, lasting or {}, True
+        self.edits = joined_edits(self.lasting, edits or {})
         assert all(SITES[site].editable for site, _ in self.edits)
         self.span: Span | None = None  # of the forward that runs
         for recorder in recorders.values():
@@ -92,9 +111,14 @@ class Tap:
         return all(recorder.length == positions[row] for row, recorder in self.recorders.items())
 
     def close(self) -> None:
-        """Record and change no more; what was captured stays readable."""
-        self.recording, self.edits, self.span = False, {}, None
+        """Record no more, and change no more but what lasts; what was captured stays readable."""
+        self.recording, self.span = False, None
+        self.change_alone(self.lasting)
         self.kept.clear()
+
+    def change_alone(self, edits: Mapping[SiteLayer, Edit]) -> None:
+        """Let these edits last, and no others."""
+        self.lasting, self.edits = edits, dict(edits)
 
     @torch.no_grad()  # what is kept is a copy, of which nothing is to be learned
     def commit(self, logits: Tensor, span: Span) -> None:
@@ -116,6 +140,19 @@ class Tap:
     def logits_view(self) -> Tensor | None:
         """The rows' logits so far, (rows, positions, vocab)."""
         return _joined(recorder.logits_view() for recorder in self.recorders.values())
+
+
+def lasting_tap(edits: Mapping[SiteLayer, Edit]) -> Tap:
+    """A tap that changes values, and records none."""
+    tap = Tap({}, lasting=edits)
+    tap.close()
+    return tap
+
+
+def joined_edits(first: Mapping[SiteLayer, Edit], then: Mapping[SiteLayer, Edit]) -> dict[SiteLayer, Edit]:
+    """The edits of both, the first ones first."""
+    both = {place: chained([first[place], then[place]]) for place in first.keys() & then.keys()}
+    return {**first, **then, **both}
 
 
 def _joined(views: Iterable[Tensor | None]) -> Tensor | None:

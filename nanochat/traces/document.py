@@ -161,6 +161,21 @@ class Document(Struct, dict=True):
         """The model's architecture."""
         return _text((self.model or {}).get("era"))
 
+    @property
+    def parent(self) -> str:
+        """The id of the trace that it was made from, or what stands there; "" where it tells none."""
+        return _text(self.raw.get("parent")) or _text(self.metadata.get("parent"))
+
+    @property
+    def interventions(self) -> list[dict[str, Any]]:
+        """What was changed while it was made, as data."""
+        return [item for item in _list(self.raw.get("interventions")) if isinstance(item, dict)]
+
+    @property
+    def touched(self) -> list[int]:
+        """How many positions each intervention touched."""
+        return [item for item in _list(self.raw.get("touched")) if type(item) is int]
+
     @cached_property
     def sizes(self) -> Model | None:
         """The model, where its sizes are all told."""

@@ -35,7 +35,18 @@ def summarize(document: Document, infos: Infos, *, steps: bool = False) -> dict[
         info = data_info(infos, positions, steps)
     elif positions.prompt:
         info = info | {"num_tokens": positions.count}  # older files have one more: the last token is not run over
-    return {**{key: getattr(document, key) for key in _SUMMARY_KEYS}, "data_info": info}
+    return {
+        **{key: getattr(document, key) for key in _SUMMARY_KEYS},
+        "data_info": info,
+        "parent": parent_of(document),
+        "interventions": document.interventions,
+        "touched": document.touched,
+    }
+
+
+def parent_of(document: Document) -> str | None:
+    """The trace that it was made from, where that is told by a trace's id."""
+    return document.parent if valid_trace_id(document.parent) else None
 
 
 def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> Row:
@@ -55,7 +66,7 @@ def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> R
         "moment": _moment(document.timestamp, key),
         **provenance(document),
     }
-    if valid_trace_id(parent := document.metadata.get("parent")):
+    if parent := parent_of(document):
         entry["parent"] = parent
     tensors = None
     if complete and index.head_end is not None and not index.steps:

@@ -5,6 +5,7 @@ from protocol.types.base import *
 from protocol.types.comparison import *
 from protocol.types.document import *
 from protocol.types.generation import *
+from protocol.types.interventions import *
 from protocol.types.models import *
 from protocol.types.status import *
 from protocol.types.traces import *

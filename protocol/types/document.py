@@ -11,7 +11,7 @@ from protocol.types.analysis import Analysis, Metric
 from protocol.types.traces import TokenRow, TraceSummary
 
 
-class TraceDocument(TraceSummary):
+class TraceDocument(TraceSummary, kw_only=True):
     """All of a trace but its tensors."""
 
     tokens: Annotated[list[TokenRow], Meta(description="One row a position, the prompt's first.")]

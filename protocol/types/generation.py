@@ -8,7 +8,8 @@ from msgspec import Meta, field
 
 from protocol.trace_formats import Format
 from protocol.types import meanings
-from protocol.types.base import Count, DType, Name, Params, RequestId, Result, Text
+from protocol.types.base import Count, DType, Id, Name, Params, RequestId, Result, Text
+from protocol.types.interventions import Intervention, Interventions
 from protocol.types.models import ModelInfo
 from protocol.types.traces import Alternative, TraceSummary
 
@@ -72,6 +73,9 @@ class GenerateAndCaptureParams(Params):
         Capture | None,
         Meta(description="What to capture: all layers, the usual sites and the generated tokens' logits by default."),
     ] = None
+    interventions: (
+        Annotated[Interventions, Meta(description="What to change on the way; what is captured has it in it.")] | None
+    ) = None
     format: Annotated[Format, Meta(description="How the trace is kept; by default as the daemon is set.")] | None = None
     stream: Annotated[bool, Meta(description="Send `generation_progress` with every token.")] = False
 
@@ -92,6 +96,36 @@ class GenerateAndCaptureResult(Result):
     notices: Annotated[list[str], Meta(description="What was said before the work, such as how large a trace is.")] = (
         field(default_factory=list)
     )
+    parent: Annotated[str | None, meanings.PARENT] = None
+    interventions: Annotated[list[dict[str, Any]], meanings.INTERVENTIONS] = field(default_factory=list)
+    touched: Annotated[list[int], meanings.TOUCHED] = field(default_factory=list)
+
+
+class InterveneParams(Params):
+    """Interventions that the trace itself was made with are not run again: those given replace them."""
+
+    trace_id: Annotated[Id, meanings.TRACE_ID]
+    interventions: Annotated[
+        list[Intervention],
+        Meta(
+            max_length=1000,
+            description="What to change on the way, at least one.",
+            examples=[[{"op": "zero", "site": "head_output", "layer": 3, "heads": [1, 2, 3]}]],
+        ),
+    ]
+    capture: Annotated[Capture | None, Meta(description="What to capture; null: what the trace has.")] = None
+    anyway: Annotated[
+        bool, Meta(description="Run it on the model held, though another one wrote the trace; a notice says so.")
+    ] = False
+    stream: Annotated[bool, Meta(description="Send `generation_progress` with every token.")] = False
+
+
+class InterveneResult(GenerateAndCaptureResult, kw_only=True):
+    """As of a generation, the trace being the child's."""
+
+    position: Annotated[
+        int | None, Meta(description="The first whose token is not the parent's; null: the texts are the same.")
+    ] = None
 
 
 class GenerationProgress(Params):

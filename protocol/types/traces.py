@@ -49,6 +49,9 @@ class TraceSummary(Result):
         dict[str, Any] | None, Meta(description="The settings asked for, why it stopped, and the seconds it took.")
     ]
     data_info: Annotated[DataInfo, Meta(description="What the trace holds.")]
+    parent: Annotated[str | None, meanings.PARENT] = None
+    interventions: Annotated[list[dict[str, Any]], meanings.INTERVENTIONS] = field(default_factory=list)
+    touched: Annotated[list[int], meanings.TOUCHED] = field(default_factory=list)
 
 
 class ListTracesParams(Params):
@@ -86,7 +89,7 @@ class TraceRow(Result):
     top_k: Annotated[int | None, Meta(description="How many tokens were drawn from; 0: from all.")] = None
     seed: Annotated[int | None, Meta(description="What the random numbers began with.")] = None
     max_tokens: Annotated[int | None, Meta(description="How many tokens were asked for at most.")] = None
-    parent: Annotated[str | None, Meta(description="The trace that it was forked from.")] = None
+    parent: Annotated[str | None, meanings.PARENT] = None
 
 
 class ListTracesResult(Result):

@@ -176,6 +176,49 @@ def test_a_change_is_repeated_with_the_recording(site: str, axis: int, device: t
     assert not close(plain["output_logits"], expected["output_logits"])
 
 
+INTERVENTIONS: list[list[dict[str, Any]]] = [
+    [{"op": "zero", "site": "head_output", "layer": 1, "heads": [1]}],
+    [{"op": "set", "site": "attention_weights", "layer": 1, "value": [1.0], "positions": [3, [12, 60]]}],
+    [{"op": "mean", "site": "post_mlp", "layer": 0, "positions": "generated"}],
+    [{"op": "add", "site": "head_output", "layer": 1, "value": 0.5, "positions": [[5, 40]]}],
+    [{"op": "scale", "site": "k", "layer": 0, "value": 0.5, "positions": "prompt"}],
+]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("interventions", INTERVENTIONS)
+def test_interventions_are_repeated_with_the_recording_and_end(
+    interventions: list[dict[str, Any]], device: torch.device
+) -> None:
+    model, _ = golden_model(device=device)
+    tail, settings = (
+        [(7 * i) % 290 for i in range(100)],
+        dataclasses.replace(EVERYTHING, sites=("post_attn", "post_mlp")),
+    )
+    text, count = torch.tensor([PROMPT + tail], device=device), 50  # of them captured
+    plain = model(text)
+    with model.editing(interventions, PROMPT) as changes:
+        expected, touched = run_whole(model, PROMPT + tail, settings), changes.touched
+    config, logits = model.config, []
+    cache = KVCache(1, config.n_kv_head, 256, config.head_dim, config.n_layer, device, model.compute_dtype)
+    taken = Recorder(model.config, settings, len(PROMPT) + 100, 1, device, model.dtype)
+    fed = columns(model, [tail])
+    with model.editing(interventions, PROMPT) as changes:
+        with model.capturing(taken):
+            logits += [model(text[:, : len(PROMPT)], kv_cache=cache)]
+            forward = RepeatedForward(model, cache)
+            logits += [forward(next(fed)) for _ in range(count)]
+        logits += [forward(next(fed)) for _ in range(count, 100)]  # beyond the capture, not beyond the change
+        assert changes.touched == touched
+    found = torch.cat(logits, dim=1)
+    assert close(found, expected["output_logits"])
+    captured = taken.tensors(1)
+    for name in captured:
+        assert close(captured[name], expected[name][:, : len(PROMPT) + count]), name
+    assert not close(found, plain)
+    assert close(model(text), plain)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("logits", ["generated", "all", 7, None])
 def test_the_engine_writes_the_same_with_a_capture_and_without(device: torch.device, dtype: str, logits: Any) -> None:

@@ -21,6 +21,11 @@ export interface Methods {
     params: GenerateAndCaptureParams;
     result: GenerateAndCaptureResult;
   };
+  /** Run a trace's prompt again, with its seed and settings, and with parts of the model changed: a child trace. */
+  intervene: {
+    params: InterveneParams;
+    result: InterveneResult;
+  };
   /** The traces of the session's folder, newest first, unreadable ones with the reason. */
   list_traces: {
     params: ListTracesParams;
@@ -206,6 +211,8 @@ export interface GenerateAndCaptureParams {
   capture_intermediate_steps?: boolean;
   /** What to capture: all layers, the usual sites and the generated tokens' logits by default. */
   capture?: Capture | null;
+  /** What to change on the way; what is captured has it in it. */
+  interventions?: Intervention[] | null;
   /** How the trace is kept; by default as the daemon is set. */
   format?: ("json" | "safetensors") | null;
   /** Send `generation_progress` with every token. */
@@ -230,6 +237,30 @@ export interface Capture {
   logits?: ("all" | "generated") | number | null;
   /** What the tensors are stored as; as computed by default. */
   dtype?: ("bfloat16" | "float16" | "float32") | null;
+}
+
+/** One change of what the model computes at a site. */
+export interface Intervention {
+  /**
+   * Put zeros there, or the mean over the prompt's positions of what the model computes there without interventions; multiply by `value`, add it, or put it there.
+   */
+  op: "add" | "mean" | "scale" | "set" | "zero";
+  /** Such as head_output, post_mlp, residual, q, mlp_hidden, attention_weights. */
+  site: string;
+  /** Null for token_embeddings and final_residual, which are there once. */
+  layer?: number | null;
+  /** Which of them; null: all. */
+  heads?: number[] | null;
+  /** Which of mlp_hidden; null: all. */
+  neurons?: number[] | null;
+  /**
+   * `last` is the prompt's last, where the first token is decided; or a list of positions and [start, stop), counted from 0. Of attention weights they are the queries'.
+   */
+  positions?: ("all" | "generated" | "last" | "prompt") | (number | [number, number])[];
+  /**
+   * A number, or a vector as wide as the site, with `neurons` as long as those, of attention weights over the keys from position 0 on; null for zero; of a mean what it is taken over.
+   */
+  value?: number | number[] | "prompt" | null;
 }
 
 /** What was written, and where the trace of it is. */
@@ -260,6 +291,14 @@ export interface GenerateAndCaptureResult {
   model?: ModelInfo | null;
   /** What was said before the work, such as how large a trace is. */
   notices?: string[];
+  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  parent?: string | null;
+  /** What was changed while it was made, as it can be sent again. */
+  interventions?: {
+    [k: string]: unknown;
+  }[];
+  /** Of each intervention, how many positions it touched. */
+  touched?: number[];
 }
 
 /**
@@ -292,6 +331,14 @@ export interface TraceSummary {
   } | null;
   /** What the trace holds. */
   data_info: DataInfo;
+  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  parent?: string | null;
+  /** What was changed while it was made, as it can be sent again. */
+  interventions?: {
+    [k: string]: unknown;
+  }[];
+  /** Of each intervention, how many positions it touched. */
+  touched?: number[];
 }
 
 /** What a trace holds. */
@@ -354,6 +401,64 @@ export interface ModelInfo {
   outdated?: string | null;
 }
 
+/** Interventions that the trace itself was made with are not run again: those given replace them. */
+export interface InterveneParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /**
+   * What to change on the way, at least one.
+   *
+   * @maxItems 1000
+   */
+  interventions: Intervention[];
+  /** What to capture; null: what the trace has. */
+  capture?: Capture | null;
+  /** Run it on the model held, though another one wrote the trace; a notice says so. */
+  anyway?: boolean;
+  /** Send `generation_progress` with every token. */
+  stream?: boolean;
+}
+
+/** As of a generation, the trace being the child's. */
+export interface InterveneResult {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** What the model went on from; of a chat, the last message. */
+  prompt: string;
+  /** What the model wrote. */
+  response: string;
+  /** How many, the first of all, `<|bos|>`, included. */
+  prompt_tokens: number;
+  /** How many, the one that ended it included. */
+  response_tokens: number;
+  /** The caller's own, with the model's source and the temperature. */
+  metadata: {
+    [k: string]: unknown;
+  };
+  /** As `get_summary` gives it. */
+  summary: TraceSummary;
+  /** The trace's file. */
+  path: string;
+  /** Seconds; tokens_per_second. */
+  timings: {
+    [k: string]: number | null;
+  };
+  /** The model that wrote. */
+  model?: ModelInfo | null;
+  /** What was said before the work, such as how large a trace is. */
+  notices?: string[];
+  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  parent?: string | null;
+  /** What was changed while it was made, as it can be sent again. */
+  interventions?: {
+    [k: string]: unknown;
+  }[];
+  /** Of each intervention, how many positions it touched. */
+  touched?: number[];
+  /** The first whose token is not the parent's; null: the texts are the same. */
+  position?: number | null;
+}
+
 /** Newest first, a page at a time. */
 export interface ListTracesParams {
   /** Traces of that category alone. */
@@ -412,7 +517,7 @@ export interface TraceRow {
   seed?: number | null;
   /** How many tokens were asked for at most. */
   max_tokens?: number | null;
-  /** The trace that it was forked from. */
+  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
   parent?: string | null;
 }
 
@@ -539,6 +644,14 @@ export interface TraceDocument {
   } | null;
   /** What the trace holds. */
   data_info: DataInfo;
+  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  parent?: string | null;
+  /** What was changed while it was made, as it can be sent again. */
+  interventions?: {
+    [k: string]: unknown;
+  }[];
+  /** Of each intervention, how many positions it touched. */
+  touched?: number[];
   /** One row a position, the prompt's first. */
   tokens: TokenRow[];
   /** What was computed when the trace was made, or now, where it has none. */

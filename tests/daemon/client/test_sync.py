@@ -20,7 +20,13 @@ from nanochat.analysis import all_metrics
 from nanochat.trace_storage import TraceStorage
 from protocol import methods
 from protocol.errors import RpcError
-from protocol.types import GenerateAndCaptureParams, GenerationProgress, GetTensorParams, RequestProgress
+from protocol.types import (
+    GenerateAndCaptureParams,
+    GenerationProgress,
+    GetTensorParams,
+    Intervention,
+    RequestProgress,
+)
 from tests.daemon.running import DaemonProcess, environment_set_to, private_settings, running_daemon
 from tests.daemon.scripted_daemon import NO_TRACES, ScriptedDaemon, error, hang_up, line, result
 from tests.daemon.waiting import Notes, until
@@ -65,6 +71,23 @@ def test_a_generation_streams_and_its_trace_is_read_back(client: Client) -> None
     with pytest.raises(RpcError, match=made.trace_id) as caught:
         client.get_summary(trace_id=made.trace_id)
     assert caught.value.name == "TRACE_NOT_FOUND"
+
+
+def test_a_trace_is_run_again_without_a_part_of_the_model(client: Client) -> None:
+    off = Intervention(op="zero", site="post_mlp", layer=3, positions=[[7, 9]])
+    parent = client.generate_and_capture(PROMPT, max_tokens=4, temperature=0)
+    tokens: list[GenerationProgress] = []
+    child = client.intervene(parent.trace_id, [off], on_token=tokens.append)
+    assert (child.parent, child.touched) == (parent.trace_id, [2])
+    assert child.response == "".join(token.text for token in tokens) != parent.response
+    assert child.position == parent.prompt_tokens
+    again = client.generate_and_capture(PROMPT, max_tokens=4, temperature=0, interventions=[off])
+    assert (again.response, again.parent) == (child.response, None)
+    with pytest.raises(RpcError, match="resid_pre") as caught:
+        client.intervene(parent.trace_id, [Intervention(op="zero", site="resid_pre", layer=3)])
+    assert caught.value.name == "SETTING_INVALID"
+    for trace in (parent, child, again):
+        client.delete_trace(trace_id=trace.trace_id)
 
 
 def test_a_tensor_too_large_for_a_message_comes_in_pieces(daemon_process: DaemonProcess, tmp_path: Path) -> None:
