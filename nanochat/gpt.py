@@ -332,11 +332,18 @@ class GPT(nn.Module):
         x = tap(self, "residual", x, self.config.n_layer)
         return x - self.backout_lambda.to(x.dtype) * middle if self.era.smear else x
 
-    @in_own_precision
     def unembed(self, x: Tensor) -> Tensor:
         """The final norm, the unembedding and the softcap: (..., n_embd) to float32 logits (..., vocab)."""
-        logits = self.lm_head(norm(x.to(self.compute_dtype)))[..., : self.config.vocab_size].float()
-        return self.era.softcap * torch.tanh(logits / self.era.softcap)
+        return self.softcapped(self.before_softcap(x))
+
+    @in_own_precision
+    def before_softcap(self, x: Tensor) -> Tensor:
+        """The final norm and the unembedding: (..., n_embd) to (..., vocab), in the compute dtype."""
+        return self.lm_head(norm(x.to(self.compute_dtype)))[..., : self.config.vocab_size]
+
+    def softcapped(self, logits: Tensor) -> Tensor:
+        """Logits as float32, held between minus and plus the softcap."""
+        return self.era.softcap * torch.tanh(logits.float() / self.era.softcap)
 
     @property
     def output_logits(self) -> Tensor | None:

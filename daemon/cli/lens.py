@@ -129,10 +129,11 @@ def _draw(result: LogitLensResult, rows: list[TokenRow]) -> None:
     from nanochat.terminal.lens import Cell, lens_picture
 
     shown = [point for point in result.points if point.backout is not False]
-    heads = [rows[belief.position].text for belief in shown[-1].positions]
+    positions = [belief.position for belief in shown[-1].positions]
+    heads = [rows[position].text for position in positions]
     cells = [[Cell(b.top[0].text, b.top[0].probability or 0.0, _came(b, rows)) for b in p.positions] for p in shown]
     labels = [point_label(point).removesuffix(" − backout") for point in shown]
-    output().print(lens_picture(heads, labels, cells))
+    output().print(lens_picture(positions, heads, labels, cells))
     decided = result.decided[-2] if len(result.decided) > 1 else result.decided[-1]
     output().print(f"--at {decided.position} shows one position in full.", style="dim")
 

@@ -34,16 +34,20 @@ def columns_in(width: int, labels: Sequence[str]) -> int:
     return max(1, (width - _label_width(labels)) // (CELL + GAP))
 
 
-def lens_picture(heads: Sequence[str], labels: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Group:
+def lens_picture(
+    positions: Sequence[int], heads: Sequence[str], labels: Sequence[str], rows: Sequence[Sequence[Cell]]
+) -> Group:
     """Lines of cells, coloured by probability.
 
     Args:
-        heads: a token a column, what stands at that position.
+        positions: a column each.
+        heads: the tokens that stand there.
         labels: a point a line.
         rows: the cells of each point.
     """
     width = _label_width(labels)
-    lines = [Text(" " * width) + Text("").join(_padded(named(head), "bold") for head in heads)]
+    lines = [Text(" " * width) + Text("").join(_padded(str(position), "dim") for position in positions)]
+    lines += [Text(" " * width) + Text("").join(_padded(named(head), "bold") for head in heads)]
     for label, row in zip(labels, rows, strict=True):
         cells = [_padded(named(cell.text), _style(cell)) for cell in row]
         lines.append(Text(set_cell_size(label, width), "dim") + Text("").join(cells))

@@ -20,7 +20,8 @@ from nanochat.why.checks import checked, checked_one, checked_text
 from nanochat.why.reading import ADVICE, Reading, read_forward
 
 At = Literal["embedding", "attention", "mlp", "output"]
-ROWS_AT_ONCE = 256  # unembedded together: their logits stay near the processor, and the weights are read seldom
+ROWS_AT_ONCE = 256  # unembedded together: the weights are read seldom
+VALUES_AT_ONCE = 1 << 20  # logits looked at together on the CPU, about: its caches hold them, or it takes twice as long
 BLOCK = 64  # logits whose largest is looked at first, in search of the top tokens
 
 
@@ -220,11 +221,17 @@ def _beliefs(
     rows = {place: values[part] for place, values in reading.rows.items()}
     final = reading.logits[part]
     log_final = final.log_softmax(dim=-1)
-    found = []
-    if len(points) > 1:
-        stream = torch.stack([_stream(model, rows, point) for point in points[:-1]], dim=1)  # (n, points, n_embd)
-        found = _read(model.unembed(stream), log_final, positions, followed, top)
-    return found + _read(final[:, None], log_final, positions, followed, top)
+    found: list[list[Belief]] = [[] for _ in points]
+    stream = [_stream(model, rows, point) for point in points[:-1]]
+    products = model.before_softcap(torch.stack(stream, dim=1)) if stream else final[:, :0]  # (n, points, vocab)
+    at_once = max(1, VALUES_AT_ONCE // (len(points) * final.size(1))) if final.device.type == "cpu" else len(final)
+    for start in range(0, len(final), at_once):
+        piece = slice(start, start + at_once)
+        more = (log_final[piece], positions[piece], followed[piece], top)
+        beliefs = _read(model.softcapped(products[piece]), *more) if stream else []
+        for of_point, others in zip(found, beliefs + _read(final[piece, None], *more), strict=True):
+            of_point += others
+    return found
 
 
 def _read(
@@ -260,8 +267,8 @@ def _read(
 def _chances(logits: Tensor, log_sum_exp: Tensor, token: int) -> list[Chance]:
     """Of one token at each point of one position: logits (points, vocab)."""
     own = logits[:, token]
-    ranks = (logits > own[:, None]).sum(dim=-1) + 1
-    rows = zip(own.tolist(), (own - log_sum_exp).exp().tolist(), ranks.tolist(), strict=True)
+    above = torch.gt(logits, own[:, None], out=torch.empty_like(logits)).sum(dim=-1)  # bools are summed slower
+    rows = zip(own.tolist(), (own - log_sum_exp).exp().tolist(), (above.long() + 1).tolist(), strict=True)
     return [Chance(token, *row) for row in rows]
 
 

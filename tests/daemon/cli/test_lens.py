@@ -40,7 +40,10 @@ def test_a_terminal_sees_the_last_tokens_that_fit(trace):
     shown = in_terminal("lens").out
     lines = shown.splitlines()
     assert max(map(cell_len, lines)) <= 80
-    assert [line.split()[0] for line in lines if line.strip()][1:3] == ["embedding", "0"]
+    assert [line.split()[0] for line in lines if line.strip()][2:4] == ["embedding", "0"]
+    numbers, tokens = lines[0].split(), lines[1].split()
+    assert numbers[-1] == "10"
+    assert tokens[numbers.index("7")] == "·is"
     assert any(line.startswith("output") and "·P" in line for line in lines)
     assert "--at" in shown
 
