@@ -23,7 +23,7 @@ help:  ## list the commands
 demo: $(VENV)/runtime.stamp  ## write a little text and show what the model did (PROMPT="..." for your own)
 	$(DEMO) --prompt "$$PROMPT" --category demo --max-tokens 24
 
-picture: $(VENV)/dev.stamp $(EDITOR) vsix  ## draw the README's pictures anew, from real runs of the built-in model
+picture: $(VENV)/dev.stamp $(EDITOR) vsix  ## draw the pictures of the README and of the walkthrough anew, from real runs of the built-in model
 	$(DEMO) -i demo --device-type cpu --prompt "apple, river, stone, apple, river," --category picture \
 		--temperature 0 --max-tokens 14 --rows 8 --picture docs/demo.svg
 	$(IN_BROWSER) npm --prefix tests/e2e run pictures

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { Editor, eventually, PYTHON, ROOT } from "./editor.mjs";
 import { coloursOf, drawnHead } from "./matrix.mjs";
+import { slow } from "./remote.mjs";
 
 const PROMPT = "apple, river, stone, apple, river,";
 const PRESSES = 15;
@@ -18,16 +19,6 @@ with TraceStorage(folder).open_trace(trace_id) as trace:
 let editor;
 let frame;
 let id;
-
-/** Puts off each message between the page and the editor's server by half of `remote.delay`. */
-async function slow(page, remote) {
-  await page.routeWebSocket(/./, (socket) => {
-    const server = socket.connectToServer();
-    const later = (send) => (message) => setTimeout(() => send(message), remote.delay / 2);
-    socket.onMessage(later((message) => server.send(message)));
-    server.onMessage(later((message) => socket.send(message)));
-  });
-}
 
 const remote = { delay: 0 };
 

@@ -349,6 +349,7 @@ test("a wrong setting of a prompt: the cursor goes to its line, and no notificat
     .waitFor({ timeout: SLOW });
   await editor.page.keyboard.press("Control+G");
   await editor.answer(":1");
+  await noteNotifications();
   await editor.page
     .locator(".codelens-decoration a", { hasText: "Capture" })
     .nth(1)
@@ -357,16 +358,17 @@ test("a wrong setting of a prompt: the cursor goes to its line, and no notificat
     hasText: /Ln 4, Col/,
   });
   await place.waitFor({ timeout: SLOW });
-  await editor.page
-    .locator(".statusbar-item", { hasText: "Not captured" })
-    .waitFor();
-  await eventually(
-    "An end of the progress",
-    async () => (await toasts()).length === 0,
-  ); // and nothing in its place
-  await new Promise((done) => setTimeout(done, SETTLED_MS));
+  const status = editor.page.locator(".statusbar-item", { hasText: "Not captured" });
+  const [, underlined] = (await status.innerText()).match(/Not captured: (.+)/);
+  await eventually("An end of the progress", async () => (await toasts()).length === 0);
+  await settled();
   await editor.screenshot("tree-prompt-fault");
-  assert.deepEqual(await toasts(), []);
+  const notified = await editor.page.evaluate(() => window.notified);
+  assert.ok(notified.some((text) => text.includes("Capturing prompt 2")), "the progress is seen, so a fault would be");
+  assert.deepEqual(
+    notified.filter((text) => text.includes(underlined)),
+    [],
+  );
 });
 
 test("a wrong setting of VS Code: it is shown where it stands, without a notification", async () => {

@@ -5,6 +5,7 @@ import { disposeAll, type Releasable } from "./disposables";
 import type { Folders } from "./connection/folders";
 import { OpenTrace } from "./open_trace";
 import type { Change, SideState, TracePlace } from "./shared/compare_messages";
+import type { TraceData } from "./shared/messages";
 import type { TraceSource } from "./connection/trace_source";
 
 export interface SideEvents {
@@ -64,8 +65,12 @@ export class CompareSide implements Disposable {
     }
   }
 
+  get data(): TraceData | undefined {
+    return this.open.data;
+  }
+
   get prompt(): string | undefined {
-    return this.open.data?.summary.prompt;
+    return this.data?.summary.prompt;
   }
 
   /** The page is told of the trace by this, and has nothing before. */

@@ -12,10 +12,12 @@ import {
 } from "vscode";
 import type { App, CommandTable } from "../app";
 import { tell } from "../app";
+import { againParams } from "../captured_again";
 import { leadingToFault } from "../prompt_faults";
 import { isCancelled, Problem, problemOf, type ProblemName } from "../problems";
 import type { GenerateAndCaptureParams, GenerateAndCaptureResult } from "../protocol";
 import { captureDefaults, capturesChats } from "../settings";
+import { CAPTURE_AGAIN, type TraceData } from "../shared/messages";
 import { onOneLine } from "../views/tree_groups";
 import type { RequestId } from "../connection/language_client";
 
@@ -40,6 +42,7 @@ export function captureCommands(app: App): CommandTable {
       return capturePrompt(app, prompt);
     },
     "nanoscope.captureAtCursor": () => captureAtCursor(),
+    [CAPTURE_AGAIN]: (trace, options) => captureAgain(app, trace as TraceData, options as object | undefined),
     [CAPTURE_PROMPT]: (...given) => captureLens(app, given),
   };
 }
@@ -96,27 +99,54 @@ function paramsOf(prompt: string): GenerateAndCaptureParams {
 type Report = Progress<{ message?: string; increment?: number }>;
 type Run = (progress: Report, token: CancellationToken) => Promise<GenerateAndCaptureResult>;
 
-/** Generate with progress that can be cancelled, then show the trace. */
-async function capture(app: App, title: string, run: Run): Promise<GenerateAndCaptureResult | undefined> {
+/** Generate with progress that can be cancelled, then show the trace, unless it is shown elsewhere. */
+async function capture(app: App, title: string, run: Run, show = true): Promise<GenerateAndCaptureResult | undefined> {
   const options = { location: ProgressLocation.Notification, title, cancellable: true };
   try {
     const result = await window.withProgress(options, (progress, token) => {
       progress.report({ message: "Waiting for the daemon." });
       return run(progress, token);
     });
-    app.tabs.show(result.trace_id);
+    if (show) {
+      app.tabs.show(result.trace_id);
+    }
     return result;
   } catch (error) {
     if (!isCancelled(error) && (await askAgain(app, problemOf(error)))) {
-      return capture(app, title, run);
+      return capture(app, title, run, show);
     }
     return undefined;
   }
 }
 
 function capturePrompt(app: App, prompt: string): Promise<GenerateAndCaptureResult | undefined> {
-  const params = paramsOf(prompt);
-  return capture(app, `Capturing “${onOneLine(prompt)}”`, (progress, token) => generate(app, params, progress, token));
+  return captureWith(app, prompt, paramsOf(prompt));
+}
+
+function captureWith(
+  app: App,
+  prompt: string,
+  params: GenerateAndCaptureParams,
+  show = true,
+): Promise<GenerateAndCaptureResult | undefined> {
+  const title = `Capturing “${onOneLine(prompt)}”`;
+  return capture(app, title, (progress, token) => generate(app, params, progress, token), show);
+}
+
+/**
+ * A trace's prompt once more, as it was captured and with attention, in a file of the same format.
+ *
+ * @param layers those whose attention is wanted, where they are not the trace's own
+ */
+function captureAgain(
+  app: App,
+  trace: TraceData,
+  { layers, show = true }: { layers?: readonly number[]; show?: boolean } = {},
+): Promise<GenerateAndCaptureResult | undefined> {
+  const { trace_id, prompt } = trace.summary;
+  const format = (["json", "safetensors"] as const).find((one) => one === app.store.row(trace_id)?.format);
+  const params = { ...againParams(trace, layers), ...(format === undefined ? {} : { format }) };
+  return captureWith(app, prompt, params, show);
 }
 
 /** What a code lens over a prompt does; the daemon reads the prompt and its settings from the document. */

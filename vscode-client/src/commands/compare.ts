@@ -5,8 +5,9 @@ import { commands, Uri, workspace } from "vscode";
 import type { App, CommandTable } from "../app";
 import { comparedTitle } from "../comparison_title";
 import type { Folders } from "../connection/folders";
-import type { TraceRow } from "../protocol";
+import type { GenerateAndCaptureResult, TraceRow } from "../protocol";
 import type { TracePlace } from "../shared/compare_messages";
+import { CAPTURE_AGAIN } from "../shared/messages";
 import { ComparePages } from "../views/compare_pages";
 import { TRACE_EDITOR, traceIdOf } from "../views/trace_editor";
 import { onOneLine } from "../views/tree_groups";
@@ -26,7 +27,15 @@ export function compareCommands(app: App, folders: Folders): CommandTable {
       return row === undefined ? undefined : ofRow(row).place;
     },
     openTrace: (place) => void openTrace(app, place),
-    capture: (prompt) => void commands.executeCommand("nanoscope.captureTrace", prompt),
+    capture: async (trace, layers) => {
+      const options = { show: false, ...(layers === undefined ? {} : { layers }) };
+      const captured = await commands.executeCommand<GenerateAndCaptureResult | undefined>(
+        CAPTURE_AGAIN,
+        trace,
+        options,
+      );
+      return captured && { folder: path.dirname(captured.path), traceId: captured.trace_id };
+    },
   });
   app.context.subscriptions.push(pages);
   return {

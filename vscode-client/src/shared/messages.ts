@@ -26,6 +26,9 @@ export interface TraceData {
   positions: number;
 }
 
+/** Given a trace's data, by the host: captures its prompt again, with attention. */
+export const CAPTURE_AGAIN = "nanoscope.captureAgain";
+
 /** One click that does what the message beside it says. */
 export interface ViewAction {
   label: string;
@@ -68,4 +71,6 @@ export type FromView =
   | { type: "copy"; text: string; what: string }
   /** `arguments`: default: the file that the view is about. */
   | { type: "command"; command: string; arguments?: readonly (string | number)[] }
-  | { type: "setStatistic"; statistic: string };
+  | { type: "setStatistic"; statistic: string }
+  /** The trace that is shown, with attention. */
+  | { type: "captureAgain" };

@@ -17,6 +17,7 @@ import {
   type ToComparePage,
   type TracePlace,
 } from "../shared/compare_messages";
+import type { TraceData } from "../shared/messages";
 
 const COMMANDS = "nanoscope."; // a webview may run these alone
 
@@ -28,7 +29,8 @@ export interface CompareTools {
   /** Lets the user choose a trace to take the place of one. */
   choose: (instead: TracePlace) => Promise<TracePlace | undefined>;
   openTrace: (place: TracePlace) => void;
-  capture: (prompt: string | undefined) => void;
+  /** Captures a trace's prompt again, with attention of these layers, or of its own; gives the new trace. */
+  capture: (trace: TraceData, layers: readonly number[] | undefined) => Promise<TracePlace | undefined>;
 }
 
 export class ComparePanel implements Disposable {
@@ -36,6 +38,7 @@ export class ComparePanel implements Disposable {
   private sides: Record<SideName, CompareSide>;
   private readonly compared = new Map<number | null, CompareTracesResult>();
   private readonly comparing = new Map<number | null, CancellationTokenSource>();
+  private closed = false;
 
   constructor(
     readonly panel: WebviewPanel,
@@ -70,6 +73,7 @@ export class ComparePanel implements Disposable {
   }
 
   dispose(): void {
+    this.closed = true;
     this.close();
     disposeAll(...this.listeners);
   }
@@ -102,19 +106,14 @@ export class ComparePanel implements Disposable {
       case "again":
         this.again();
         break;
-      case "choose": {
-        const chosen = await this.tools.choose(this.current[message.side]);
-        if (chosen !== undefined) {
-          this.current = { ...this.current, [message.side]: chosen };
-          this.again();
-        }
+      case "choose":
+        this.replace(message.side, await this.tools.choose(this.current[message.side]));
         break;
-      }
       case "open":
         this.tools.openTrace(this.current[message.side]);
         break;
       case "capture":
-        this.tools.capture(this.sides[message.side].prompt);
+        await this.capture(message.side);
         break;
       case "copy":
         await env.clipboard.writeText(message.text);
@@ -124,6 +123,22 @@ export class ComparePanel implements Disposable {
           await commands.executeCommand(message.command);
         }
         break;
+    }
+  }
+
+  /** With the layers that the other one has, which are compared with it. */
+  private async capture(side: SideName): Promise<void> {
+    const { data } = this.sides[side];
+    const layers = this.sides[side === "one" ? "other" : "one"].data?.layers ?? [];
+    if (data !== undefined) {
+      this.replace(side, await this.tools.capture(data, layers.length > 0 ? layers : undefined));
+    }
+  }
+
+  private replace(side: SideName, place: TracePlace | undefined): void {
+    if (place !== undefined && !this.closed) {
+      this.current = { ...this.current, [side]: place };
+      this.again();
     }
   }
 

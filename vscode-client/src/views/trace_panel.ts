@@ -7,7 +7,7 @@ import { selectionIn } from "../trace_data";
 import { isCancelled, problemOf } from "../problems";
 import { parsed } from "../selection";
 import { COLOUR_MAP, colourMap, followSettings } from "../settings";
-import type { FromView, PagePart, Selection, ToView } from "../shared/messages";
+import { CAPTURE_AGAIN, type FromView, type PagePart, type Selection, type ToView } from "../shared/messages";
 import type { Store } from "../store";
 import { copyText, saveFile } from "./view_output";
 
@@ -104,6 +104,9 @@ export class TracePanel implements Disposable {
         break;
       case "copy":
         void copyText(message);
+        break;
+      case "captureAgain":
+        void commands.executeCommand(CAPTURE_AGAIN, this.open.data);
         break;
       case "setStatistic":
         this.store.setStatistic(message.statistic);

@@ -186,6 +186,9 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
       return;
     }
     this.revealed = traceId;
+    if (this.view.selection.some((chosen) => chosen.kind === "trace" && chosen.row.trace_id === traceId)) {
+      return; // it was clicked; what is revealed late would undo the selection of another row beside it
+    }
     this.view.reveal(node, { select: true, focus: false }).then(undefined, () => {
       this.revealed = null; // the tree has moved on
     });

@@ -53,6 +53,8 @@ void test("what was captured is counted by layers", () => {
     "layer_activations.layer_3.post_attn": shape,
   };
   assert.equal(capturedWords(trace({}, {}, tensors)), "attention of 2 layers, activations of 1 layer");
+  const residual = { "layer_activations.layer_0.residual": shape, "layer_activations.layer_1.residual": shape };
+  assert.equal(capturedWords(trace({ config: { n_layer: 1 } }, {}, residual)), "activations of 1 layer");
   assert.equal(capturedWords(trace({}, {}, { output_logits: shape })), "logits");
   assert.equal(
     capturedWords(

@@ -8,10 +8,11 @@ import "../text/tip.css";
 import "../text/text.css";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
-import { traceOf, type Part } from "../common/page";
+import type { Part } from "../common/page";
 import { gradient } from "../common/colour_map";
 import { createLooking, scaleOf, type AttentionState } from "./attention_state";
 import { onHeadKeys } from "../heads/head_keys";
+import { noAttentionPart } from "../heads/no_attention";
 import { headBar, pinHead } from "./head_bar";
 import { lookBar } from "./look_bar";
 import { outputMenu } from "./output_menu";
@@ -31,7 +32,6 @@ export const attentionView: Part = (page) => {
     pinHead(looking, place);
   };
   onHeadKeys(looking, pin);
-  const none = element("p", { class: "muted" }, "This trace was captured without attention weights.");
   const failure = failurePart(looking);
   const figure = element("section", { class: "figure", "aria-label": "Matrix" });
   panels.tools.append(outputMenu(looking, panels));
@@ -47,13 +47,10 @@ export const attentionView: Part = (page) => {
     rowTablePart(looking),
     textPart(looking, panels.reveal),
   );
-  page.store.subscribe((state) => {
-    const place = looking.place();
-    const hasTrace = traceOf(state) !== null;
-    none.hidden = !hasTrace || place !== null;
-    content.classList.toggle("text-alone", place === null);
+  page.store.subscribe(() => {
+    content.classList.toggle("text-alone", looking.place() === null);
   });
-  return element("div", { class: "attention" }, none, content);
+  return element("div", { class: "attention" }, noAttentionPart(page), content);
 };
 
 function failurePart({ store, retry }: AttentionState): HTMLElement {

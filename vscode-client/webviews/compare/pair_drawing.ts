@@ -4,11 +4,11 @@ import { css } from "../common/colour";
 import type { Rgb } from "../common/colour";
 import type { Theme } from "../common/theme";
 import { clipped } from "../common/token_text";
-import { placedLabels, type Span } from "../matrix/matrix_layout";
+import { placedLabels, type Seen } from "../matrix/matrix_layout";
 import type { Grid } from "../matrix/pixels";
 import { PENDING } from "./grids";
 
-export interface Scene {
+export interface Scene extends Seen {
   theme: Theme;
   picture: HTMLCanvasElement;
   grid: Grid;
@@ -18,15 +18,6 @@ export interface Scene {
   ink: (value: number) => Rgb;
   labels: (place: number) => string;
   ratio: number;
-  cell: number;
-  left: number;
-  top: number;
-  width: number;
-  height: number;
-  scrollX: number;
-  scrollY: number;
-  rows: Span;
-  columns: Span;
   count: number;
   query: number | null;
   key: number | null;

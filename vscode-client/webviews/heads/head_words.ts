@@ -10,7 +10,7 @@ export function unitOf({ unit }: Statistic): string {
   return unit === undefined || unit === "" ? "" : ` ${unit}`;
 }
 
-/** L3 H2 · Entropy 1.23 nats, and what the head does. */
+/** L3H2 · Entropy 1.23 nats, and what the head does. */
 export function headWords(trace: TraceData, place: HeadPlace, statistic: Statistic | null): Node[] {
   const statistics = headStatistics(trace.analysis, place.layer, place.head);
   const role = bestRole(trace, statistics);

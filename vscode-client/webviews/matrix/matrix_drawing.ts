@@ -8,12 +8,12 @@ import { codeValue, type CodeType } from "../common/tensor_values";
 import { textAt } from "../common/colour_map";
 import { drawColumn } from "./column_drawing";
 import { drawColumnLabels, drawRowLabels, setFont } from "./matrix_labels";
-import { cellEdge, isMasked, type Span } from "./matrix_layout";
+import { cellEdge, isMasked, type Seen } from "./matrix_layout";
 import type { Pen } from "./pen";
 import type { Raster } from "./raster";
 import { shareOf, type Scale } from "./value_scale";
 
-export interface Scene {
+export interface Scene extends Seen {
   theme: Theme;
   map: ColourMap;
   labels: readonly string[];
@@ -23,16 +23,6 @@ export interface Scene {
   /** The largest that a value can be. */
   limit: number;
   pixelRatio: number;
-  cell: number;
-  /** The gutters of the labels, and the window on the matrix right of and below them. */
-  left: number;
-  top: number;
-  width: number;
-  height: number;
-  scrollX: number;
-  scrollY: number;
-  rows: Span;
-  columns: Span;
   positions: number;
   rowStop: number;
   window: number;

@@ -3,6 +3,20 @@
 /** [first, stop) */
 export type Span = readonly [number, number];
 
+/** What of a matrix is seen, and where; device pixels. */
+export interface Seen {
+  cell: number;
+  /** The gutters of the labels, and the window on the matrix right of and below them. */
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+  scrollX: number;
+  scrollY: number;
+  rows: Span;
+  columns: Span;
+}
+
 /** How much larger cells are after one step in. */
 export const ZOOM_STEP = 1.25;
 export const LARGEST_CELL = 96;

@@ -7,6 +7,7 @@ import "./summary.css";
 import { headLook } from "../heads/head_look";
 import { overviewPart } from "../heads/overview";
 import { onHeadKeys } from "../heads/head_keys";
+import { noAttentionPart } from "../heads/no_attention";
 import { element } from "../common/dom";
 import { traceOf, type Part } from "../common/page";
 import { headRolesPart } from "../layers/head_roles";
@@ -18,22 +19,16 @@ export const summaryView: Part = (page) => {
   const look = headLook(page);
   onHeadKeys(look);
   const overview = overviewPart(look);
-  const none = element(
-    "p",
-    { class: "muted" },
-    "Captured without attention weights: capture again with attention to see its heads.",
-  );
   page.store.subscribe((state, before) => {
     const trace = traceOf(state);
     if (trace !== null && state.view !== before.view) {
-      none.hidden = trace.layers.length > 0;
       overview.hidden = trace.layers.length === 0;
     }
   });
   return element(
     "div",
     { class: "summary" },
-    none,
+    noAttentionPart(page),
     overview,
     chosenPart(page),
     surprisalPart(page),

@@ -37,10 +37,15 @@ export function settingsWords({ summary: { generation } }: TraceData): string {
 }
 
 /** Captured: attention of 4 layers, activations of 4, logits */
-export function capturedWords({ summary: { data_info } }: TraceData): string {
+export function capturedWords({ summary: { data_info, model } }: TraceData): string {
   const names = Object.keys(data_info.tensors);
+  const { n_layer } = valuesOf(valuesOf(model).config);
+  // The residual has one more: what comes after the last.
+  const isLayer = (layer: string | undefined): boolean => typeof n_layer !== "number" || Number(layer) < n_layer;
   const parts = NAMES.flatMap(([name, words]) => {
-    const layers = new Set(names.flatMap((one) => (LAYER.exec(one)?.[1] === name ? [LAYER.exec(one)?.[2]] : [])));
+    const layers = new Set(
+      names.flatMap((one) => (LAYER.exec(one)?.[1] === name ? [LAYER.exec(one)?.[2]] : [])).filter(isLayer),
+    );
     return layers.size === 0 ? [] : [`${words} of ${layers.size} ${layers.size === 1 ? "layer" : "layers"}`];
   });
   const top = data_info.tensors[TOP_LOGITS]?.shape?.at(-1);
