@@ -33,6 +33,7 @@ class RecordedByHand:
 
     def __init__(self, forward: RepeatedForward, end: int):
         self.forward, self.end, self.tap = forward, end, forward.model.tap
+        self.edits = {} if self.tap is None else self.tap.edits
         held = forward.kv_cache.prev_embedding
         on_device = [forward._positions, *([] if held is None else [held])]
         before = [tensor.clone() for tensor in on_device]
@@ -46,8 +47,13 @@ class RecordedByHand:
         host = model.tap, cache.positions, cache.prev_embedding, [each.length for each in recorders]
         for each in recorders:
             each.length -= 1  # counted before it is run
+        edits_now = {} if self.tap is None else self.tap.edits
+        if self.tap is not None:
+            self.tap.edits = self.edits  # recorded with the rest
         model.attach(self.tap)
         self.result.copy_(self.forward._step(self.end))
+        if self.tap is not None:
+            self.tap.edits = edits_now
         tap, cache.positions, cache.prev_embedding, lengths = host
         model.attach(tap)
         for each, length in zip(recorders, lengths, strict=True):
@@ -210,6 +216,10 @@ def test_interventions_are_repeated_with_the_recording_and_end(
             logits += [forward(next(fed)) for _ in range(count)]
         logits += [forward(next(fed)) for _ in range(count, 100)]  # beyond the capture, not beyond the change
         assert changes.touched == touched
+    copy = KVCache(1, config.n_kv_head, 256, config.head_dim, config.n_layer, device, model.compute_dtype)
+    copy.load_row(0, cache)
+    for ids in columns(model, [tail[:4]]):  # beyond the change
+        assert close(forward(ids), model(ids, kv_cache=copy))
     found = torch.cat(logits, dim=1)
     assert close(found, expected["output_logits"])
     captured = taken.tensors(1)
