@@ -186,6 +186,9 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
       return;
     }
     this.revealed = traceId;
+    if (this.view.selection[0] === node) {
+      return; // it was clicked
+    }
     this.view.reveal(node, { select: true, focus: false }).then(undefined, () => {
       this.revealed = null; // the tree has moved on
     });

@@ -1,7 +1,8 @@
 // Where things are in a matrix of tokens: cells, what is visible, which labels have room.
 
-/** [first, stop) */
-export type Span = readonly [number, number];
+import type { Span } from "../../src/shared/tiles";
+
+export type { Span };
 
 /** How much larger cells are after one step in. */
 export const ZOOM_STEP = 1.25;
