@@ -33,7 +33,7 @@ after(() => editor?.close());
 async function show(id) {
   await editor.openFile(`${id}.safetensors`);
   frame = await editor.frame(`${TRACE} .matrix[data-complete=true]`);
-  await eventually(`The trace ${id}`, async () => (await frame.locator(".facts dd", { hasText: id }).count()) > 0);
+  await eventually(`The trace ${id}`, async () => (await frame.locator(`.trace[data-trace="${id}"]`).count()) > 0);
   await drawnHead(frame);
 }
 

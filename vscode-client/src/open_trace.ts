@@ -1,14 +1,23 @@
 // The trace that a view shows: read when it is chosen, again when its file changes, kept while the daemon is away.
 
-import { CancellationTokenSource, EventEmitter, type Disposable, type Event } from "vscode";
+import {
+  CancellationError,
+  CancellationTokenSource,
+  EventEmitter,
+  type CancellationToken,
+  type Disposable,
+  type Event,
+} from "vscode";
 import { disposeAll } from "./disposables";
 import { isCancelled, problemOf } from "./problems";
-import type { TraceData, ViewAction, ViewState } from "./shared/messages";
-import { traceData } from "./trace_data";
+import { firstReads } from "./shared/first_reads";
+import type { GivenRead, Selection, TraceData, ViewAction, ViewState } from "./shared/messages";
+import { selectionIn, traceData } from "./trace_data";
 import type { TraceSource } from "./connection/trace_source";
 
 const CAPTURE: ViewAction = { label: "Capture Trace", command: "nanoscope.captureTrace" };
 /** The list has a button to capture one while it is empty: one is enough. */
+const PATIENCE_MS = 60; // for what is sent along; the page asks for what comes later
 const TO_THE_LIST = "No traces here yet: capture one with the button in Traces.";
 
 export class OpenTrace implements Disposable {
@@ -19,8 +28,13 @@ export class OpenTrace implements Disposable {
   private current: ViewState;
   private id: string | null = null;
   private folderEmpty = false;
+  private along: readonly GivenRead[] = [];
 
-  constructor(readonly source: TraceSource) {
+  /** @param choice which head's matrix is read with the trace, for a page that shows it */
+  constructor(
+    readonly source: TraceSource,
+    private readonly choice?: { selectionIn: (traceId: string) => Selection },
+  ) {
     this.current = this.nothing();
     this.listeners = [
       source.onReady(() => {
@@ -49,6 +63,11 @@ export class OpenTrace implements Disposable {
 
   get data(): TraceData | undefined {
     return this.current.kind === "trace" ? this.current.trace : undefined;
+  }
+
+  /** Parts of the trace that its page needs first. */
+  get given(): readonly GivenRead[] {
+    return this.along;
   }
 
   show(id: string | null): void {
@@ -88,8 +107,10 @@ export class OpenTrace implements Disposable {
     const { token } = reading;
     try {
       const document = await this.source.request("get_document", { trace_id: id }, token);
+      const trace = traceData(document);
+      const along = await this.readAlong(trace, token);
       if (!token.isCancellationRequested) {
-        this.set({ kind: "trace", trace: traceData(document) });
+        this.set({ kind: "trace", trace }, along);
       }
     } catch (error) {
       if (!token.isCancellationRequested && !isCancelled(error)) {
@@ -103,6 +124,39 @@ export class OpenTrace implements Disposable {
   dispose(): void {
     this.reading?.cancel();
     disposeAll(this.emitter, ...this.listeners);
+  }
+
+  /** All of it, or nothing where it does not come soon: the page asks again, and says what is wrong. */
+  private async readAlong(trace: TraceData, token: CancellationToken): Promise<GivenRead[]> {
+    if (this.choice === undefined) {
+      return [];
+    }
+    const { trace_id } = trace.summary;
+    const wanted = firstReads(trace, selectionIn(trace, this.choice.selectionIn(trace_id)));
+    const reading = new CancellationTokenSource();
+    const listener = token.onCancellationRequested(() => {
+      reading.cancel();
+    });
+    const timer = setTimeout(() => {
+      reading.cancel();
+    }, PATIENCE_MS);
+    const late = new Promise<never>((_, reject) => {
+      reading.token.onCancellationRequested(() => {
+        reject(new CancellationError());
+      });
+    });
+    try {
+      const results = wanted.map(async (params) => ({
+        params,
+        result: await this.source.request("get_tensor", { ...params, trace_id }, reading.token),
+      }));
+      return await Promise.race([Promise.all(results), late]);
+    } catch {
+      return [];
+    } finally {
+      clearTimeout(timer);
+      disposeAll(listener, reading);
+    }
   }
 
   private failed(error: unknown): void {
@@ -132,8 +186,9 @@ export class OpenTrace implements Disposable {
     return { kind: "empty", message: `${deleted}${choose}, or capture one.`, action: CAPTURE };
   }
 
-  private set(state: ViewState): void {
+  private set(state: ViewState, along: readonly GivenRead[] = []): void {
     this.current = state;
+    this.along = along;
     this.emitter.fire(state);
   }
 }

@@ -50,10 +50,21 @@ export type ReadMethod = "get_tensor" | "get_attention" | "get_head_thumbnails" 
 export type ReadParams<M extends ReadMethod> = Omit<Methods[M]["params"], "trace_id">;
 export type ReadResult<M extends ReadMethod> = Methods[M]["result"];
 
+/** A part of a trace that was read for the view before it asked. */
+export interface GivenRead {
+  params: ReadParams<"get_tensor">;
+  result: ReadResult<"get_tensor">;
+}
+
+/** `change`: the number of the view's last change that is in it, 0 for none. */
+interface Selected {
+  selection: Selection;
+  change: number;
+}
+
 export type ToView =
-  | { type: "state"; state: ViewState }
-  /** `change`: the number of the view's last change that is in it, 0 for none. */
-  | { type: "selection"; selection: Selection; change: number }
+  | ({ type: "state"; state: ViewState; given: readonly GivenRead[] } & Selected)
+  | ({ type: "selection" } & Selected)
   | { type: "read"; request: number; result: ReadResult<ReadMethod> }
   | { type: "readFailed"; request: number; message: string }
   | { type: "settings"; statistic: string; colourMap: string }
@@ -62,8 +73,11 @@ export type ToView =
 /** The host answers every read; one of an earlier trace fails. */
 export type FromView =
   | { type: "ready" }
-  /** Changes are numbered from 1, so that a view knows an older echo from a newer one. */
-  | { type: "select"; change: Partial<Selection>; number: number }
+  /**
+   * Changes are numbered from 1, so that a view knows an older echo from a newer one. `traceId`: the trace on the page,
+   * whose token and step they are.
+   */
+  | { type: "select"; traceId: string | null; change: Partial<Selection>; number: number }
   | { [M in ReadMethod]: { type: "read"; request: number; method: M; params: ReadParams<M> } }[ReadMethod]
   | { type: "cancelRead"; request: number }
   /** A file for the user to keep, where the user says; `data`: text, or base64 of bytes. */

@@ -51,10 +51,11 @@ export class TraceEditor implements CustomReadonlyEditorProvider {
     const soon = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
     await Promise.race([this.ready().catch(() => undefined), soon]); // then it is known which folder is the session's
     const { source, release } = this.folders.acquire(folder);
-    const open = new OpenTrace(source);
     const own = this.folders.isOwn(folder) ? { traceId } : {};
     const local = new LocalChoice();
-    const view = new TracePanel(panel.webview, this.store, open, "traceId" in own ? this.store : local, uri);
+    const choice = "traceId" in own ? this.store : local;
+    const open = new OpenTrace(source, choice);
+    const view = new TracePanel(panel.webview, this.store, open, choice, uri);
     const listeners = [
       local,
       open.onState(() => {

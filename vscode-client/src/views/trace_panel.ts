@@ -85,7 +85,7 @@ export class TracePanel implements Disposable {
         break;
       case "select":
         this.lastChange = message.number;
-        this.choice.select({ ...parsed(message.change), traceId: this.open.traceId });
+        this.choice.select({ ...fromPage(message, this.open.traceId), traceId: this.open.traceId });
         this.sendSelection(); // also where nothing has changed: it knows the view's change now
         break;
       case "read":
@@ -145,15 +145,18 @@ export class TracePanel implements Disposable {
       this.cancelAll();
       this.shown = traceId;
     }
-    this.send({ type: "state", state });
-    this.sendSelection();
+    this.send({ type: "state", state, given: this.open.given, ...this.selected() });
   }
 
   private sendSelection(): void {
+    this.send({ type: "selection", ...this.selected() });
+  }
+
+  private selected(): { selection: Selection; change: number } {
     const { data, traceId } = this.open;
     const chosen = this.choice.selectionIn(traceId);
     const selection = data === undefined ? chosen : selectionIn(data, chosen);
-    this.send({ type: "selection", selection: { ...selection, traceId }, change: this.lastChange });
+    return { selection: { ...selection, traceId }, change: this.lastChange };
   }
 
   private sendSettings(): void {
@@ -170,4 +173,11 @@ export class TracePanel implements Disposable {
     }
     this.asked.clear();
   }
+}
+
+/** What a page has chosen; of a trace that it is not about any more, layer and head alone. */
+function fromPage({ traceId, change }: FromView & { type: "select" }, shown: string | null): Partial<Selection> {
+  const { layer, head, ...own } = parsed(change);
+  const all = { ...(layer === undefined ? {} : { layer }), ...(head === undefined ? {} : { head }) };
+  return traceId === shown ? { ...all, ...own } : all;
 }

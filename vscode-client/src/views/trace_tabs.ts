@@ -14,9 +14,9 @@ export const TRACE_TAB = "nanoscope.trace";
 const OPTIONS = { ...WEBVIEW_OPTIONS, retainContextWhenHidden: true, enableFindWidget: false };
 const TITLE_LENGTH = 32;
 
-/** A trace's name on a tab: its prompt, or its id until that is known. */
-export function tabTitle({ data, traceId }: OpenTrace): string {
-  const prompt = onOneLine(data?.summary.prompt ?? "") || (traceId ?? "Trace");
+/** A trace's name on a tab: its prompt, as the trace or the list of traces has it, else its id. */
+export function tabTitle({ data, traceId }: OpenTrace, listed = ""): string {
+  const prompt = onOneLine(data?.summary.prompt ?? listed) || (traceId ?? "Trace");
   return prompt.length > TITLE_LENGTH ? `${prompt.slice(0, TITLE_LENGTH - 1)}…` : prompt;
 }
 
@@ -52,10 +52,10 @@ export class TraceTabs implements Disposable, WebviewPanelSerializer {
     const before = [...this.all].find(({ open }) => open.traceId === traceId) ?? this.preview;
     const shown = before ?? this.take(this.create());
     shown.open.show(traceId);
-    this.store.select({ traceId });
     if (before !== undefined && (focus || !shown.panel.visible)) {
       shown.panel.reveal(undefined, !focus);
     }
+    this.store.select({ traceId });
     if (keep && this.preview === shown) {
       this.preview = undefined;
     }
@@ -88,12 +88,13 @@ export class TraceTabs implements Disposable, WebviewPanelSerializer {
       light: Uri.joinPath(this.extension, "media", "trace-light.svg"),
       dark: Uri.joinPath(this.extension, "media", "trace-dark.svg"),
     };
-    const open = new OpenTrace(this.store.reads);
-    const view = new TracePanel(panel.webview, this.store, open, this.store);
+    const { store } = this;
+    const open = new OpenTrace(store.reads, store);
+    const view = new TracePanel(panel.webview, store, open, store);
     const shown = { panel, open, view };
     const listeners: Releasable[] = [
       open.onState(() => {
-        panel.title = tabTitle(open);
+        panel.title = tabTitle(open, store.row(open.traceId)?.prompt);
       }),
       panel.onDidChangeViewState(() => {
         if (panel.active) {

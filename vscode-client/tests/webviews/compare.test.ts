@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { ComparedRow } from "../../src/comparison";
 import type { PositionPair, TokenRow } from "../../src/protocol";
 import type { TraceData } from "../../src/shared/messages";
-import { tilesOf } from "../../webviews/matrix/tiles";
+import { tilesOf } from "../../src/shared/tiles";
 import { colourAt, type Ground } from "../../webviews/common/colour_map";
 import { difference as apart, type Rgb } from "../../webviews/common/colour";
 import { commonHeads, headRows, movedHead } from "../../webviews/compare/divergence_order";

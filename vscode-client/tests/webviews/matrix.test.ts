@@ -18,7 +18,7 @@ import {
 } from "../../webviews/matrix/matrix_layout";
 import { movedCell, movedHead } from "../../webviews/matrix/moves";
 import { colourize, gridOf, sample } from "../../webviews/matrix/pixels";
-import { TILE_ROWS, tilesOf, windowOf } from "../../webviews/matrix/tiles";
+import { TILE_ROWS, tilesOf, windowOf } from "../../src/shared/tiles";
 
 void test("cells take all the space, up to a size", () => {
   assert.equal(fittedCell(700, 51, 1), 700 / 51);

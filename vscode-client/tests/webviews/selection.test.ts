@@ -69,7 +69,8 @@ void test("what another view has chosen is taken where no own change is on its w
   take({ ...START, layer: 6 }, number); // the host has not heard of it yet
   assert.deepEqual(store.state.selection, { ...START, layer: 5, head: 1, token: 3 });
   await Promise.resolve();
-  assert.deepEqual(posted, [{ type: "select", change: { head: 1, token: 3 }, number: 1 }]); // both in one
+  const change = { head: 1, token: 3 };
+  assert.deepEqual(posted, [{ type: "select", traceId: START.traceId, change, number: 1 }]); // both in one
   number = 1;
   take({ ...START, layer: 6, head: 1, token: 3 }, number);
   assert.equal(store.state.selection.layer, 6);

@@ -3,7 +3,8 @@
 import type { TraceReads } from "../common/trace_reads";
 import type { Store } from "../common/store";
 import type { AttentionState } from "./attention_state";
-import { HeadData, type ReadWeights } from "../matrix/head_data";
+import { HeadData } from "../matrix/head_data";
+import type { ReadWeights } from "../matrix/read_weights";
 import type { RowValues } from "../matrix/row_values";
 import type { Source } from "../matrix/source";
 import { codeTypeFor } from "../matrix/value_scale";

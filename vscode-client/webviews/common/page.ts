@@ -6,6 +6,7 @@ import { colourMap, DEFAULT_MAP, type ColourMap } from "./colour_map";
 import { element } from "./dom";
 import { connectHost, type Host } from "./host";
 import { selectionOf, type SharedSelection } from "./shared_selection";
+import { stateTaker } from "./state_taker";
 import { createStore, type Store } from "./store";
 import { TraceReads } from "./trace_reads";
 import { readTheme, watchTheme, type Theme } from "./theme";
@@ -80,14 +81,27 @@ export function runPage(title: string, parts: readonly Part[]): void {
 }
 
 function receive({ host, store, reads }: Page, selection: SharedSelection): void {
+  const states = stateTaker({
+    shown: () => store.state.view,
+    leave: () => {
+      reads.clear(true);
+    },
+    show: (message) => {
+      reads.clear();
+      reads.give(message.given);
+      store.set({ view: message.state });
+      selection.open(message.selection, message.change);
+    },
+  });
   host.listen((message) => {
     switch (message.type) {
       case "state":
-        reads.clear();
-        store.set({ view: message.state });
+        states.take(message);
         break;
       case "selection":
-        selection.take(message.selection, message.change);
+        if (!states.isLeaving()) {
+          selection.take(message.selection, message.change);
+        }
         break;
       case "settings":
         store.set({

@@ -11,6 +11,8 @@ export interface SharedSelection {
   select: (change: Partial<Selection>) => void;
   /** What the host says is selected; `change`: the last change of this view that it knows. */
   take: (selection: Selection, change: number) => void;
+  /** The same of another trace, whose token and step these are. */
+  open: (selection: Selection, change: number) => void;
 }
 
 /** Changes here take effect at once, and an echo from before the last of them undoes none. */
@@ -23,11 +25,16 @@ export function selectionOf(host: { post: (message: FromView) => void }, store: 
       if (pending === null) {
         number++;
         queueMicrotask(() => {
-          host.post({ type: "select", change: pending ?? {}, number });
+          const { traceId } = store.state.selection;
+          host.post({ type: "select", traceId, change: pending ?? {}, number });
           pending = null;
         });
       }
       pending = { ...pending, ...change };
+    },
+    open: (selection, change) => {
+      const { layer, head } = change >= number ? selection : store.state.selection;
+      store.set({ selection: { ...selection, layer, head } });
     },
     take: (selection, change) => {
       if (change >= number) {

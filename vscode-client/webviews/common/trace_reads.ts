@@ -1,6 +1,6 @@
 // What a view reads of its trace, asked for a few at a time, the most urgent first; what is not wanted is taken back.
 
-import type { FromView, ReadMethod, ReadParams, ReadResult, ToView } from "../../src/shared/messages";
+import type { FromView, GivenRead, ReadMethod, ReadParams, ReadResult, ToView } from "../../src/shared/messages";
 
 export type ReadAnswer = Extract<ToView, { type: "read" } | { type: "readFailed" }>;
 
@@ -19,9 +19,24 @@ const AT_ONCE = 2;
 export class TraceReads {
   private waiting: Read<ReadMethod>[] = [];
   private readonly underWay = new Map<number, Read<ReadMethod>>();
+  private readonly given = new Map<string, GivenRead["result"]>();
+  private held = false;
   private lastId = 0;
 
   constructor(private readonly post: (message: FromView) => void) {}
+
+  /** What came along with the trace needs no asking. */
+  give(reads: readonly GivenRead[]): void {
+    reads.forEach(({ params, result }) => this.given.set(nameOf(params), result));
+  }
+
+  /** What was given; once, as whoever takes it keeps it. */
+  known(params: GivenRead["params"]): GivenRead["result"] | undefined {
+    const name = nameOf(params);
+    const result = this.given.get(name);
+    this.given.delete(name);
+    return result;
+  }
 
   /** Returns what takes it back. */
   ask<M extends ReadMethod>(read: Read<M>): () => void {
@@ -47,8 +62,10 @@ export class TraceReads {
     this.next();
   }
 
-  /** Forgets everything: the trace is another one. */
-  clear(): void {
+  /** Forgets everything: the trace is another one. `held`: nothing is asked for until the next is there. */
+  clear(held = false): void {
+    this.held = held;
+    this.given.clear();
     this.waiting = [];
     for (const id of this.underWay.keys()) {
       this.drop(id);
@@ -71,7 +88,7 @@ export class TraceReads {
   }
 
   private next(): void {
-    while (this.underWay.size < AT_ONCE && this.waiting.length > 0) {
+    while (!this.held && this.underWay.size < AT_ONCE && this.waiting.length > 0) {
       const read = this.waiting.reduce((best, other) => (other.urgency > best.urgency ? other : best));
       this.waiting = this.waiting.filter((other) => other !== read);
       const id = ++this.lastId;
@@ -79,4 +96,8 @@ export class TraceReads {
       this.post({ type: "read", request: id, method: read.method, params: read.params } as FromView);
     }
   }
+}
+
+function nameOf(params: GivenRead["params"]): string {
+  return JSON.stringify(Object.entries(params).sort());
 }

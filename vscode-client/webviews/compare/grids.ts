@@ -5,7 +5,7 @@ import type { Codes } from "../common/tensor_values";
 import { fromHalf } from "../common/tensor_values";
 import { gridOf, type Grid } from "../matrix/pixels";
 import type { Span } from "../matrix/matrix_layout";
-import { TILE_ROWS, type Tile } from "../matrix/tiles";
+import { TILE_ROWS, type Tile } from "../../src/shared/tiles";
 import type { PairSpace } from "./pair_space";
 
 const ONE = 0x3c00; // as a float16

@@ -22,13 +22,17 @@ function say(message) {
   frame.contentWindow.postMessage(message, "*");
 }
 
+function sayState(state) {
+  say({ type: "state", state, given: [], selection: { ...selection }, change: lastChange });
+}
+
 function saySelection() {
   say({ type: "selection", selection: { ...selection }, change: lastChange });
 }
 
 async function show(traceId) {
   Object.assign(selection, { traceId, token: null, step: null });
-  say({ type: "state", state: { kind: "loading", title: traceId } });
+  sayState({ kind: "loading", title: traceId });
   const params = { trace_id: traceId };
   try {
     const [summary, tokens, analysis] = await Promise.all([
@@ -40,16 +44,9 @@ async function show(traceId) {
     const layers = weights.map(([name]) => Number(/\d+$/.exec(name)?.[0])).sort((a, b) => a - b);
     const shape = weights[0]?.[1].shape ?? [1, 0, 0, 0];
     const trace = { summary, tokens: tokens.tokens, analysis: analysis.analysis, metrics: analysis.metrics };
-    saySelection();
-    say({
-      type: "state",
-      state: { kind: "trace", trace: { ...trace, layers, heads: shape[1], positions: shape[2] } },
-    });
+    sayState({ kind: "trace", trace: { ...trace, layers, heads: shape[1], positions: shape[2] } });
   } catch (error) {
-    say({
-      type: "state",
-      state: { kind: "failed", message: error.message, action: { label: "Try Again", command: "retry" } },
-    });
+    sayState({ kind: "failed", message: error.message, action: { label: "Try Again", command: "retry" } });
   }
 }
 
@@ -59,7 +56,7 @@ const ANSWERS = {
     say({ type: "settings", ...settings });
     const state = query.get("state");
     if (state !== null) {
-      say({ type: "state", state: JSON.parse(state) });
+      sayState(JSON.parse(state));
       return;
     }
     const { traces } = await rpc("list_traces", {});

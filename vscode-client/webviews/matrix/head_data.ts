@@ -1,26 +1,26 @@
 // The chosen head's weights: tiles for the picture, exact rows for the numbers, asked for when shown.
 
-import { BoundedCache } from "../common/bounded_cache";
+import type { GetTensorResult } from "../../src/protocol";
 import type { TraceReads } from "../common/trace_reads";
 import { codesOf, codeValue, valuesOf, type Codes, type CodeType } from "../common/tensor_values";
 import type { Span } from "./matrix_layout";
+import { ReadWeights } from "./read_weights";
 import type { RowValues } from "./row_values";
 import {
   AS_IT_IS,
   askFor,
   isPlain,
+  knownOf,
   layersKey,
   readOf,
   sourceKey,
   type Look,
-  type Part,
   type Source,
   type SourceRead,
 } from "./source";
-import { tileName, tilesOf, windowOf, type Tile } from "./tiles";
+import { rowPart, tilePart } from "../../src/shared/first_reads";
+import { tileName, tilesOf, windowOf, type Tile } from "../../src/shared/tiles";
 
-const TILE_BYTES = 48 << 20;
-const ROW_BYTES = 2 << 20;
 const URGENCY = { window: 3, row: 2, tile: 1, ahead: 0 };
 
 export interface HeadDataEvents {
@@ -33,20 +33,6 @@ export interface HeadDataEvents {
 interface Wanted {
   name: string;
   takeBack: () => void;
-}
-
-/** What was read of a trace; all that show it share it. */
-export class ReadWeights {
-  readonly tiles = new BoundedCache<Codes>(TILE_BYTES, (codes) => codes.byteLength);
-  readonly rows = new BoundedCache<Float32Array>(ROW_BYTES, (values) => values.byteLength);
-  /** By layers. */
-  readonly windows = new Map<string, number>();
-
-  clear(): void {
-    this.tiles.clear();
-    this.rows.clear();
-    this.windows.clear();
-  }
 }
 
 export class HeadData {
@@ -115,7 +101,7 @@ export class HeadData {
     if (place === null) {
       return false;
     }
-    const missing = this.tilesIn(rows, columns).filter((tile) => !this.read.tiles.has(this.key(place, tile, type)));
+    const missing = this.tilesIn(rows, columns).filter((tile) => !this.isThere(place, tile, type));
     const names = new Set(missing.map((tile) => this.key(place, tile, type)));
     takeBackAll(this.wantedTiles.filter((wanted) => !names.has(wanted.name)));
     this.wantedTiles = this.wantedTiles.filter((wanted) => names.has(wanted.name));
@@ -188,14 +174,25 @@ export class HeadData {
     return `${this.keyOf(place)}${type}.${tileName(tile)}`;
   }
 
+  private isThere(place: Source, tile: Tile, type: CodeType): boolean {
+    const name = this.key(place, tile, type);
+    if (!this.read.tiles.has(name)) {
+      const given = knownOf(this.reads, readOf(place, this.look, tilePart(tile, type)));
+      if (given === undefined) {
+        return false;
+      }
+      this.read.tiles.set(name, codesOf(given));
+    }
+    return true;
+  }
+
   private askTile(place: Source, tile: Tile, type: CodeType, urgency: number): Wanted {
     const name = this.key(place, tile, type);
     const settled = (): void => {
       this.wantedTiles = this.wantedTiles.filter((wanted) => wanted.name !== name);
       this.aheadTiles = this.aheadTiles.filter((wanted) => wanted.name !== name);
     };
-    const part: Part = { rows: [...tile.rows], columns: [...tile.columns], encoding: "base64", dtype: type };
-    const takeBack = askFor(this.reads, readOf(place, this.look, part), {
+    const takeBack = askFor(this.reads, readOf(place, this.look, tilePart(tile, type)), {
       urgency,
       done: (result) => {
         settled();
@@ -260,14 +257,23 @@ export class HeadData {
   private askWindow(place: Source): void {
     const last = this.positions - 1;
     const key = this.rowKey(place, last);
-    askFor(this.reads, exactRow(place, AS_IT_IS, last), {
+    const keep = (result: GetTensorResult): void => {
+      const values = valuesOf(result);
+      if (isPlain(this.look)) {
+        this.read.rows.set(key, values);
+      }
+      this.read.windows.set(layersKey(place), windowOf(values));
+    };
+    const read = exactRow(place, AS_IT_IS, last);
+    const given = knownOf(this.reads, read);
+    if (given !== undefined) {
+      keep(given);
+      return;
+    }
+    askFor(this.reads, read, {
       urgency: URGENCY.window,
       done: (result) => {
-        const values = valuesOf(result);
-        if (isPlain(this.look)) {
-          this.read.rows.set(key, values);
-        }
-        this.read.windows.set(layersKey(place), windowOf(values));
+        keep(result);
         this.events.arrived();
       },
       failed: () => undefined,
@@ -283,5 +289,5 @@ function takeBackAll(wanted: readonly Wanted[]): void {
 }
 
 function exactRow(place: Source, look: Look, query: number): SourceRead {
-  return readOf(place, look, { rows: [query, query + 1], encoding: "base64", dtype: "float32" });
+  return readOf(place, look, rowPart(query));
 }

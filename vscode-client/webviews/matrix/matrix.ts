@@ -10,6 +10,7 @@ import { onMatrixPointer } from "./matrix_pointer";
 import type { Panel } from "../attention/panel";
 import { Raster } from "./raster";
 import { Palettes, sceneOf } from "./scene";
+import { StillPicture } from "./still_picture";
 import { sourceName } from "./source";
 import { nextHeads } from "../heads/trace_heads";
 import { fittedTop } from "./value_scale";
@@ -53,6 +54,7 @@ export function matrixPart(looking: AttentionState, panel: Panel, { viewport, he
   const context = canvas.getContext("2d");
   const raster = new Raster();
   const palettes = new Palettes();
+  const still = new StillPicture();
   const isMain = panel === looking.panel;
   let fitting: Fitting = { cell: 1, fit: 1, whole: 0, left: 0, top: 0, width: 0, height: 0, zoomed: false };
   let ratio = 1;
@@ -138,7 +140,7 @@ export function matrixPart(looking: AttentionState, panel: Panel, { viewport, he
     if (complete && !fitting.zoomed) {
       fitScale(type);
     }
-    drawMatrix(context, scene);
+    drawMatrix(context, scene, still);
     frame.dataset.trace = trace.summary.trace_id;
     frame.dataset.head = place.combined?.name ?? `${place.layer}.${place.head}`;
     frame.dataset.complete = String(complete);

@@ -11,6 +11,7 @@ import { drawColumnLabels, drawRowLabels, setFont } from "./matrix_labels";
 import { cellEdge, isMasked, type Seen } from "./matrix_layout";
 import type { Pen } from "./pen";
 import type { Raster } from "./raster";
+import type { StillPicture } from "./still_picture";
 import { shareOf, type Scale } from "./value_scale";
 
 export interface Scene extends Seen {
@@ -38,29 +39,57 @@ export interface Scene extends Seen {
 
 const LARGE_CELL = 28; // CSS pixels from which weights are written into the cells
 
-export function drawMatrix(context: CanvasRenderingContext2D, scene: Scene): void {
-  const { canvas } = context;
+export function drawMatrix(context: CanvasRenderingContext2D, scene: Scene, still: StillPicture): void {
+  const { width, height } = context.canvas;
   context.setTransform(1, 0, 0, 1, 0, 0);
-  context.clearRect(0, 0, canvas.width, canvas.height);
-  drawScene(context, scene);
+  context.clearRect(0, 0, width, height);
+  const picture = still.of(width, height, stillStamps(scene), (pen) => {
+    drawStill(pen, scene);
+  });
+  context.drawImage(picture, 0, 0, width, height);
+  drawMoving(context, scene);
 }
 
 /** On a canvas, or into an SVG. */
 export function drawScene(context: Pen, scene: Scene): void {
+  drawStill(context, scene);
+  drawMoving(context, scene);
+}
+
+/** All that `drawStill` depends on. */
+function stillStamps(scene: Scene): unknown[] {
+  const { raster, theme, map, scale, limit, type, pixelRatio, cell, left, top, scrollX, scrollY } = scene;
+  const { positions, rowStop, window, promptLength, width, height } = scene;
+  const looks = [raster.version, theme, map, scale.name, scale.top, scale.limit, limit, type, pixelRatio];
+  return [...looks, cell, left, top, width, height, scrollX, scrollY, positions, rowStop, window, promptLength];
+}
+
+function drawStill(context: Pen, scene: Scene): void {
+  inWindow(context, scene, () => {
+    drawCells(context, scene);
+    drawBoundaries(context, scene);
+  });
+  drawFrame(context, scene);
+  drawAxes(context, scene);
+}
+
+function drawMoving(context: Pen, scene: Scene): void {
+  inWindow(context, scene, () => {
+    drawLit(context, scene);
+    drawColumn(context, scene);
+  });
+  drawRowLabels(context, scene);
+  drawColumnLabels(context, scene);
+}
+
+function inWindow(context: Pen, scene: Scene, draw: () => void): void {
   context.save();
   context.translate(scene.left, scene.top);
   context.beginPath();
   context.rect(0, 0, extent(scene, scene.width, scene.scrollX), extent(scene, scene.height, scene.scrollY));
   context.clip();
-  drawCells(context, scene);
-  drawBoundaries(context, scene);
-  drawLit(context, scene);
-  drawColumn(context, scene);
+  draw();
   context.restore();
-  drawFrame(context, scene);
-  drawAxes(context, scene);
-  drawRowLabels(context, scene);
-  drawColumnLabels(context, scene);
 }
 
 /** Which axis is which, in the corner between them. */

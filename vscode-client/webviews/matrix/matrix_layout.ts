@@ -1,7 +1,8 @@
 // Where things are in a matrix of tokens: cells, what is visible, which labels have room.
 
-/** [first, stop) */
-export type Span = readonly [number, number];
+import type { Span } from "../../src/shared/tiles";
+
+export type { Span };
 
 /** What of a matrix is seen, and where; device pixels. */
 export interface Seen {

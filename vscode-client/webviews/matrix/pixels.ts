@@ -2,7 +2,7 @@
 
 import type { Codes } from "../common/tensor_values";
 import type { Span } from "./matrix_layout";
-import type { Tile } from "./tiles";
+import type { Tile } from "../../src/shared/tiles";
 
 /** Part of a matrix on a grid of pixels, one a cell or fewer. */
 export interface Grid {

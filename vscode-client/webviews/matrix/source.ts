@@ -69,6 +69,11 @@ export interface Asking {
   failed: (message: string) => void;
 }
 
+/** What came along with the trace, if that is among it. */
+export function knownOf(reads: TraceReads, read: SourceRead): ReadResult<"get_tensor"> | undefined {
+  return read.method === "get_tensor" ? reads.known(read.params) : undefined;
+}
+
 export function askFor(reads: TraceReads, read: SourceRead, how: Asking): () => void {
   return read.method === "get_tensor" ? reads.ask({ ...read, ...how }) : reads.ask({ ...read, ...how });
 }

@@ -11,6 +11,7 @@ import type { AttentionState } from "../attention/attention_state";
 import type { TraceData } from "../../src/shared/messages";
 import { surprisalParts, tokenTip } from "./token_tip";
 import { findBar, FIND_ICON } from "./find_bar";
+import type { Pointed } from "../attention/pointed";
 import { coloursOf } from "./text_colours";
 import { marksKey, textLegend, textSwitch } from "./text_head";
 import { pointedInText } from "./text_source";
@@ -20,6 +21,7 @@ import { weightParts } from "./weight_tip";
 
 type By = "mouse" | "keyboard";
 const NO_COLOUR = -1;
+const REST = 80; // milliseconds without a move
 const NO_ROW = "The last token was never read by the model: it has no row.";
 
 /** `reveal`: brings a cell into the matrix's window. */
@@ -29,6 +31,7 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
   const tip = tokenTip();
   let pointed: { position: number; by: By } | null = null;
   let painted: number[] = [];
+  let resting: ReturnType<typeof setTimeout> | undefined;
   const marked = new Map<string, HTMLElement | undefined>();
   const words = element("p", { class: "text-words muted" });
   const key = element("p", { class: "key muted" });
@@ -104,6 +107,21 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
     }
   }
 
+  /** Scrolls to the token of the cell that is pointed at; not after each move of the mouse, but where it rests. */
+  function follow(cell: Pointed | null): void {
+    clearTimeout(resting);
+    if (cell === null || cell.by === "text") {
+      return;
+    }
+    const position = text.mode() === "to" && cell.key !== null ? cell.key : cell.query;
+    resting = setTimeout(
+      () => {
+        list.reveal(position);
+      },
+      cell.by === "mouse" ? REST : 0,
+    );
+  }
+
   function mark(position: number | null, name: "lit" | "key"): void {
     const span = position === null ? undefined : list.spans[position];
     if (marked.get(name) !== span) {
@@ -117,6 +135,7 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
     painted = [];
     marked.clear();
     pointed = null;
+    clearTimeout(resting);
     tip.close();
     list.fill(trace.tokens);
     list.spans.slice(looking.place() === null ? trace.tokens.length : trace.positions).forEach((span) => {
@@ -165,8 +184,8 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
     }
   });
   store.subscribe((state, before) => {
-    if (state.pointed !== before.pointed && state.pointed !== null && state.pointed.by !== "text") {
-      list.reveal(text.mode() === "to" && state.pointed.key !== null ? state.pointed.key : state.pointed.query);
+    if (state.pointed !== before.pointed) {
+      follow(state.pointed);
     }
     paint(false);
   });

@@ -5,6 +5,7 @@ import { PAGE_PARTS, type PagePart } from "../../src/shared/messages";
 import { attentionView } from "../attention/view";
 import { element } from "../common/dom";
 import { traceOf, type Page, type Part } from "../common/page";
+import { whileShown } from "../common/while_shown";
 import { layersView } from "../layers/view";
 import { headerPart } from "./header";
 import { onTraceKeys } from "./trace_keys";
@@ -17,13 +18,15 @@ const PARTS: Record<PagePart, { label: string; part: Part }> = {
 };
 
 export const tracePage: Part = (page) => {
+  const layers = whileShown(page.store);
+  const pages: Record<PagePart, Page> = { attention: page, layers: { ...page, store: layers.store } };
   const panels = new Map(
     PAGE_PARTS.map((name) => [
       name,
       element(
         "div",
         { id: `part-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, class: "part" },
-        PARTS[name].part(page),
+        PARTS[name].part(pages[name]),
       ),
     ]),
   );
@@ -35,6 +38,8 @@ export const tracePage: Part = (page) => {
     ),
   );
   const list = element("div", { class: "tabs", role: "tablist", "aria-label": "Parts of the trace" }, ...tabs);
+  const header = element("header", { class: "trace-header" }, headerPart(page), list);
+  const whole = element("div", { class: "trace" }, header, ...panels.values());
   const scrolls = rememberedScrolls(page);
   let shown = partNamed(page.host.recall(PART_KEY));
 
@@ -47,6 +52,7 @@ export const tracePage: Part = (page) => {
       tabs[index]?.setAttribute("aria-selected", String(chosen));
       tabs[index]?.setAttribute("tabindex", chosen ? "0" : "-1");
     });
+    layers.show(name === "layers");
     scrolls.back(name);
   }
 
@@ -80,6 +86,7 @@ export const tracePage: Part = (page) => {
     }
     const earlier = traceOf(before)?.summary.trace_id;
     page.host.keep("traceId", trace.summary.trace_id);
+    whole.dataset.trace = trace.summary.trace_id;
     scrolls.of(trace.summary.trace_id);
     if (earlier !== trace.summary.trace_id) {
       scrolls.back(shown);
@@ -90,12 +97,7 @@ export const tracePage: Part = (page) => {
   });
   onTraceKeys(page);
   show(shown);
-  return element(
-    "div",
-    { class: "trace" },
-    element("header", { class: "trace-header" }, headerPart(page), list),
-    ...panels.values(),
-  );
+  return whole;
 };
 
 function partNamed(name: unknown): PagePart {

@@ -1,6 +1,7 @@
 // A matrix in tiles: which ones a part of it needs.
 
-import type { Span } from "./matrix_layout";
+/** [first, stop) */
+export type Span = readonly [number, number];
 
 export const TILE_ROWS = 256;
 export const TILE_COLUMNS = 1024;
