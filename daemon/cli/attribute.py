@@ -33,7 +33,7 @@ def attribute(
     at: Annotated[
         int | None,
         typer.Option(
-            "--at", min=0, metavar="N", help="The position whose logit.", show_default="before the last token"
+            "--at", min=0, metavar="N", help="The position whose logit.", show_default="before the first token written"
         ),
     ] = None,
     token: Annotated[
@@ -58,7 +58,7 @@ def attribute(
         tokens = client.get_tokens(trace_id=trace_id).tokens
         result = client.attribute_logits(
             trace_id=trace_id,
-            position=max(0, len(tokens) - 2) if at is None else at,
+            position=_decisive(tokens) if at is None else at,
             token=token,
             against=against,
             anyway=anyway,
@@ -77,6 +77,12 @@ def attribute(
         for part in result.components:
             print_line("\t".join(map(str, _cells(part))))
     return 0
+
+
+def _decisive(tokens: list[TokenRow]) -> int:
+    """Where the first token that was written is decided; of a text without one, its last token."""
+    written = next((row.position for row in tokens if row.generated), len(tokens) - 1)
+    return max(0, written - 1)
 
 
 def _cells(part: LogitComponent) -> list[Any]:

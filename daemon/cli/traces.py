@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from nanochat.system.text import human_size, on_one_line, one_line, short_number
 
 if TYPE_CHECKING:
     from daemon.client.sync import Client
-    from protocol.types import ListTracesResult, Metric, TraceRow
+    from protocol.types import ListTracesResult, Metric, TraceRow, TraceSummary
 
 PAGE = 1000
 USUAL = (None, "general")  # categories that are not worth a column
@@ -206,6 +207,7 @@ def summary(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
         *_facts("model", result.model),
         *_facts("generation", result.generation),
         *_facts("metadata", result.metadata),
+        *_lineage(result),
         (
             "holds",
             f"{info.num_layers} layers, {info.num_tokens} positions, {info.num_steps} steps"
@@ -217,6 +219,16 @@ def summary(daemon: Daemon, trace: Trace = "latest", *, as_json: Json = False) -
     rows = [[name, " × ".join(map(str, tensor.shape or ["?"])), tensor.dtype] for name, tensor in info.tensors.items()]
     print_rows([Column("tensor"), Column("shape"), Column("dtype")], rows)
     return 0
+
+
+def _lineage(result: TraceSummary) -> Iterator[tuple[str, str]]:
+    """Which trace it was made of, and what was changed in the model meanwhile."""
+    from nanochat.traces.provenance import change_words
+
+    if result.parent:
+        yield "parent", result.parent
+    for told, touched in zip_longest(result.interventions, result.touched):
+        yield "edited", change_words(told or {}) + ("" if touched is None else f", {touched} positions touched")
 
 
 def _facts(name: str, value: dict[str, Any] | None) -> Iterator[tuple[str, str]]:

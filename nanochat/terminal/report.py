@@ -26,6 +26,7 @@ from nanochat.terminal.tables import (
 )
 from nanochat.text_stream import whole_characters
 from nanochat.traces.document import Document, generated_statistics
+from nanochat.traces.provenance import change_words
 from nanochat.traces.trace import Trace
 
 END_REASONS = ("bos", "assistant_end")  # an end token came
@@ -102,6 +103,8 @@ def report(
         "From": printable(place_of(model)),
         "Note": printable(str(model.get("note") or "")),
         "Run": run_line(document),
+        "Edited": "; ".join(map(change_words, document.interventions)),
+        "Parent": printable(document.parent),
     }
     for name, line in lines.items():
         if line:

@@ -1,4 +1,4 @@
-"""What tells a trace from others of the same prompt: the model, and the sampling settings."""
+"""What tells a trace from others of the same prompt: the model, the sampling settings, what was changed meanwhile."""
 
 import math
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ SETTINGS = ("temperature", "top_k", "seed", "max_tokens")
 LARGEST = (1 << 63) - 1  # as large as a seed may be
 LARGEST_STEP = (1 << 53) - 1
 _SHOWN_NAME = 80
+_SHOWN_HEADS = 8
 _TUNED = ("mid", "sft", "rl")  # sources whose models have the tags of the base models that they were made of
 
 
@@ -44,6 +45,32 @@ def sampling_settings(generation: Mapping[str, Any] | None, metadata: Mapping[st
     if "top_k" in generation and generation["top_k"] is None:  # 0 and null both draw from all
         settings["top_k"] = 0
     return settings
+
+
+def change_words(told: Mapping[str, Any]) -> str:
+    """What an intervention did: `zero L3H1, L3H2`, `scale L2 post_mlp by 2 at last`. Files may tell anything."""
+    op, site, layer, heads = (told.get(key) for key in ("op", "site", "layer", "heads"))
+    where = f"L{layer}" if type(layer) is int else ""
+    if isinstance(heads, list) and heads:
+        where = ", ".join(f"{where}H{head}" for head in heads[:_SHOWN_HEADS])
+        where += f" and {len(heads) - _SHOWN_HEADS} more" if len(heads) > _SHOWN_HEADS else ""
+    of_site = "" if site == "head_output" and heads else _word(site)
+    words = [_word(op), where, of_site, _amount(op, told.get("value")), _at(told.get("positions"))]
+    return on_one_line(" ".join(word for word in words if word))
+
+
+def _amount(op: Any, value: Any) -> str:
+    number = _number(value)
+    if number is None and not isinstance(value, list):
+        return ""
+    said = f"{len(value)} values" if number is None else f"{number:g}"
+    return f"{'to' if op == 'set' else 'by'} {said}"
+
+
+def _at(positions: Any) -> str:
+    if positions in (None, "all"):
+        return ""
+    return f"at {_word(positions if isinstance(positions, str) else repr(positions))}"
 
 
 def _word(value: Any) -> str:

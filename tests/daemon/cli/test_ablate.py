@@ -44,6 +44,19 @@ def test_it_says_from_where_on_the_text_is_another(trace):
     assert same.out == " Paris.\n" and f"the same text as {trace}" in same.err
 
 
+def test_what_was_changed_is_told_of_the_trace_ever_after(trace):
+    child = ablated(trace, *HEADS, "0.mlp")["trace_id"]
+    shown, summary = run("show", child).out, run("summary", child).out
+    assert f"Edited zero L3H1, L3H2, L3H3; zero L0 post_mlp\nParent {trace}" in shown
+    lines = [line.split(None, 1) for line in summary.splitlines() if line]
+    assert ["parent", trace] in lines
+    assert [words for name, *words in lines if name == "edited"] == [
+        ["zero L3H1, L3H2, L3H3, 11 positions touched"],
+        ["zero L0 post_mlp, 11 positions touched"],
+    ]
+    assert "Edited" not in run("show", trace).out and "edited" not in run("summary", trace).out
+
+
 def test_positions_and_the_mean(trace):
     result = ablated(trace, "2.0", "--mean", "--positions", "0,2:5")
     (made,) = result["interventions"]

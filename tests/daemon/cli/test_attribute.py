@@ -36,6 +36,13 @@ def test_a_terminal_sees_the_strongest_first(trace, columns):
     assert max(map(cell_len, lines[3:9])) <= columns
 
 
+def test_unless_told_otherwise_it_is_about_the_first_token_written(trace):
+    longer = json.loads(run("capture", "The capital of France is", "-n", "3", "-t", "0", "--json").out)["trace_id"]
+    result = json.loads(run("attribute", longer, "--json").out)
+    assert (result["position"], result["text"]) == (7, " P")
+    run("delete", longer, "--yes")
+
+
 def test_what_it_would_take(trace):
     assert [line.split()[0] for line in run("attribute", "--estimate").out.splitlines()] == [
         "forwards",

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 
 from nanochat.trace_storage import TraceEntry, TraceStorage
 from nanochat.traces.document import read_document
-from nanochat.traces.provenance import provenance
+from nanochat.traces.provenance import change_words, provenance
 from tests.nanochat.trace_examples import older_document, small_trace
 
 SETTINGS = {"temperature": 0.8, "top_k": 50, "seed": 7, "max_tokens": 32}
 TOLD = ("model", "temperature", "top_k", "seed", "max_tokens", "parent")
 NOTHING = dict.fromkeys(TOLD)
+MEAN = "mean L0 post_mlp at [0, [2, 5]]"
+SCALED = "scale L1H0 q by 2 at last"
+MANY = f"zero {', '.join(f'L2H{head}' for head in range(8))} and 8 more"
 
 
 def told(entry: TraceEntry) -> dict[str, Any]:
@@ -121,3 +124,22 @@ def test_whatever_stands_there_a_line_holds_words_and_numbers(model, generation)
     found = provenance(read_document({"model": model, "generation": generation, "metadata": generation}))
     assert isinstance(found.pop("model", ""), str)
     assert all(type(value) in (int, float) for value in found.values())
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"op": "zero", "site": "head_output", "layer": 3, "heads": [1, 2], "positions": "all"}, "zero L3H1, L3H2"),
+        ({"op": "mean", "site": "post_mlp", "layer": 0, "value": "prompt", "positions": [0, [2, 5]]}, MEAN),
+        ({"op": "scale", "site": "q", "layer": 1, "heads": [0], "positions": "last", "value": 2}, SCALED),
+        (
+            {"op": "set", "site": "token_embeddings", "layer": 0, "value": [0.5] * 8},
+            "set L0 token_embeddings to 8 values",
+        ),
+        ({"op": "zero", "site": "head_output", "layer": 2, "heads": list(range(16))}, MANY),
+        ({"op": 5, "site": None, "layer": "x", "heads": "all", "value": True}, ""),
+        ({"op": "\x1b[2J", "value": 10**400, "positions": {}}, "\\x1b[2J at {}"),
+    ],
+)
+def test_an_intervention_is_told_in_a_line(told, words):
+    assert change_words(told) == words
