@@ -46,8 +46,7 @@ test("a trace without attention: its page and its summary offer to capture it ag
   await editor.screenshot("without-attention");
   await frame.getByRole("button", { name: AGAIN }).press("Enter");
   const { trace_id: id } = await added(before);
-  const shown = await editor.frame(".trace .matrix[data-complete=true]");
-  await shown.locator("dd", { hasText: id }).waitFor({ state: "attached" });
+  const shown = await editor.frame(`.trace[data-trace="${id}"] .matrix[data-complete=true]`);
   assert.ok((await coloursOf(shown)) > 8, "the matrix is blank");
   await assertHovers(editor, shown, id, 4);
   assert.equal(await shown.locator(".notice:visible").count(), 0);
