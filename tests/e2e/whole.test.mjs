@@ -67,7 +67,7 @@ test("the summary's numbers are the reader's", async () => {
   const { trace_id: id } = traces.find(({ prompt }) => prompt === "The symbol of gold is");
   const { attention, activations, logits } = analysisOf(editor.traces, id);
   const frame = await editor.frame(".trace .tabs");
-  await frame.locator("dd", { hasText: id }).waitFor({ state: "attached" });
+  await frame.locator(`.trace[data-trace="${id}"]`).waitFor();
   await frame.getByRole("tab", { name: "Layers" }).click();
   const rows = await frame.locator(".layer-table tbody tr").evaluateAll((lines) =>
     lines.map((line) => [...line.querySelectorAll("td")].map((cell) => cell.textContent)),
