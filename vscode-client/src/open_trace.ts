@@ -16,8 +16,8 @@ import { selectionIn, traceData } from "./trace_data";
 import type { TraceSource } from "./connection/trace_source";
 
 const CAPTURE: ViewAction = { label: "Capture Trace", command: "nanoscope.captureTrace" };
-/** The list has a button to capture one while it is empty: one is enough. */
 const PATIENCE_MS = 60; // for what is sent along; the page asks for what comes later
+/** The list has a button to capture one while it is empty: one is enough. */
 const TO_THE_LIST = "No traces here yet: capture one with the button in Traces.";
 
 export class OpenTrace implements Disposable {
