@@ -29,8 +29,8 @@ picture: $(VENV)/dev.stamp $(EDITOR) vsix  ## draw the pictures of the README an
 	$(IN_BROWSER) npm --prefix tests/e2e run pictures
 
 protocol: $(VENV)/dev.stamp $(PACKAGES)  ## write what is generated: OpenRPC, JSON Schema, TypeScript, docs
+	$(BIN)/python -m scripts.tables
 	$(BIN)/python -m protocol.generate
-	$(BIN)/python -m scripts.metrics_page
 
 vsix: vscode-client/node_modules/.package-lock.json  ## build the VS Code extension: vscode-client/nanoscope-<version>.vsix
 	npm --prefix vscode-client run package
@@ -61,7 +61,7 @@ check: $(VENV)/dev.stamp $(PACKAGES)  ## lint, format check, types, import rules
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m protocol.generate --check
-	$(BIN)/python -m scripts.metrics_page --check
+	$(BIN)/python -m scripts.tables --check
 	npm --prefix vscode-client run check
 
 format: $(VENV)/dev.stamp $(PACKAGES)  ## format the code and sort the imports

@@ -1,15 +1,11 @@
-"""`python -m scripts.metrics_page`: writes docs/metrics.md from the table of metrics; `--check` looks at it alone."""
+"""The text of docs/metrics.md, from the table of metrics."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 from nanochat.analysis import HEAD_METRICS, LAYER_METRICS, TOKEN_METRICS
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 HEADER = """<!-- Generated from nanochat/analysis/ by `make protocol`: change it there, not here. -->
 
 # Metrics
@@ -83,23 +79,3 @@ def _tokens() -> Iterator[str]:
     for key, metric in TOKEN_METRICS.items():
         prompt = "yes" if metric.of_prompt else "–"
         yield f"| `{key}` | {metric.label} | {metric.meaning} | {metric.unit or '–'} | {prompt} |\n"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the page, or check it; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.metrics_page", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the page is stale")
-    check = parser.parse_args(argv).check
-    current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    if current == page():
-        return 0
-    if check:
-        print("docs/metrics.md is stale: run `make protocol`.", file=sys.stderr)
-        return 1
-    PAGE.write_text(page(), encoding="utf-8")
-    print("wrote docs/metrics.md")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
