@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daemon.cli import trace_names
-from daemon.cli.lens import Anyway, Estimate, print_cost
 from daemon.cli.options import WHY, Daemon, Json, Trace, command
-from daemon.cli.output import Column, Waiting, notice, output, print_json, print_line, print_rows
+from daemon.cli.output import Column, Waiting, output, print_line, print_rows
+from daemon.cli.questions import Anyway, Estimate, is_printed
 from nanochat.analysis.characters import named
 from nanochat.system.text import on_one_line
 
@@ -65,13 +65,9 @@ def attribute(
             estimate=estimate,
         )
         waiting.end()
-    if result.other_model:
-        notice(result.other_model)
-    if as_json:
-        print_json(result)
-    elif result.cost is not None:
-        print_cost(result.cost)
-    elif sys.stdout.isatty():
+    if is_printed(result, as_json):
+        return 0
+    if sys.stdout.isatty():
         _show(result, tokens, rows)
     else:
         for part in result.components:

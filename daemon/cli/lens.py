@@ -9,12 +9,13 @@ import typer
 
 from daemon.cli import trace_names
 from daemon.cli.options import WHY, Daemon, Json, Trace, command
-from daemon.cli.output import Column, Waiting, notice, output, print_facts, print_json, print_rows
+from daemon.cli.output import Column, Waiting, output, print_rows
+from daemon.cli.questions import Anyway, Estimate, is_printed
 from nanochat.analysis.characters import named
-from nanochat.system.text import human_size, on_one_line, short_number, short_probability
+from nanochat.system.text import on_one_line, short_number, short_probability
 
 if TYPE_CHECKING:
-    from protocol.types import Cost, LensBelief, LogitLensResult, PointName, TokenRow
+    from protocol.types import LensBelief, LogitLensResult, PointName, TokenRow
 
 COLUMNS = [
     Column("after"),
@@ -26,8 +27,6 @@ CAPTION = "followed: the token that came, and those asked for, each with its pro
 At = Annotated[
     int | None, typer.Option("--at", min=0, metavar="N", help="What the stream says at this position alone, in full.")
 ]
-Anyway = Annotated[bool, typer.Option("--anyway", help="Ask the model held, though another one wrote the trace.")]
-Estimate = Annotated[bool, typer.Option("--estimate", help="Say what it would take, and do no more.")]
 
 
 @command("lens", panel=WHY)
@@ -61,30 +60,15 @@ def lens(
             estimate=estimate,
         )
         waiting.end()
-    if result.other_model:
-        notice(result.other_model)
-    if as_json:
-        print_json(result)
-    elif result.cost is not None:
-        print_cost(result.cost)
-    elif not sys.stdout.isatty():
+    if is_printed(result, as_json):
+        return 0
+    if not sys.stdout.isatty():
         print_rows(COLUMNS, _lines(result))
     elif at is None:
         _draw(result, rows)
     else:
         _tell(result, rows)
     return 0
-
-
-def print_cost(cost: Cost) -> None:
-    """What a question would take, a line each."""
-    print_facts(
-        [
-            ("forwards", cost.forwards),
-            ("memory", f"about {human_size(cost.bytes)}"),
-            ("time", f"about {cost.seconds:.2g} s"),
-        ]
-    )
 
 
 def _shown(count: int, as_json: bool) -> list[int] | None:
