@@ -39,6 +39,7 @@ class TraceEntry:
     seed: int | None = None
     max_tokens: int | None = None
     parent: str | None = None
+    position: int | None = None
 
     @property
     def path(self) -> Path:

@@ -39,6 +39,7 @@ def summarize(document: Document, infos: Infos, *, steps: bool = False) -> dict[
         **{key: getattr(document, key) for key in _SUMMARY_KEYS},
         "data_info": info,
         "parent": parent_of(document),
+        "position": document.position,
         "interventions": document.interventions,
         "touched": document.touched,
     }
@@ -68,6 +69,8 @@ def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> R
     }
     if parent := parent_of(document):
         entry["parent"] = parent
+    if document.position is not None:
+        entry["position"] = document.position
     tensors = None
     if complete and index.head_end is not None and not index.steps:
         infos = index.infos
