@@ -83,6 +83,14 @@ INTERVENE = Method(
     (*dict.fromkeys((*TRACE_ERRORS, *GENERATE_AND_CAPTURE.errors, "OTHER_MODEL")),),
     long=True,
 )
+FORK_TRACE = Method(
+    "fork_trace",
+    types.ForkTraceParams,
+    types.ForkTraceResult,
+    "Put another token into a trace's text and go on from there, with its seed and settings: a child trace.",
+    INTERVENE.errors,
+    long=True,
+)
 LIST_TRACES = Method(
     "list_traces",
     types.ListTracesParams,
@@ -160,6 +168,15 @@ COMPARE_TRACES = Method(
     types.CompareTracesParams,
     types.CompareTracesResult,
     "Which positions of two traces belong together, and how differently each head looks at them.",
+    TRACE_ERRORS,
+    repeatable=True,
+    long=True,
+)
+DIFF_TRACES = Method(
+    "diff_traces",
+    types.DiffTracesParams,
+    types.DiffTracesResult,
+    "What differs between two traces: where they part, and then tokens, heads and sites, as numbers.",
     TRACE_ERRORS,
     repeatable=True,
     long=True,

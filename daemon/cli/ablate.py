@@ -41,7 +41,7 @@ def ablate(
 
     shape, where = shape_of(as_json, quiet), _positions(positions)
     op: Literal["mean", "zero"] = "mean" if mean else "zero"
-    interventions = [Intervention(op=op, positions=where, **what) for what in _switched_off(parts)]
+    interventions = [Intervention(op=op, positions=where, **what) for what in switched_off(parts)]
     with daemon.client(model=True) as client:
         trace_id = trace_names.find(client, trace)
         prompt = client.get_summary(trace_id=trace_id).prompt
@@ -56,14 +56,14 @@ def ablate(
     return print_outcome(result, shape)
 
 
-def _switched_off(parts: list[str]) -> list[dict[str, Any]]:
+def switched_off(parts: list[str], flag: str = "HEAD") -> list[dict[str, Any]]:
     """What the words name: of each layer its heads, then its parts."""
     heads: dict[int, list[int]] = {}
     whole: list[dict[str, Any]] = []
     for part in dict.fromkeys(parts):
         layer, _, which = part.partition(".")
         if not _is_number(layer) or not (which in PARTS or _is_number(which)):
-            raise misused("HEAD", f"{part!r} is none of LAYER.HEAD, LAYER.mlp and LAYER.attn, such as 3.1.")
+            raise misused(flag, f"{part!r} is none of LAYER.HEAD, LAYER.mlp and LAYER.attn, such as 3.1.")
         if which in PARTS:
             whole.append({"site": PARTS[which], "layer": int(layer)})
         else:
