@@ -80,6 +80,20 @@ ASKED: dict[str, dict[str, Asked]] = {
         "Nothing to change.": Asked({**TRACE, "interventions": []}, "SETTING_INVALID"),
         "No such trace.": Asked({"trace_id": ABSENT, **OFF}, "TRACE_NOT_FOUND"),
     },
+    "fork_trace": {
+        "Another token, on another model than the one that wrote the trace.": Asked(
+            {**TRACE, "position": 8, "token": 65, "anyway": True}
+        ),
+        "A text in the prompt, and two tokens after it at most.": Asked(
+            {**TRACE, "position": 4, "text": " silver is", "max_tokens": 2, "anyway": True}
+        ),
+        "Another model wrote the trace.": Asked({**TRACE, "position": 8, "token": 65}, "OTHER_MODEL"),
+        "A position that there is not.": Asked(
+            {**TRACE, "position": 400, "token": 65, "anyway": True}, "SETTING_INVALID"
+        ),
+        "Nothing to put there.": Asked({**TRACE, "position": 8, "anyway": True}, "SETTING_INVALID"),
+        "No such trace.": Asked({"trace_id": ABSENT, "position": 8, "token": 65}, "TRACE_NOT_FOUND"),
+    },
     "list_traces": {
         "All, newest first; one is damaged.": Asked({}),
         "Those of a category whose text has a word, one a page.": Asked(
@@ -132,6 +146,12 @@ ASKED: dict[str, dict[str, Asked]] = {
         "The tokens alone.": Asked({**TRACE, "other_id": EXAMPLE_ID, "heads": False}),
         "A trace beside one that is not there.": Asked({**TRACE, "other_id": ABSENT}, "TRACE_NOT_FOUND"),
         "A layer that was not captured.": Asked({**TRACE, "other_id": EXAMPLE_ID, "layer": 40}, "TRACE_NOT_FOUND"),
+        "An id that cannot be one.": Asked({**TRACE, "other_id": "../secrets"}, "TRACE_ID_INVALID"),
+        "A file that is not whole.": Asked({**TRACE, "other_id": DAMAGED_ID}, "TRACE_UNREADABLE"),
+    },
+    "diff_traces": {
+        "A trace and itself: nothing differs.": Asked({**TRACE, "other_id": EXAMPLE_ID}),
+        "A trace and one that is not there.": Asked({**TRACE, "other_id": ABSENT}, "TRACE_NOT_FOUND"),
         "An id that cannot be one.": Asked({**TRACE, "other_id": "../secrets"}, "TRACE_ID_INVALID"),
         "A file that is not whole.": Asked({**TRACE, "other_id": DAMAGED_ID}, "TRACE_UNREADABLE"),
     },

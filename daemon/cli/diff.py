@@ -71,11 +71,9 @@ def _draw(result: DiffTracesResult) -> None:
         caption = "the same tokens that surprised most differently; bits of surprisal"
         print_rows(TOKENS, [_token(row) for row in found], caption=caption)
     if found := _most(result.heads, lambda row: row.divergence or 0.0):
-        print_rows(HEADS, [_head(row) for row in found], caption="the heads that look most differently; bits, 0 to 1")
+        print_rows(HEADS, [_head(row) for row in found], caption="the heads that look most differently, in bits")
     if found := _most(result.sites, lambda row: row.cosine or 0.0):
-        print_rows(
-            SITES, [_site(row) for row in found], caption="the sites that differ most, over the paired positions"
-        )
+        print_rows(SITES, [_site(row) for row in found], caption="the sites that differ most")
 
 
 def _most(rows: list[Row], size: Callable[[Row], float]) -> list[Row]:
@@ -86,11 +84,13 @@ def _parted(result: DiffTracesResult) -> str:
     at = result.parted_at
     if at is None:
         return "Their tokens are the same."
-    sides = [
-        next((s for s in (getattr(t, side) for t in result.tokens) if s and s.position == at), None) for side in "ab"
-    ]
-    words = [on_one_line(repr(side.text)) if side else "the end" for side in sides]
-    return f"They part at position {at}: {words[0]} in A, {words[1]} in B."
+    a, b = ([row.a for row in result.tokens], [row.b for row in result.tokens])
+    return f"They part at position {at}: {_word(a, at)} in A, {_word(b, at)} in B."
+
+
+def _word(sides: list[TokenSide | None], position: int) -> str:
+    found = [side.text for side in sides if side is not None and side.position == position]
+    return on_one_line(repr(found[0])) if found else "the end"
 
 
 def _token(row: TokenDifference) -> list[Any]:
@@ -98,11 +98,9 @@ def _token(row: TokenDifference) -> list[Any]:
 
 
 def _side(side: TokenSide | None) -> list[str]:
-    return (
-        ["", "", ""]
-        if side is None
-        else [str(side.position), on_one_line(named(side.text)), short_number(side.surprisal)]
-    )
+    if side is None:
+        return ["", "", ""]
+    return [str(side.position), on_one_line(named(side.text)), short_number(side.surprisal)]
 
 
 def _head(row: HeadDifference) -> list[str]:

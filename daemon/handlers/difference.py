@@ -72,6 +72,7 @@ def _probability(bits: float | None) -> float | None:
 
 
 def _token(a: TokenSide | None, b: TokenSide | None) -> TokenDifference:
-    same = a is not None and b is not None and a.text == b.text
-    known = same and a.surprisal is not None and b.surprisal is not None
-    return TokenDifference(a=a, b=b, difference=b.surprisal - a.surprisal if known else None)
+    found = TokenDifference(a=a, b=b, difference=None)
+    if a is not None and b is not None and a.text == b.text and a.surprisal is not None and b.surprisal is not None:
+        found.difference = b.surprisal - a.surprisal
+    return found

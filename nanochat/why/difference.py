@@ -163,46 +163,53 @@ def _distances(a: np.ndarray, b: np.ndarray, pairs: Sequence[Pair]) -> tuple[flo
 
 def differing_notices(a: Trace, b: Trace) -> list[str]:
     """What could not be set side by side, and how layers were, in sentences for a person."""
-    depths, found = (depth_of(a), depth_of(b)), []
-    if depths[0] != depths[1]:
-        beside = ", ".join(f"{i} with {j}" for i, j in paired_layers(*depths)[:8])
-        more = " ..." if depths[0] > len(beside.split(", ")) else ""
-        found.append(
-            f"A's model has {depths[0]} layers and B's {depths[1]}: layers of the same relative depth stand side by "
-            f"side, {beside}{more}."
-        )
-    sites = [_site_names(trace) for trace in (a, b)]
-    for name, lacking in zip("AB", (sites[1] - sites[0], sites[0] - sites[1]), strict=True):
-        if lacking:
-            words = ", ".join(site for site in SITES if site in lacking)
-            found.append(f"{name} was captured without {words}: capture it again with these to compare them.")
-    if wider := [
-        site
-        for site in SITES
-        if site in sites[0] & sites[1] and site not in (WEIGHTS, NORMS) and not _widths(a, b, site)
-    ]:
-        found.append(f"The models differ in width, so these are not compared: {', '.join(wider)}.")
-    heads = [
-        trace.shape(SITES[WEIGHTS].tensor_name(attention_layers(trace)[0]))[1]
-        for trace in (a, b)
-        if attention_layers(trace)
+    sites = _captured_sites(a), _captured_sites(b)
+    both = [name for name in sites[0] if name in sites[1]]
+    return [*_of_depth(a, b), *_of_lacking(*sites), *_of_width(a, b, both)]
+
+
+def _of_depth(a: Trace, b: Trace) -> list[str]:
+    depths = depth_of(a), depth_of(b)
+    if depths[0] == depths[1]:
+        return []
+    beside = ", ".join(f"{i} with {j}" for i, j in paired_layers(*depths))
+    return [
+        f"A's model has {depths[0]} layers and B's {depths[1]}: those of the same relative depth stand side by side, "
+        f"{beside}."
     ]
+
+
+def _of_lacking(a: list[str], b: list[str]) -> list[str]:
+    lacking = {"A": [name for name in b if name not in a], "B": [name for name in a if name not in b]}
+    return [
+        f"{name} was captured without {', '.join(sites)}: capture it again with these to compare them."
+        for name, sites in lacking.items()
+        if sites
+    ]
+
+
+def _of_width(a: Trace, b: Trace, sites: list[str]) -> list[str]:
+    """Of sites that both have."""
+    shapes = {name: (_shape(a, name), _shape(b, name)) for name in sites}
+    found = []
+    heads = [shape[1] for shape in shapes.pop(WEIGHTS, ())]
     if len(set(heads)) > 1:
         found.append(f"A's layers have {heads[0]} heads and B's {heads[1]}: the first {min(heads)} are compared.")
+    if wider := [name for name, (one, other) in shapes.items() if one[2:] != other[2:]]:
+        found.append(f"The models differ in width: {', '.join(wider)} cannot be compared.")
     return found
 
 
-def _site_names(trace: Trace) -> set[str]:
-    names = set(trace.names())
-    return {
-        site.name for site in SITES.values() if any(site.tensor_name(i) in names for i in range(depth_of(trace) + 1))
-    } - {FINAL, NORMS}
+def _captured_sites(trace: Trace) -> list[str]:
+    """The sites that a trace has and that are compared; what is kept beside others' is not missed."""
+    names, depth = set(trace.names()), depth_of(trace)
+    return [
+        site.name
+        for site in SITES.values()
+        if site.name not in (FINAL, NORMS) and any(site.tensor_name(layer) in names for layer in range(depth + 1))
+    ]
 
 
-def _widths(a: Trace, b: Trace, site: str) -> bool:
-    """Whether a site is as wide in both."""
-    found = []
-    for trace in (a, b):
-        names = [SITES[site].tensor_name(layer) for layer in range(depth_of(trace) + 1)]
-        found.append(next(trace.shape(name)[2:] for name in names if name in trace.names()))
-    return found[0] == found[1]
+def _shape(trace: Trace, site: str) -> tuple[int, ...]:
+    names = [SITES[site].tensor_name(layer) for layer in range(depth_of(trace) + 1)]
+    return next(trace.shape(name) for name in names if name in trace.names())

@@ -27,7 +27,7 @@ TOKEN_TEXT = Meta(description="Its text; bytes that are not UTF-8 are shown as `
 TOKEN = Meta(description="Its number in the vocabulary.")
 POSITION = Meta(description="In the whole sequence, from 0, which is `<|bos|>`.")
 PARENT = Meta(
-    description="The trace that it was made from, by `intervene` or `fork_trace`; null where it is nobody's child."
+    description="The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child."
 )
 FORKED = Meta(description="The position at which its parent was forked; null where it is no fork.")
 INTERVENTIONS = Meta(description="What was changed while it was made, as it can be sent again.")
