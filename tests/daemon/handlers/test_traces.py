@@ -123,6 +123,7 @@ def test_a_row_says_what_a_listing_shows(ground):
         "seed": None,
         "max_tokens": None,
         "parent": None,
+        "position": None,
     }
     assert (result["total"], result["cursor"]) == (1, None)
 
