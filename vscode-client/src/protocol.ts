@@ -26,6 +26,11 @@ export interface Methods {
     params: InterveneParams;
     result: InterveneResult;
   };
+  /** Put another token into a trace's text and go on from there, with its seed and settings: a child trace. */
+  fork_trace: {
+    params: ForkTraceParams;
+    result: ForkTraceResult;
+  };
   /** The traces of the session's folder, newest first, unreadable ones with the reason. */
   list_traces: {
     params: ListTracesParams;
@@ -75,6 +80,11 @@ export interface Methods {
   compare_traces: {
     params: CompareTracesParams;
     result: CompareTracesResult;
+  };
+  /** What differs between two traces: where they part, and then tokens, heads and sites, as numbers. */
+  diff_traces: {
+    params: DiffTracesParams;
+    result: DiffTracesResult;
   };
   /** What the residual stream would say at every point on its way, and where the answer was decided. */
   logit_lens: {
@@ -291,7 +301,7 @@ export interface GenerateAndCaptureResult {
   model?: ModelInfo | null;
   /** What was said before the work, such as how large a trace is. */
   notices?: string[];
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
@@ -331,8 +341,10 @@ export interface TraceSummary {
   } | null;
   /** What the trace holds. */
   data_info: DataInfo;
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
+  /** The position at which its parent was forked; null where it is no fork. */
+  position?: number | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
     [k: string]: unknown;
@@ -447,7 +459,7 @@ export interface InterveneResult {
   model?: ModelInfo | null;
   /** What was said before the work, such as how large a trace is. */
   notices?: string[];
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
@@ -457,6 +469,72 @@ export interface InterveneResult {
   touched?: number[];
   /** The first whose token is not the parent's; null: the texts are the same. */
   position?: number | null;
+}
+
+/**
+ * Another token in a trace's text, or several, and on from there with its seed and settings.
+ *
+ * Give either `token` or `text`. One that is there already repeats the trace.
+ */
+export interface ForkTraceParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** Where to put it, from 1 on; what is before stays, what follows is written anew. */
+  position: number;
+  /** What to put there: a number, or a text that is one token. */
+  token?: number | string | null;
+  /** Or a text of any number of tokens. */
+  text?: string | null;
+  /** What to change on the way; null: what the trace was made with. */
+  interventions?: Intervention[] | null;
+  /** How many to write after it at most; null: as many as the trace had left. */
+  max_tokens?: number | null;
+  /** What to capture; null: what the trace has. */
+  capture?: Capture | null;
+  /** Run it on the model held, though another one wrote the trace; a notice says so. */
+  anyway?: boolean;
+  /** Send `generation_progress` with every token, those that are kept included. */
+  stream?: boolean;
+}
+
+/** As of a generation, the trace being the child's. */
+export interface ForkTraceResult {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** What the model went on from; of a chat, the last message. */
+  prompt: string;
+  /** What the model wrote. */
+  response: string;
+  /** How many, the first of all, `<|bos|>`, included. */
+  prompt_tokens: number;
+  /** How many, the one that ended it included. */
+  response_tokens: number;
+  /** The caller's own, with the model's source and the temperature. */
+  metadata: {
+    [k: string]: unknown;
+  };
+  /** As `get_summary` gives it. */
+  summary: TraceSummary;
+  /** The trace's file. */
+  path: string;
+  /** Seconds; tokens_per_second. */
+  timings: {
+    [k: string]: number | null;
+  };
+  /** The model that wrote. */
+  model?: ModelInfo | null;
+  /** What was said before the work, such as how large a trace is. */
+  notices?: string[];
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
+  parent?: string | null;
+  /** What was changed while it was made, as it can be sent again. */
+  interventions?: {
+    [k: string]: unknown;
+  }[];
+  /** Of each intervention, how many positions it touched. */
+  touched?: number[];
+  /** Where it was forked. */
+  position: number;
 }
 
 /** Newest first, a page at a time. */
@@ -517,8 +595,10 @@ export interface TraceRow {
   seed?: number | null;
   /** How many tokens were asked for at most. */
   max_tokens?: number | null;
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
+  /** The position at which its parent was forked; null where it is no fork. */
+  position?: number | null;
 }
 
 /** One trace. */
@@ -644,8 +724,10 @@ export interface TraceDocument {
   } | null;
   /** What the trace holds. */
   data_info: DataInfo;
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
+  /** The position at which its parent was forked; null where it is no fork. */
+  position?: number | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
     [k: string]: unknown;
@@ -670,7 +752,7 @@ export interface TokenRow {
   id: number;
   /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
   text: string;
-  /** The calculator chose it, not the model. */
+  /** The calculator chose it, or whoever forked the text, not the model. */
   forced: boolean;
   /** Written, not part of the prompt. */
   generated: boolean;
@@ -871,6 +953,88 @@ export interface LayerDivergence {
    * A head each: the mean over paired queries of the Jensen-Shannon divergence, in bits: from 0, alike, to 1, nothing shared; null where no positions are paired.
    */
   heads: (number | null)[];
+}
+
+/** Two traces, A and B. Their tensors are read: of long texts it takes a while. */
+export interface DiffTracesParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** B, as `list_traces` has it. */
+  other_id: string;
+  /** B's folder; null: the session's, as A's is. */
+  other_dir?: string | null;
+}
+
+/** All differences are B's minus A's. */
+export interface DiffTracesResult {
+  /** In the order of both texts. */
+  aligned: PositionPair[];
+  /** The first position where the texts part; null: they are the same. */
+  parted_at: number | null;
+  /** One for each pair of `aligned`. */
+  tokens: TokenDifference[];
+  /** Those captured in both; the first layer first. */
+  heads: HeadDifference[];
+  /** Those captured in both, and equally wide. */
+  sites: SiteDifference[];
+  /** What was not captured in both, and which layers stand side by side. */
+  notices?: string[];
+}
+
+/** The tokens of one pair of `aligned`. */
+export interface TokenDifference {
+  /** A's; null where it has none here. */
+  a: TokenSide | null;
+  /** B's; null where it has none here. */
+  b: TokenSide | null;
+  /** Of the same text on both sides: B's surprisal minus A's, in bits; else null. */
+  difference: number | null;
+}
+
+/** A token of one of the traces. */
+export interface TokenSide {
+  /** In the whole sequence, from 0, which is `<|bos|>`. */
+  position: number;
+  /** Its number in the vocabulary. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from. */
+  surprisal: number | null;
+  /** At temperature 1; null with the surprisal. */
+  probability: number | null;
+}
+
+/** A head of A and of B. */
+export interface HeadDifference {
+  /** A's layer. */
+  layer: number;
+  /** B's: another where the models are not equally deep. */
+  other_layer: number;
+  /** Which of the layer. */
+  head: number;
+  /** As `compare_traces` has it, in bits: from 0, alike, to 1, nothing shared. */
+  divergence: number | null;
+  /** By the keys of the metrics of heads, B's minus A's, where both have it. */
+  numbers: {
+    [k: string]: number;
+  };
+}
+
+/** A site of A and of B, over the positions that are paired; null where none are. */
+export interface SiteDifference {
+  /** Such as residual, post_attn, post_mlp. */
+  site: string;
+  /** A's layer; null for a site that is there once. */
+  layer: number | null;
+  /** B's: another where the models are not equally deep. */
+  other_layer: number | null;
+  /** The mean cosine distance: 0 alike, 1 orthogonal, 2 opposite. */
+  cosine: number | null;
+  /** The mean length (L2) of B's minus A's. */
+  norm: number | null;
+  /** That as a share of the mean length of A's. */
+  share: number | null;
 }
 
 /** A trace, and what to read of it; the model runs its tokens once more. */
@@ -1265,7 +1429,7 @@ export interface GenerationProgress {
   text: string;
   /** In the whole sequence, from 0, which is `<|bos|>`. */
   position: number;
-  /** The calculator chose it, not the model. */
+  /** The calculator chose it, or whoever forked the text, not the model. */
   forced: boolean;
   /** Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from. */
   surprisal: number | null;
@@ -1317,6 +1481,7 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "get_tokens",
   "get_alternatives",
   "compare_traces",
+  "diff_traces",
   "logit_lens",
   "attribute_logits",
   "get_status",

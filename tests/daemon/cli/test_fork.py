@@ -63,9 +63,7 @@ def test_misuse_is_told(trace, words, status, said):
 def test_what_differs_most(trace):
     child = json.loads(run("fork", trace, "--at", "4", "--text", " Germany is", "--json").out)["trace_id"]
     shown = in_terminal("diff", trace, child).out
-    assert (
-        "They part at position 4: ' France' in A, ' Germany' in B." in " ".join(shown.split()) or "They part" in shown
-    )
+    assert "They part at position 4: ' F' in A, ' G' in B." in shown
     assert all(word in shown for word in ("divergence", "cosine distance", "B − A"))
     rows = run("diff", trace, child).rows
     assert rows[0][0] == "parted" and int(rows[0][1]) >= 4

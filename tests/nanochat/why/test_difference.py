@@ -54,9 +54,8 @@ def test_heads_and_sites_differ_as_numpy_says(engine: InterpretabilityEngine) ->
             )
             cosine = [1 - x @ y / np.sqrt((x @ x) * (y @ y)) for x, y in zip(one, other, strict=True)]
             assert row.cosine == pytest.approx(np.mean(cosine), abs=1e-9)
-            assert row.norm == pytest.approx(
-                np.mean([np.sqrt(((y - x) ** 2).sum()) for x, y in zip(one, other, strict=True)])
-            )
+            lengths = [np.sqrt(((y - x) ** 2).sum()) for x, y in zip(one, other, strict=True)]
+            assert row.norm == pytest.approx(np.mean(lengths))
             assert row.share == pytest.approx(row.norm / np.mean([np.sqrt(x @ x) for x in one]))
         assert found["token_embeddings", None].cosine > 0.01
         heads = head_differences(a, b, pairs, str)

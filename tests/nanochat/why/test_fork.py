@@ -208,7 +208,7 @@ BAD: dict[str, tuple[dict[str, Any], type[NanoscopeError], str]] = {
     "max_tokens below 0": ({"token": 65, "max_tokens": -1}, SettingInvalidError, "max_tokens"),
     "an intervention that cannot be": ({"token": 65, "interventions": [{}]}, SettingInvalidError, "interventions"),
     "no such trace": ({"token": 65, "trace_id": "trace_1"}, TraceNotFoundError, "trace_1"),
-    "no id": ({"token": 65, "trace_id": "../trace"}, TraceIdInvalidError, ""),
+    "no id": ({"token": 65, "trace_id": "../trace"}, TraceIdInvalidError, "trace"),
 }
 
 
