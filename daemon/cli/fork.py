@@ -53,7 +53,7 @@ def fork(
     with daemon.client(model=True) as client:
         trace_id = trace_names.find(client, trace)
         was = client.get_tokens(trace_id=trace_id).tokens
-        prompt = "".join(row.text for row in was[1:at] if not row.generated)
+        prompt = _prompt(was, at, f"<{token}>" if text is None else text)
         params = ForkTraceParams(
             trace_id=trace_id,
             position=at,
@@ -70,6 +70,12 @@ def fork(
         if shape != "json":
             _tell(was, client.get_tokens(trace_id=result.trace_id).tokens, result)
     return print_outcome(result, shape)
+
+
+def _prompt(was: list[TokenRow], at: int, put: str) -> str:
+    """What the fork goes on from; with what is put into it, where that is in the prompt."""
+    kept = "".join(row.text for row in was[1:at] if not row.generated)
+    return kept + put if at < len(was) and not was[at].generated else kept
 
 
 def _tell(was: list[TokenRow], now: list[TokenRow], result: ForkTraceResult) -> None:
