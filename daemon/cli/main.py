@@ -28,6 +28,7 @@ FILES = {  # command to file, in the order of the help
     "compare": "compare",
     "lens": "lens",
     "attribute": "attribute",
+    "patch": "patch",
     "watch": "files",
     "export": "files",
     "delete": "files",

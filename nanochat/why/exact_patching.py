@@ -75,6 +75,9 @@ def patched_end(model: GPT, runs: Runs, what: What, layer: int, patched: Tensor)
     value = torch.where(mask, runs.clean.values[site, layer], runs.corrupted.values[site, layer])
     if what in BY_HEAD:  # (B, T, H, D), before the heads are added up
         value = model.transformer.h[layer].attn.c_proj(value.flatten(2))
-    before = {"heads": "entering", "attention": "entering", "mlp": "attention"}
-    x = value if what == "residual" else runs.corrupted.stream(layer, before[what]) + value
+    x = (
+        value
+        if what == "residual"
+        else runs.corrupted.stream(layer, "attention" if what == "mlp" else "entering") + value
+    )
     return run_on(model, x, layer, point, runs.corrupted)

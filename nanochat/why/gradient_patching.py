@@ -43,7 +43,9 @@ def gradients_at(model: GPT, runs: Runs, point: Point, layers: Sequence[int]) ->
             streams[layer] = x
 
     with torch.inference_mode(False), torch.enable_grad():
-        kept = Kept(runs.corrupted.ids.clone(), {place: value.clone() for place, value in runs.corrupted.values.items()})
+        kept = Kept(
+            runs.corrupted.ids.clone(), {place: value.clone() for place, value in runs.corrupted.values.items()}
+        )
         x = model.entering(0, x0 := embedded(model, kept), x0).detach().requires_grad_()
         keep(0, "entering", x)
         difference = difference_of(model, run_on(model, x, 0, "entering", kept, keep), runs.pair)

@@ -77,8 +77,8 @@ def side_by_side(clean: Sequence[int], corrupted: Sequence[int], text_of: Callab
     texts = [["" if token is None else named(text_of(token)) for token in row] for row in shown]
     width = max(cell_len(left) for left, _ in texts)
     digits = len(str(first + len(shown)))
-    lines = [
-        f"  {position:>{digits}}  {left}{' ' * (width - cell_len(left))}  {right}{'' if left == right else '  ≠'}".rstrip()
-        for position, (left, right) in enumerate(texts, first)
-    ]
+    lines = []
+    for position, (left, right) in enumerate(texts, first):
+        mark = "" if left == right else "  ≠"
+        lines.append(f"  {position:>{digits}}  {left}{' ' * (width - cell_len(left))}  {right}{mark}".rstrip())
     return "\n".join([*lines, *(["  …"] if first + SHOWN < len(rows) else [])])

@@ -47,7 +47,7 @@ class Runs:
 
 @torch.inference_mode()
 def run_both(model: GPT, pair: Pair, what: What, cancel: threading.Event | None = None) -> Runs:
-    """The forwards that a scan needs. Raises SettingInvalidError: the tokens are as far apart after one as the other."""
+    """The forwards that a scan needs. Raises SettingInvalidError: the prompts' logit differences are the same."""
     site = PLACES[what][0]
     clean = keep(model, pair.clean, [site], cancel=cancel)
     sites = dict.fromkeys(("residual", "post_attn", "post_mlp", site))

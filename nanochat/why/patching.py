@@ -137,7 +137,9 @@ def patch_scan(
     return Scan(axes, runs.clean_end, runs.corrupted_end, effects, checked_cells, worst)
 
 
-def scan_forwards(config: GPTConfig, pair: Pair, what: What, method: Method, axes: Axes, receiver: Receiver | None) -> int:
+def scan_forwards(
+    config: GPTConfig, pair: Pair, what: What, method: Method, axes: Axes, receiver: Receiver | None
+) -> int:
     """How many forwards of a whole prompt a scan is worth."""
     if method == "gradient":
         return GRADIENT_FORWARDS

@@ -66,7 +66,9 @@ def path_effects(
     for start in range(0, len(senders), at_once):
         check_cancel(cancel)
         batch = senders[start : start + at_once]
-        x = _receiving(model, runs, torch.stack([_sent(model, runs, sender, receiver.layer) for sender in batch]), receiver)
+        x = _receiving(
+            model, runs, torch.stack([_sent(model, runs, sender, receiver.layer) for sender in batch]), receiver
+        )
         differences = difference_of(model, run_on(model, x, receiver.layer, "attention", runs.corrupted), runs.pair)
         found |= {cell: runs.share(one) for cell, one in zip(batch, differences.tolist(), strict=True)}
         if on_progress is not None:

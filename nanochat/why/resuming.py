@@ -54,7 +54,9 @@ def keep(
     """
     if model.tap is not None and model.tap.lasting:
         raise SettingInvalidError("The model is being changed: end the `editing` block before you patch.")
-    whole: dict[SiteLayer, int | None] = {(site, layer): None for site in sites for layer in range(model.config.n_layer)}
+    whole: dict[SiteLayer, int | None] = {
+        (site, layer): None for site in sites for layer in range(model.config.n_layer)
+    }
     last = len(tokens) - 1
     embedding: SiteLayer = ("token_embeddings", 0)
     reading = read_forward(model, tokens, [last], [(FINAL, 0)], {**whole, embedding: None}, cancel=cancel)

@@ -1,4 +1,4 @@
-"""Activation patching as one would write it with torch's hooks: a whole forward for each patch, nothing of the tap's."""
+"""Activation patching as one would write it with torch's hooks: a whole forward for each patch, no tap."""
 
 from __future__ import annotations
 
@@ -95,7 +95,11 @@ def direct_path(
     last_logits(model, corrupted, frozen)
     attention = model.transformer.h[to].attn
     normed = nn.functional.rms_norm(seen[0], (seen[0].size(-1),), eps=torch.finfo(torch.float32).eps)
-    projections = {"q": [attention.c_q], "k": [attention.c_k], "v": [attention.c_v, getattr(attention, "ve_gate", None)]}
+    projections = {
+        "q": [attention.c_q],
+        "k": [attention.c_k],
+        "v": [attention.c_v, getattr(attention, "ve_gate", None)],
+    }
     handles = [
         projection.register_forward_pre_hook(lambda own, args, normed=normed: (normed[..., : args[0].size(-1)],))
         for projection in projections[by]
