@@ -36,14 +36,19 @@ def pair_for(case: str) -> tuple[GPT, Pair]:
     return model, pair_of(model.config, clean, corrupted, answer, against)
 
 
-def share(logits: torch.Tensor, pair: Pair, model: GPT) -> float:
+def gap(logits: torch.Tensor, pair: Pair) -> float:
+    """The answer's logit minus the other's."""
+    return float(logits[pair.answer] - logits[pair.against])
+
+
+def ends_of(model: GPT, pair: Pair) -> tuple[float, float]:
+    """What it is after either prompt."""
+    return gap(last_logits(model, pair.clean), pair), gap(last_logits(model, pair.corrupted), pair)
+
+
+def share(logits: torch.Tensor, pair: Pair, ends: tuple[float, float]) -> float:
     """A patched run's effect."""
-
-    def gap(row: torch.Tensor) -> float:
-        return float(row[pair.answer] - row[pair.against])
-
-    clean, corrupted = gap(last_logits(model, pair.clean)), gap(last_logits(model, pair.corrupted))
-    return (gap(logits) - corrupted) / (clean - corrupted)
+    return (gap(logits, pair) - ends[1]) / (ends[0] - ends[1])
 
 
 @every_model
@@ -63,14 +68,15 @@ def test_a_forward_run_on_from_anywhere_ends_as_the_model_does(case: str) -> Non
 @pytest.mark.parametrize("case", [*CASES, "demo"])
 def test_an_exact_scan_is_what_hooks_find_one_forward_a_patch(case: str, what: What) -> None:
     model, pair = pair_for(case)
-    scan = patch_scan(model, pair, what)
+    scan, ends = patch_scan(model, pair, what), ends_of(model, pair)
+    assert (scan.clean, scan.corrupted) == ends
     values = values_of(model, pair.clean)
-    units = range(0, len(scan.effects[0]), 1 if what == "heads" else 5)
+    units = range(0, len(scan.effects[0]), 1 if what == "heads" else 9)
     for layer in range(model.config.n_layer):
         for unit in {*units, len(scan.effects[0]) - 1}:
             site = (layer, what)
             logits = last_logits(model, pair.corrupted, {site: put(model, site, values[site], unit)})
-            assert scan.effects[layer][unit] == pytest.approx(share(logits, pair, model), abs=1e-4)
+            assert scan.effects[layer][unit] == pytest.approx(share(logits, pair, ends), abs=1e-4)
 
 
 @pytest.mark.parametrize("by", ["q", "k", "v"])
@@ -78,12 +84,12 @@ def test_an_exact_scan_is_what_hooks_find_one_forward_a_patch(case: str, what: W
 def test_a_path_is_what_hooks_find_with_all_else_held(case: str, by: Input) -> None:
     model, pair = pair_for(case)
     to = model.config.n_layer - 1
-    scan = patch_scan(model, pair, "paths", receiver=Receiver(to, 1, by))
+    scan, ends = patch_scan(model, pair, "paths", receiver=Receiver(to, 1, by)), ends_of(model, pair)
     assert scan.axes.layers == list(range(to))
     senders = [(layer, head) for layer in range(to) for head in range(model.config.n_head)]
-    for layer, head in senders[::2]:
+    for layer, head in senders[:: 2 if case == "demo" else 5]:
         logits = direct_path(model, pair.clean, pair.corrupted, (layer, head), (to, 1, by))
-        assert scan.effects[layer][head] == pytest.approx(share(logits, pair, model), abs=1e-4)
+        assert scan.effects[layer][head] == pytest.approx(share(logits, pair, ends), abs=1e-4)
 
 
 @every_model
@@ -139,7 +145,7 @@ def test_a_gradient_is_the_slope_of_the_exact_effect(case: str) -> None:
             replace(runs, clean=replace(runs.clean, values=_towards(runs.corrupted, runs.clean, sign * step)))
             for sign in (1, -1)
         ]
-        units = range(0, model.config.n_head if what == "heads" else pair.length, 3)
+        units = range(1, model.config.n_head if what == "heads" else pair.length, 7)
         cells = [(layer, unit) for layer in range(model.config.n_layer) for unit in units]
         found = gradient_effects(model, runs, what, cells)
         up, down = (exact_effects(model, each, what, cells) for each in near)
