@@ -1,4 +1,4 @@
-"""The model suite's rows about patching: a scan beside a loop of one whole forward for each head, with torch's hooks."""
+"""The model suite's rows about patching: a scan beside a loop with hooks, a whole forward for each head."""
 
 from __future__ import annotations
 
