@@ -43,6 +43,11 @@ class Method:
         """Whether it tells its progress where it is asked to."""
         return "stream" in self.params.__struct_fields__
 
+    @property
+    def writes(self) -> bool:
+        """Whether it writes a text, token by token."""
+        return isinstance(self.result, type) and issubclass(self.result, types.GenerateAndCaptureResult)
+
 
 @dataclass(frozen=True)
 class Notification:
@@ -199,6 +204,18 @@ ATTRIBUTE_LOGITS = Method(
     repeatable=True,
     long=True,
 )
+PATCH_SCAN = Method(
+    "patch_scan",
+    types.PatchScanParams,
+    types.PatchScanResult,
+    "What carried an answer: parts of a clean prompt's forward put into a corrupted prompt's, a cell at a time.",
+    (
+        *TRACE_ERRORS, "PROMPT_INVALID", "PROMPT_TOO_LONG", "OTHER_MODEL", "TOO_LARGE", "NON_FINITE", "MODEL_MISMATCH",
+        *MODEL_ERRORS,
+    ),
+    repeatable=True,
+    long=True,
+)  # fmt: skip
 DELETE_TRACE = Method(
     "delete_trace", types.TraceParams, types.DeleteTraceResult, "Delete a trace from the disk.", TRACE_ERRORS
 )

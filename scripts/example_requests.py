@@ -46,6 +46,13 @@ NO_TRACE = {
     "A file that is not whole.": Asked({"trace_id": DAMAGED_ID}, "TRACE_UNREADABLE"),
 }
 
+CAPITALS: dict[str, Any] = {
+    "clean": {"prompt": "The capital of France is"},
+    "corrupted": {"prompt": "The capital of Norway is"},
+    "answer": " P",
+    "against": " O",
+}
+
 # By method, then by note.
 ASKED: dict[str, dict[str, Asked]] = {
     "hello": {
@@ -177,6 +184,24 @@ ASKED: dict[str, dict[str, Asked]] = {
             {**TRACE, "position": 5, "token": "Paris", "anyway": True}, "SETTING_INVALID"
         ),
         "No such trace.": Asked({"trace_id": ABSENT, "position": 5}, "TRACE_NOT_FOUND"),
+    },
+    "patch_scan": {
+        "Which heads carry the capital of France into a prompt about Norway.": Asked({**CAPITALS, "stream": True}),
+        "The stream at each position of two layers, to first order.": Asked(
+            {**CAPITALS, "what": "residual", "method": "gradient", "layers": [1, 3]}
+        ),
+        "Which heads of the first layer reach the values of head 3.2.": Asked(
+            {**CAPITALS, "what": "paths", "layers": [0], "receiver": {"layer": 3, "head": 2, "input": "v"}}
+        ),
+        "What it would take.": Asked({**CAPITALS, "estimate": True}),
+        "Prompts of different length.": Asked(
+            {**CAPITALS, "corrupted": {"prompt": "The capital is"}}, "SETTING_INVALID"
+        ),
+        "A prompt that is a trace's, of another model.": Asked({**CAPITALS, "corrupted": TRACE}, "OTHER_MODEL"),
+        "A prompt that is none.": Asked({**CAPITALS, "clean": {}}, "PROMPT_INVALID"),
+        "A text that is no token.": Asked({**CAPITALS, "answer": " Paris"}, "SETTING_INVALID"),
+        "Paths that lead nowhere.": Asked({**CAPITALS, "what": "paths"}, "SETTING_INVALID"),
+        "A trace that is not there.": Asked({**CAPITALS, "clean": {"trace_id": ABSENT}}, "TRACE_NOT_FOUND"),
     },
     "delete_trace": {"A trace is deleted.": Asked(TRACE), **{note: NO_TRACE[note] for note in list(NO_TRACE)[:2]}},
     "get_status": {

@@ -30,6 +30,7 @@ FILES = {  # command to file, in the order of the help
     "diff": "diff",
     "lens": "lens",
     "attribute": "attribute",
+    "patch": "patch",
     "watch": "files",
     "export": "files",
     "delete": "files",

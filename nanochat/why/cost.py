@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from nanochat.gpt import GPT
 from nanochat.why.anatomy import attribute_logits, attribution_bytes
+from nanochat.why.exact_patching import TOKENS_AT_ONCE
 from nanochat.why.lens import costs, lens_bytes, lens_points, logit_lens
+from nanochat.why.reading import read_forward
 
 SAMPLE = 8  # positions that are read to see how fast it goes
 
@@ -46,3 +48,18 @@ def attribution_cost(model: GPT, tokens: Sequence[int], position: int) -> Cost:
     seconds = time.perf_counter() - started
     share = costs(model, position + 1, 1, 0)[0] / costs(model, len(sample), 1, 0)[0]
     return Cost(1, attribution_bytes(model, position + 1), seconds * share)
+
+
+def patch_cost(model: GPT, tokens: Sequence[int], forwards: int) -> Cost:
+    """Of a patching scan that is worth so many forwards of a prompt, from the time that its first tokens take.
+
+    Raises: as `read_forward`.
+    """
+    config, sample, length = model.config, tokens[:SAMPLE], len(tokens)
+    started = time.perf_counter()
+    read_forward(model, sample, [len(sample) - 1], [])
+    seconds = time.perf_counter() - started
+    share = costs(model, length, 1, 0)[0] / costs(model, len(sample), 1, 0)[0]
+    kept = 5 * config.n_layer * length * config.n_embd  # streams of both prompts
+    at_once = 12 * max(TOKENS_AT_ONCE, length) * config.n_embd
+    return Cost(forwards, (kept + at_once) * model.compute_dtype.itemsize, seconds * share * forwards)

@@ -7,6 +7,7 @@ from protocol.types.document import *
 from protocol.types.generation import *
 from protocol.types.interventions import *
 from protocol.types.models import *
+from protocol.types.patching import *
 from protocol.types.status import *
 from protocol.types.traces import *
 from protocol.types.why import *

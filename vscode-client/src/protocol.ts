@@ -96,6 +96,11 @@ export interface Methods {
     params: AttributeLogitsParams;
     result: AttributeLogitsResult;
   };
+  /** What carried an answer: parts of a clean prompt's forward put into a corrupted prompt's, a cell at a time. */
+  patch_scan: {
+    params: PatchScanParams;
+    result: PatchScanResult;
+  };
   /** Delete a trace from the disk. */
   delete_trace: {
     params: TraceParams;
@@ -1229,6 +1234,112 @@ export interface LogitSource {
   value: number;
 }
 
+/** Two prompts of the same number of tokens, and the two tokens whose logits are compared after them. */
+export interface PatchScanParams {
+  /** After this one the answer comes. */
+  clean: PatchPrompt;
+  /** After this one it does not; parts of the clean one are put into it. */
+  corrupted: PatchPrompt;
+  /** The token that comes after the clean prompt: a number, or a text that is one token. */
+  answer: number | string;
+  /** The token that it is compared with, such as the corrupted prompt's. */
+  against: number | string;
+  /**
+   * What is put in. `heads`: a head's output at all positions. `attention`, `mlp`: what that wrote at one position. `residual`: the stream that a layer reads, at one position. `paths`: what a head gives the `receiver` directly, all else that this reads being as corrupted.
+   */
+  what?: "attention" | "heads" | "mlp" | "paths" | "residual";
+  /** `gradient`: all cells from one backward, to first order, which is an approximation. */
+  method?: "exact" | "gradient";
+  /** These alone; null: all. */
+  layers?: number[] | null;
+  /** Of `paths`, and needed there. */
+  receiver?: PatchReceiver | null;
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+  /** Send `request_progress` as it goes. */
+  stream?: boolean;
+}
+
+/** A prompt: a text, a chat, or that of a trace; give one of them. */
+export interface PatchPrompt {
+  /** Plain text. */
+  prompt?: string | null;
+  /** A chat that ends with the user's message. */
+  messages?: Message[] | null;
+  /** The prompt of this trace. */
+  trace_id?: string | null;
+}
+
+/** The head that a path leads to. */
+export interface PatchReceiver {
+  /** Its layer, 1 or later. */
+  layer: number;
+  /** The head. */
+  head: number;
+  /** By what it reads: its queries, keys or values. */
+  input: "k" | "q" | "v";
+}
+
+/** How far each patch brings the corrupted prompt's answer to the clean one's. */
+export interface PatchScanResult {
+  /** As it was asked. */
+  what: string;
+  /** As it was asked; `gradient` is an approximation. */
+  method: string;
+  /** The token that comes after the clean prompt. */
+  answer: PatchToken;
+  /** The token that it is compared with. */
+  against: PatchToken;
+  /** The clean prompt. */
+  clean: PatchToken[];
+  /** The corrupted one. */
+  corrupted: PatchToken[];
+  /** Null for an estimate. */
+  baseline: PatchBaseline | null;
+  /** By the axes: 0 as corrupted, 1 as clean; less than 0 is away from the clean one. Empty for an estimate. */
+  effects: number[][];
+  /** Of the rows, then of the columns. */
+  axes: PatchAxis[];
+  /** Of `gradient`: its largest difference from the exact effect, in the cells `checked`. */
+  worst_error: number | null;
+  /** Those cells, as numbers of the axes: the strongest. */
+  checked: [number, number][];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** How it differs from the one that wrote a trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+  /** Of `paths`: layer.head and by what it reads, such as 3.1.v. */
+  receiver?: string | null;
+}
+
+/** A token of a prompt. */
+export interface PatchToken {
+  /** Its number in the vocabulary. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+}
+
+/** The answer's logit minus the other token's at the last position, after the softcap, without a patch. */
+export interface PatchBaseline {
+  /** After the clean prompt. */
+  clean: number;
+  /** After the corrupted one. */
+  corrupted: number;
+}
+
+/** What rows or columns are. */
+export interface PatchAxis {
+  /** What they number. */
+  name: "head" | "layer" | "position";
+  /** The number of each. */
+  values: number[];
+}
+
 /** The trace that is gone. */
 export interface DeleteTraceResult {
   /** The trace that is gone. */
@@ -1484,6 +1595,7 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "diff_traces",
   "logit_lens",
   "attribute_logits",
+  "patch_scan",
   "get_status",
   "list_models",
   "rpc.discover",
