@@ -142,7 +142,7 @@ def check_scan(model: GPT, tokens: Sequence[int], position: int, layers: Sequenc
 
 
 def scan_tokens(model: GPT, position: int, layers: Sequence[int] | None) -> int:
-    """The tokens that a scan runs, those of all rows together. Raises SettingInvalidError: a layer that is not there."""
+    """The tokens that a scan runs, all rows together. Raises SettingInvalidError: a layer that there is not."""
     config = model.config
     chosen = range(config.n_layer) if layers is None else checked("layer", layers, config.n_layer)
     return len(units_of(config, chosen)) * (position + 2) + 2 * (position + 1)
