@@ -1,32 +1,38 @@
 """The handlers of all methods: importing this registers them; a new file of handlers is one more name here."""
 
 from daemon.handlers import (
+    ablation,
     alternatives,
     attention,
     attribution,
     comparison,
     generation,
+    heads,
     lens,
     status,
     tensors,
     thumbnails,
     traces,
+    why,
 )
 from daemon.server.dispatch import HANDLERS
 from protocol.methods import METHODS
 
 __all__ = [
+    "ablation",
     "alternatives",
     "attention",
     "attribution",
     "check",
     "comparison",
     "generation",
+    "heads",
     "lens",
     "status",
     "tensors",
     "thumbnails",
     "traces",
+    "why",
 ]
 
 

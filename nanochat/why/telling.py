@@ -185,8 +185,10 @@ def _heads(telling: Telling) -> list[Line]:
     needed, first = [effect for effect in heads if _matters(why, effect)], heads[0]
     if not needed:
         habit = _habit(telling, first)
-        text = f"No single head is needed: the most is lost without head {_name(first)}{f', {habit}' if habit else ''} "
-        text += f"({percent(first.everywhere.probability)} instead of {percent(why.scan.baseline.probability)})."
+        text = (
+            f"No single head is needed. The most is lost without head {_name(first)}{f', {habit}' if habit else ''}: "
+        )
+        text += f"{percent(first.everywhere.probability)} instead of {percent(why.scan.baseline.probability)}."
         return [Line("heads", text, ["heads"])]
     lines = [Line("head", _without(telling, effect), ["ablate", _name(effect)]) for effect in needed[:HEADS]]
     rest, more = heads[len(lines) :], [_name(effect) for effect in needed[HEADS:]]
