@@ -1,4 +1,4 @@
-"""Roles of heads: the facts measured on the built-in model, the plain computation of scores, and the scan that is kept."""
+"""Roles of heads: what was measured on the built-in model, plain computations of scores, and the scan that is kept."""
 
 import copy
 import threading
