@@ -31,10 +31,9 @@ class AblationScanParams(Params):
     against: Annotated[
         Count | ASKED_TOKEN | None, Meta(description="Logits are the differences to this token's; null: themselves.")
     ] = None
-    layers: Annotated[
-        list[Count] | None,
-        Meta(description="Their heads and MLPs alone; null: all."),
-    ] = None
+    layers: (
+        Annotated[list[Count], Meta(max_length=10_000, description="Their heads and MLPs alone; null: all.")] | None
+    ) = None
     top: Annotated[int, Meta(ge=1, le=100, description="So many of the likeliest tokens of each outcome.")] = 5
     anyway: Annotated[bool, ANYWAY] = False
     estimate: Annotated[bool, ESTIMATE] = False
