@@ -216,6 +216,33 @@ PATCH_SCAN = Method(
     repeatable=True,
     long=True,
 )  # fmt: skip
+ABLATION_SCAN = Method(
+    "ablation_scan",
+    types.AblationScanParams,
+    types.AblationScanResult,
+    "What the model would say without each of its heads and MLPs, each switched off alone.",
+    (*TRACE_ERRORS, "OTHER_MODEL", "TOO_LARGE", "NON_FINITE", "MODEL_MISMATCH", *MODEL_ERRORS),
+    repeatable=True,
+    long=True,
+)
+SCAN_HEADS = Method(
+    "scan_heads",
+    types.ScanHeadsParams,
+    types.ScanHeadsResult,
+    "What every head of the model does by habit, whatever the text: its roles, found once and kept.",
+    ("MODEL_MISMATCH", *MODEL_ERRORS),
+    repeatable=True,
+    long=True,
+)
+WHY = Method(
+    "why",
+    types.WhyParams,
+    types.WhyResult,
+    "Why the model said a token, in ten sentences: how sure it was, where it was decided, by whom, what flips it.",
+    (*TRACE_ERRORS, "OTHER_MODEL", "NON_FINITE", "MODEL_MISMATCH", *MODEL_ERRORS),
+    repeatable=True,
+    long=True,
+)
 DELETE_TRACE = Method(
     "delete_trace", types.TraceParams, types.DeleteTraceResult, "Delete a trace from the disk.", TRACE_ERRORS
 )

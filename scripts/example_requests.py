@@ -203,6 +203,31 @@ ASKED: dict[str, dict[str, Asked]] = {
         "Paths that lead nowhere.": Asked({**CAPITALS, "what": "paths"}, "SETTING_INVALID"),
         "A trace that is not there.": Asked({**CAPITALS, "clean": {"trace_id": ABSENT}}, "TRACE_NOT_FOUND"),
     },
+    "ablation_scan": {
+        "What becomes of the answer without each part of the last layer; another model wrote the trace.": Asked(
+            {**TRACE, "position": 5, "layers": [3], "against": " S", "top": 1, "anyway": True}
+        ),
+        "What all of it would take.": Asked({**TRACE, "position": 5, "estimate": True, "anyway": True}),
+        "A trace of another model.": Asked({**TRACE, "position": 5}, "OTHER_MODEL"),
+        "Nothing follows the last token.": Asked({**TRACE, "position": 8, "anyway": True}, "SETTING_INVALID"),
+        "A layer that the model does not have.": Asked(
+            {**TRACE, "position": 5, "layers": [4], "anyway": True}, "SETTING_INVALID"
+        ),
+        "No such trace.": Asked({"trace_id": ABSENT, "position": 5}, "TRACE_NOT_FOUND"),
+    },
+    "scan_heads": {
+        "The roles of every head.": Asked({}),
+        "A parameter that there is not.": Asked({"layer": 3}, "INVALID_PARAMS"),
+    },
+    "why": {
+        "Ten sentences about the token after position 5; another model wrote the trace.": Asked(
+            {**TRACE, "position": 5, "anyway": True}
+        ),
+        "What it would take.": Asked({**TRACE, "estimate": True, "anyway": True}),
+        "A trace of another model.": Asked(TRACE, "OTHER_MODEL"),
+        "A position past the last token.": Asked({**TRACE, "position": 9, "anyway": True}, "SETTING_INVALID"),
+        **NO_TRACE,
+    },
     "delete_trace": {"A trace is deleted.": Asked(TRACE), **{note: NO_TRACE[note] for note in list(NO_TRACE)[:2]}},
     "get_status": {
         "How the daemon is.": Asked({}),

@@ -1,5 +1,6 @@
 """The params and results of every method, and the params of every notification, as msgspec structs."""
 
+from protocol.types.ablation import *
 from protocol.types.analysis import *
 from protocol.types.base import *
 from protocol.types.comparison import *

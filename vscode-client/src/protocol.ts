@@ -101,6 +101,21 @@ export interface Methods {
     params: PatchScanParams;
     result: PatchScanResult;
   };
+  /** What the model would say without each of its heads and MLPs, each switched off alone. */
+  ablation_scan: {
+    params: AblationScanParams;
+    result: AblationScanResult;
+  };
+  /** What every head of the model does by habit, whatever the text: its roles, found once and kept. */
+  scan_heads: {
+    params: ScanHeadsParams;
+    result: ScanHeadsResult;
+  };
+  /** Why the model said a token, in ten sentences: how sure it was, where it was decided, by whom, what flips it. */
+  why: {
+    params: WhyParams;
+    result: WhyResult;
+  };
   /** Delete a trace from the disk. */
   delete_trace: {
     params: TraceParams;
@@ -1340,6 +1355,218 @@ export interface PatchAxis {
   values: number[];
 }
 
+/** A position of a trace; the model runs the tokens up to it as often as it has heads and MLPs, and once more. */
+export interface AblationScanParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** Asked about: a number, or a text that is one token; null: the text's own next token. */
+  token?: number | string | null;
+  /** Logits are the differences to this token's; null: themselves. */
+  against?: number | string | null;
+  /** Their heads and MLPs alone; null: all. */
+  layers?: number[] | null;
+  /** So many of the likeliest tokens of each outcome. */
+  top?: number;
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+}
+
+/** What an answer hangs on, whoever wrote it. Two parts that do each other's work may both look needless. */
+export interface AblationScanResult {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** The one asked about. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** The other token of a difference. */
+  against: number | null;
+  /** Its text. */
+  against_text: string | null;
+  /** With nothing switched off; null for an estimate. */
+  baseline: AblationOutcome | null;
+  /** In the order of the model, each layer's MLP last; empty for an estimate. */
+  effects: AblationEffect[];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** How it differs from the one that wrote the trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+}
+
+/** What is foretold at the position. */
+export interface AblationOutcome {
+  /** Of the token asked about, after the softcap; or its lead on `against`. */
+  logit: number;
+  /** Of the token asked about, at temperature 1. */
+  probability: number;
+  /** Of the token asked about; 1: the likeliest. */
+  rank: number;
+  /** The likeliest tokens, the likeliest first. */
+  top: Alternative[];
+}
+
+/** What becomes of the answer without one head or MLP: its output is zero. */
+export interface AblationEffect {
+  /** The layer. */
+  layer: number;
+  /** The head; null: the layer's MLP. */
+  head: number | null;
+  /** Switched off at all positions. */
+  everywhere: AblationOutcome;
+  /**
+   * Switched off at the position alone. Where this changes little and `everywhere` much, it did its work at earlier tokens.
+   */
+  here: AblationOutcome;
+  /** Where the head looks from the position, the strongest three first. */
+  looked: Looked[];
+}
+
+/** A position that a head reads from. */
+export interface Looked {
+  /** In the whole sequence, from 0, which is `<|bos|>`. */
+  position: number;
+  /** The attention weight, 0 to 1. */
+  weight: number;
+}
+
+/** Of the model that the session names. */
+export interface ScanHeadsParams {
+  /** Switch each head off too, and see what is still foretold, which takes longest. */
+  ablate?: boolean;
+}
+
+/** Roles as properties of the model, found on `<|bos|>` + r + r: ten draws of 25 random tokens r. */
+export interface ScanHeadsResult {
+  /** The share of repeated tokens that the whole model foretells. */
+  accuracy: number;
+  /** In the order of the model. */
+  heads: HeadHabit[];
+  /** What the roles are. */
+  roles: HeadRole[];
+  /** The model that answers. */
+  model: ModelInfo;
+}
+
+/** What one head does on random tokens that repeat. */
+export interface HeadHabit {
+  /** The layer. */
+  layer: number;
+  /** The head. */
+  head: number;
+  /** By role, the mean weight where the role looks, 0 to 1. */
+  scores: {
+    [k: string]: number;
+  };
+  /** Those that it has, the strongest first; most heads have none. */
+  roles: string[];
+  /** The share of repeated tokens that the model foretells without it; null: not tried. */
+  accuracy: number | null;
+}
+
+/** Something that heads do. */
+export interface HeadRole {
+  /** As `scores` and `roles` call it. */
+  key: string;
+  /** What follows after `a head that`. */
+  words: string;
+  /** The score from which on a head is said to do so. */
+  at: number;
+}
+
+/** A position of a trace; the model runs the tokens up to it once for each head and MLP, and for some more. */
+export interface WhyParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /**
+   * What stands there foretells the token at the next one. null: where the token was written that the model gave least; the first written, where it gave each 90% or more.
+   */
+  position?: number | null;
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+}
+
+/** Why the model said that. All but `token` is about its likeliest answer, which a sampled token need not be. */
+export interface WhyResult {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** The token that was written there; null: none was. */
+  token: number | null;
+  /** Its text. */
+  text: string | null;
+  /** What the model gives it, at temperature 1. */
+  probability: number | null;
+  /** Which of its choices it is; 1: the answer. */
+  rank: number | null;
+  /**
+   * Who wrote the token: the model; nobody, it is the prompt's; the calculator; the model while parts of it were changed; another model.
+   */
+  by: "calculator" | "changed" | "model" | "other" | "prompt";
+  /** The likeliest token; null for an estimate. */
+  answer: number | null;
+  /** Its text. */
+  answer_text: string | null;
+  /** The written token where it is not the answer, else the second likeliest. */
+  rival: number | null;
+  /** Its text. */
+  rival_text: string | null;
+  /** At most ten, in their order; empty for an estimate. */
+  lines: WhyLine[];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** Where the answer leads in the stream. */
+  decided?: LensDecided | null;
+  /** By how much it leads the rival, before the softcap. */
+  total?: number | null;
+  /** Of its lead on the rival, as `attribute_logits` has them. */
+  components?: LogitComponent[];
+  /** The answer's, its logit as its lead on the rival. */
+  baseline?: AblationOutcome | null;
+  /** As `ablation_scan` has them, of the answer's lead on the rival. */
+  effects?: AblationEffect[];
+  /** null: none was found. */
+  flip?: WhyFlip | null;
+  /** How it differs from the one that wrote the trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+}
+
+/** A sentence. */
+export interface WhyLine {
+  /**
+   * How sure it was; what else it might have said; at which depth it was decided; who wrote it; a head that the answer dies without; the other heads; the MLPs; what flips it.
+   */
+  about: "decided" | "else" | "flip" | "head" | "heads" | "mlps" | "sure" | "written_by";
+  /** For people. */
+  text: string;
+  /** What shows more, for a shell. */
+  command: string;
+}
+
+/** The smallest change found that flips the answer: one head, else one MLP, else the strongest heads together. */
+export interface WhyFlip {
+  /** Switched off together, at all positions. */
+  units: WhyUnit[];
+  /** What it says then, the likeliest first. */
+  top: Alternative[];
+}
+
+/** Something switched off. */
+export interface WhyUnit {
+  /** The layer. */
+  layer: number;
+  /** The head; null: the layer's MLP. */
+  head: number | null;
+}
+
 /** The trace that is gone. */
 export interface DeleteTraceResult {
   /** The trace that is gone. */
@@ -1596,6 +1823,9 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "logit_lens",
   "attribute_logits",
   "patch_scan",
+  "ablation_scan",
+  "scan_heads",
+  "why",
   "get_status",
   "list_models",
   "rpc.discover",
