@@ -42,6 +42,7 @@ from nanochat.traces.metadata import checked_metadata
 from nanochat.traces.size import check_room, expected_bytes, size_notice, stored_as
 from nanochat.traces.tensors import Positions
 from nanochat.why.rerun import Rerun, rerun_of
+from nanochat.why.values import with_computed, with_stored
 
 DEFAULT_CATEGORY = "general"
 ROWS_AT_ONCE = 128  # positions unembedded at a time
@@ -141,6 +142,7 @@ class InterpretabilityEngine:
 
         Raises:
             PromptInvalidError, PromptTooLongError, CategoryInvalidError, SettingInvalidError: bad input.
+            TraceNotFoundError, OtherModelError and others: what an intervention's value is to be taken from is not there.
             NonFiniteError: the model computed NaN. CancelledError: `cancel` was set.
             ModelBusyError: called from inside `on_token`. Threads take turns: one generates, the others wait.
             StorageError, StorageFullError: the trace could not be saved, or there is no room for it; nothing was kept.
@@ -288,8 +290,9 @@ class InterpretabilityEngine:
     def _plan(
         self, interventions: Sequence[Mapping[str, Any]], tokens: list[int], settings: GenerationSettings
     ) -> Plan:
-        """The interventions, checked. Raises SettingInvalidError."""
+        """The interventions, checked, with what traces have for them. Raises as `nanochat.why.values.with_stored`."""
         parsed = parse_interventions(interventions, self.model.config)
+        parsed = with_stored(parsed, self.model, self.tokenizer, self.storage)
         ranges = touched_ranges(parsed, len(tokens), self._capacity(len(tokens), settings))
         return list(zip(parsed, ranges, strict=True))
 
@@ -313,7 +316,8 @@ class InterpretabilityEngine:
         with turn_of(self.model).held(cancel):  # before the memory is taken
             recorder = Recorder(config, spec, capacity, len(tokens), self.model.get_device(), self.model.dtype)
             run = Run(tokens, recorder, max_tokens, TextStream(self.tokenizer, self.engine.end_tokens))
-            changes = prepare(self.model, [item for item, _ in plan], [where for _, where in plan], tokens, cancel)
+            items = with_computed([item for item, _ in plan], self.model, self.tokenizer, cancel)
+            changes = prepare(self.model, items, [where for _, where in plan], tokens, cancel)
             with self.model.capturing(recorder, edits=changes.edits):
                 self._take_all(run, settings, on_token, cancel)
             run.touched = changes.touched
