@@ -142,7 +142,7 @@ class InterpretabilityEngine:
 
         Raises:
             PromptInvalidError, PromptTooLongError, CategoryInvalidError, SettingInvalidError: bad input.
-            TraceNotFoundError, OtherModelError and others: what an intervention's value is to be taken from is not there.
+            TraceNotFoundError, OtherModelError and others: an intervention takes its value from what is not there.
             NonFiniteError: the model computed NaN. CancelledError: `cancel` was set.
             ModelBusyError: called from inside `on_token`. Threads take turns: one generates, the others wait.
             StorageError, StorageFullError: the trace could not be saved, or there is no room for it; nothing was kept.

@@ -255,5 +255,3 @@ def _check_weights(intervention: Intervention) -> None:
     kind = intervention.value.kind if isinstance(intervention.value, Source) else None
     if intervention.op == "mean" or kind == "difference":
         raise ValueError("attention weights have no mean over positions, which see different keys: use zero or set")
-    if kind == "vector":
-        raise ValueError("no vector of attention weights is kept, whose keys are those of one text: use another site")

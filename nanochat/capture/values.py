@@ -24,10 +24,9 @@ OWN = "trace"
 OPS_OF = {  # a source, and the operations that take it
     "trace": ("add", "set"),
     "difference": ("add", "set"),
-    "vector": ("add", "set", "mean"),
     "mean_over": ("mean",),
 }
-TIMES = ("difference", "vector")  # sources that may be multiplied
+TIMES = ("difference",)  # sources that may be multiplied
 MOST_PROMPTS = 1000
 
 Number = float | tuple[Any, ...]  # a number, or a list of lists of them
@@ -38,13 +37,13 @@ class Source:
     """Where numbers come from.
 
     kind: "trace": a trace's tensor of the same site and layer; "difference": of two prompts' means over positions;
-        "vector": what was kept under a name; "mean_over": the mean over the prompt's positions, or those of others.
-    given: a trace's id, a vector's name, prompts, or "trace" for the prompt that is run.
+        "mean_over": the mean over the prompt's positions, or those of others.
+    given: a trace's id, prompts, or "trace" for the prompt that is run.
     position: of a trace, the one position whose values are taken; None: position by position.
     times: what they are multiplied by.
     """
 
-    kind: Literal["trace", "difference", "vector", "mean_over"]
+    kind: Literal["trace", "difference", "mean_over"]
     given: str | tuple[str, ...]
     position: int | None = None
     times: float = 1.0
@@ -73,8 +72,7 @@ def parsed_value(op: str, value: Any) -> Number | Source | None:
         return _source(op, value)
     if op == "mean":
         raise ValueError(
-            'a mean is taken over the prompt: leave its value out, or use {"mean_over": ["a prompt", ...]} or '
-            '{"vector": NAME}'
+            'a mean is taken over the prompt: leave its value out, or use {"mean_over": ["a prompt", ...]}'
         )
     if (listed := getattr(value, "tolist", None)) is not None:  # a tensor of torch's or numpy's
         value = listed()
@@ -106,10 +104,10 @@ def _source(op: str, value: Mapping[Any, Any]) -> Source:
 
 
 def _given(kind: str, given: Any) -> str | tuple[str, ...]:
-    """An id, a name, or prompts."""
-    if kind in ("trace", "vector"):
+    """An id, or prompts."""
+    if kind == "trace":
         if not isinstance(given, str) or not given:
-            raise ValueError(f"its value's {kind} is {given!r:.80}: give {'an id' if kind == 'trace' else 'a name'}")
+            raise ValueError(f"its value's {kind} is {given!r:.80}: give an id")
         return given
     if (kind, given) == ("mean_over", OWN):
         return given
