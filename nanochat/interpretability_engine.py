@@ -31,6 +31,7 @@ from nanochat.traces.size import check_room, expected_bytes, size_notice, stored
 from nanochat.traces.tensors import Positions
 from nanochat.why.fork import fork_of, put_tokens
 from nanochat.why.rerun import Rerun, check_prompt, rerun_of
+from nanochat.why.values import with_stored
 
 __all__ = ["InterpretabilityEngine", "TokenEvent"]
 
@@ -119,6 +120,7 @@ class InterpretabilityEngine:
 
         Raises:
             PromptInvalidError, PromptTooLongError, CategoryInvalidError, SettingInvalidError: bad input.
+            TraceNotFoundError, OtherModelError and others: an intervention takes its value from what is not there.
             NonFiniteError: the model computed NaN. CancelledError: `cancel` was set.
             ModelBusyError: called from inside `on_token`. Threads take turns: one generates, the others wait.
             StorageError, StorageFullError: the trace could not be saved, or there is no room for it; nothing was kept.
@@ -131,7 +133,7 @@ class InterpretabilityEngine:
         extra = checked_metadata(metadata)
         tokens = prompt_tokens(self.tokenizer, prompt, messages, self.model.config.max_positions)
         start = Start(tokens, prompt, messages, parent=parent)
-        request = checked_request(self.model.config, start, settings, narrowed, interventions or ())
+        request = self._request(start, settings, narrowed, interventions or ())
         kept = Kept(category, extra, format or self.storage.format, capture_intermediate_steps)
         return self._generate(request, kept, on_token, on_notice, cancel)
 
@@ -170,9 +172,8 @@ class InterpretabilityEngine:
         with self.storage.open_trace(trace_id) as trace:
             again = rerun_of(trace, self.model, anyway=anyway)
         check_prompt(again, self.tokenizer, self.model.config)
-        request = checked_request(
-            self.model.config, again.start, again.settings, again.capture if capture is None else capture, interventions
-        )
+        wanted = again.capture if capture is None else capture
+        request = self._request(again.start, again.settings, wanted, interventions)
         result = self._run_again(again, request, on_token, on_notice, cancel)
         with self.storage.open_trace(result["trace_id"]) as child:
             return result | {"position": again.parted_at(child.fields.tokens)}
@@ -223,7 +224,7 @@ class InterpretabilityEngine:
         check_prompt(again, self.tokenizer, config)
         start, settings = fork_of(again, position, put, self.tokenizer, max_tokens)
         changes = again.interventions if interventions is None else interventions
-        request = checked_request(config, start, settings, again.capture if capture is None else capture, changes)
+        request = self._request(start, settings, again.capture if capture is None else capture, changes)
         return self._run_again(again, request, on_token, on_notice, cancel) | {"position": position}
 
     def analyze_trace(self, trace_id: str) -> dict[str, Any]:
@@ -245,6 +246,18 @@ class InterpretabilityEngine:
     def clear_model_captures(self) -> None:
         """Let go of the last capture: the model's capture attributes are None again."""
         self.model.attach(None)
+
+    def _request(
+        self,
+        start: Start,
+        settings: GenerationSettings,
+        capture: CaptureSettings | dict[str, Any] | None,
+        interventions: Sequence[Mapping[str, Any]],
+    ) -> Request:
+        """The request, checked, with what traces have for its interventions. Raises also as `with_stored`."""
+        parsed = parse_interventions(interventions, self.model.config)
+        stored = with_stored(parsed, self.model, self.tokenizer, self.storage)
+        return checked_request(self.model.config, start, settings, capture, stored)
 
     def _run_again(
         self,

@@ -75,8 +75,8 @@ GENERATE_AND_CAPTURE = Method(
     types.GenerateAndCaptureResult,
     "Write on from a prompt or answer a chat, capture what the model does on the way, and keep it as a trace.",
     (
-        "PROMPT_INVALID", "PROMPT_TOO_LONG", "CATEGORY_INVALID", "NON_FINITE", "STORAGE_FAILED", "STORAGE_FULL",
-        "MODEL_MISMATCH", *MODEL_ERRORS,
+        "PROMPT_INVALID", "PROMPT_TOO_LONG", "CATEGORY_INVALID", "NON_FINITE", *TRACE_ERRORS, "STORAGE_FULL",
+        "OTHER_MODEL", "MODEL_MISMATCH", *MODEL_ERRORS,
     ),
     long=True,
 )  # fmt: skip
@@ -85,7 +85,7 @@ INTERVENE = Method(
     types.InterveneParams,
     types.InterveneResult,
     "Run a trace's prompt again, with its seed and settings, and with parts of the model changed: a child trace.",
-    (*dict.fromkeys((*TRACE_ERRORS, *GENERATE_AND_CAPTURE.errors, "OTHER_MODEL")),),
+    GENERATE_AND_CAPTURE.errors,
     long=True,
 )
 FORK_TRACE = Method(

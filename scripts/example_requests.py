@@ -30,6 +30,24 @@ NEURON = {
         {"op": "set", "site": "mlp_hidden", "layer": 3, "neurons": [7], "positions": "generated", "value": 4.0}
     ]
 }
+STEERED = {
+    "interventions": [
+        {
+            "op": "add",
+            "site": "residual",
+            "layer": 3,
+            "positions": "last",
+            "value": {"difference": ["The symbol of iron is", "The symbol of gold is"], "times": 8},
+        }
+    ]
+}
+PATCH = {
+    "op": "set",
+    "site": "post_mlp",
+    "layer": 3,
+    "positions": "last",
+    "value": {"trace": EXAMPLE_ID, "position": 5},
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,13 @@ ASKED: dict[str, dict[str, Asked]] = {
             {"messages": [{"role": "user", "content": PROMPT}], **SHORT, "format": "safetensors"}
         ),
         "A neuron pushed while tokens are written.": Asked({"prompt": PROMPT, **SHORT, **NEURON}),
+        "Steered by the difference of two prompts.": Asked({"prompt": PROMPT, **SHORT, **STEERED}),
+        "A value from a trace of another model.": Asked(
+            {"prompt": PROMPT, **SHORT, "interventions": [PATCH]}, "OTHER_MODEL"
+        ),
+        "A value from a trace that there is not.": Asked(
+            {"prompt": PROMPT, "interventions": [PATCH | {"value": {"trace": ABSENT}}]}, "TRACE_NOT_FOUND"
+        ),
         "An intervention at a place that there is not.": Asked(
             {"prompt": PROMPT, "interventions": [{"op": "zero", "site": "resid_pre", "layer": 0}]}, "SETTING_INVALID"
         ),

@@ -56,7 +56,7 @@ def checked_request(
     start: Start,
     settings: GenerationSettings,
     capture: CaptureSettings | dict[str, Any] | None,
-    interventions: Sequence[Mapping[str, Any]],
+    interventions: Sequence[Mapping[str, Any] | Intervention],
 ) -> Request:
     """A request that a model of this form can be put to.
 

@@ -272,7 +272,7 @@ export interface Capture {
 /** One change of what the model computes at a site. */
 export interface Intervention {
   /**
-   * Put zeros there, or the mean over the prompt's positions of what the model computes there without interventions; multiply by `value`, add it, or put it there.
+   * Put zeros there, or a mean of what the model computes there without interventions, by default over the prompt's positions; multiply by `value`, add it, or put it there.
    */
   op: "add" | "mean" | "scale" | "set" | "zero";
   /** Such as head_output, post_mlp, residual, q, mlp_hidden, attention_weights. */
@@ -288,9 +288,23 @@ export interface Intervention {
    */
   positions?: ("all" | "generated" | "last" | "prompt") | (number | [number, number])[];
   /**
-   * A number, or a vector as wide as the site, with `neurons` as long as those, of attention weights over the keys from position 0 on; null for zero; of a mean what it is taken over.
+   * A number, or a vector as wide as the site, with `neurons` as long as those, of attention weights over the keys from position 0 on; or where they are to be taken from. null for zero, and for a mean over the prompt, which may be called `prompt` as well.
    */
-  value?: number | number[] | "prompt" | null;
+  value?: number | number[] | "prompt" | ValueSource | null;
+}
+
+/** Where a value is to be taken from: one of `trace`, `difference` and `mean_over`. */
+export interface ValueSource {
+  /** What another trace of the same model captured at this site and layer; for add and set. */
+  trace?: string | null;
+  /** Of the trace, this position's values at all that are changed; null: position by position. */
+  position?: number | null;
+  /** The first prompt's mean over its positions at this site and layer, minus the second's; for add and set. */
+  difference?: [string, string] | null;
+  /** What the difference is multiplied by; null: 1. */
+  times?: number | null;
+  /** The mean over the positions of the prompt that is run, or over all those of these prompts; for mean. */
+  mean_over?: "trace" | [string, ...string[]] | null;
 }
 
 /** What was written, and where the trace of it is. */
