@@ -933,6 +933,8 @@ export interface LensBelief {
   chosen: LensChance[];
   /** Kullback-Leibler divergence from the output's distribution, in nats: 0 where they agree. */
   kl: number;
+  /** Of its own distribution, in nats: how unsure it is. */
+  entropy: number;
 }
 
 /** What is thought of one token. */

@@ -42,11 +42,12 @@ export type ViewState =
   | { kind: "trace"; trace: TraceData };
 
 /** The tabs of a trace's page. */
-export const PAGE_PARTS = ["attention", "layers"] as const;
+export const PAGE_PARTS = ["attention", "layers", "lens", "attribution"] as const;
 export type PagePart = (typeof PAGE_PARTS)[number];
 
 /** What a view may read of the trace that it shows; the host adds which that is. */
-export type ReadMethod = "get_tensor" | "get_attention" | "get_head_thumbnails" | "get_alternatives";
+export type ReadMethod =
+  "get_tensor" | "get_attention" | "get_head_thumbnails" | "get_alternatives" | "logit_lens" | "attribute_logits";
 export type ReadParams<M extends ReadMethod> = Omit<Methods[M]["params"], "trace_id">;
 export type ReadResult<M extends ReadMethod> = Methods[M]["result"];
 
@@ -66,7 +67,8 @@ export type ToView =
   | ({ type: "state"; state: ViewState; given: readonly GivenRead[] } & Selected)
   | ({ type: "selection" } & Selected)
   | { type: "read"; request: number; result: ReadResult<ReadMethod> }
-  | { type: "readFailed"; request: number; message: string }
+  /** `name`: the problem's, by which a page knows what can be done. */
+  | { type: "readFailed"; request: number; message: string; name?: string }
   | { type: "settings"; statistic: string; colourMap: string }
   | { type: "showPart"; part: PagePart };
 

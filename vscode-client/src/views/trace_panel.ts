@@ -122,8 +122,9 @@ export class TracePanel implements Disposable {
       const result = await this.open.source.request(method, { ...params, trace_id: traceId }, source.token);
       this.send({ type: "read", request, result });
     } catch (error) {
-      const message = isCancelled(error) ? "It was not read any more." : problemOf(error).message;
-      this.send({ type: "readFailed", request, message });
+      const { name, message } = problemOf(error);
+      const told = isCancelled(error) ? "It was not read any more." : message;
+      this.send({ type: "readFailed", request, message: told, name });
     } finally {
       if (this.asked.get(request) === source) {
         this.asked.delete(request);

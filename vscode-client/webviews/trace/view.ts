@@ -3,30 +3,37 @@
 import "./trace.css";
 import { PAGE_PARTS, type PagePart } from "../../src/shared/messages";
 import { attentionView } from "../attention/view";
+import { attributionView } from "../attribution/view";
 import { element } from "../common/dom";
-import { traceOf, type Page, type Part } from "../common/page";
-import { whileShown } from "../common/while_shown";
+import { traceOf, type Page, type PageState, type Part } from "../common/page";
+import { whileShown, type WhileShown } from "../common/while_shown";
 import { layersView } from "../layers/view";
+import { lensView } from "../lens/view";
 import { headerPart } from "./header";
+import type { Tab } from "./tab";
 import { onTraceKeys } from "./trace_keys";
 
 const PART_KEY = "part";
 const SCROLL_KEY = "scroll";
-const PARTS: Record<PagePart, { label: string; part: Part }> = {
+const PARTS: Record<PagePart, { label: string; part: (page: Page, tab: Tab) => HTMLElement }> = {
   attention: { label: "Attention", part: attentionView },
   layers: { label: "Layers", part: layersView },
+  lens: { label: "Lens", part: lensView },
+  attribution: { label: "Attribution", part: attributionView },
 };
+/** Those that hear of changes only while they are shown; attention is always ready to be. */
+const QUIET = PAGE_PARTS.filter((name) => name !== "attention");
 
 export const tracePage: Part = (page) => {
-  const layers = whileShown(page.store);
-  const pages: Record<PagePart, Page> = { attention: page, layers: { ...page, store: layers.store } };
+  const quiet = new Map<PagePart, WhileShown<PageState>>(QUIET.map((name) => [name, whileShown(page.store)]));
+  const left = new Map(PAGE_PARTS.map((name) => [name, [] as (() => void)[]]));
   const panels = new Map(
     PAGE_PARTS.map((name) => [
       name,
       element(
         "div",
         { id: `part-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, class: "part" },
-        PARTS[name].part(pages[name]),
+        PARTS[name].part({ ...page, store: quiet.get(name)?.store ?? page.store }, tabOf(name)),
       ),
     ]),
   );
@@ -43,7 +50,22 @@ export const tracePage: Part = (page) => {
   const scrolls = rememberedScrolls(page);
   let shown = partNamed(page.host.recall(PART_KEY));
 
+  function tabOf(name: PagePart): Tab {
+    return {
+      open: (part) => {
+        show(part);
+        tabs[PAGE_PARTS.indexOf(part)]?.focus();
+      },
+      onLeave: (listener) => left.get(name)?.push(listener),
+    };
+  }
+
   function show(name: PagePart): void {
+    if (name !== shown) {
+      left.get(shown)?.forEach((listener) => {
+        listener();
+      });
+    }
     shown = name;
     page.host.keep(PART_KEY, name);
     PAGE_PARTS.forEach((one, index) => {
@@ -52,7 +74,9 @@ export const tracePage: Part = (page) => {
       tabs[index]?.setAttribute("aria-selected", String(chosen));
       tabs[index]?.setAttribute("tabindex", chosen ? "0" : "-1");
     });
-    layers.show(name === "layers");
+    for (const [one, { show: showQuiet }] of quiet) {
+      showQuiet(one === name);
+    }
     scrolls.back(name);
   }
 
