@@ -1,6 +1,6 @@
 // What the extension host and its webviews say to each other; both sides import it.
 
-import type { Analysis, Methods, Metric, TokenRow, TraceSummary } from "../protocol";
+import type { Analysis, Intervention, Methods, Metric, TokenRow, TraceSummary } from "../protocol";
 
 /** What all views look at. `token`: the position whose row is lit; `step`: null for the whole sequence. */
 export interface Selection {
@@ -28,6 +28,9 @@ export interface TraceData {
 
 /** Given a trace's data, by the host: captures its prompt again, with attention. */
 export const CAPTURE_AGAIN = "nanoscope.captureAgain";
+
+/** Given what runs a trace once more and the interventions: makes its child, and compares the two. */
+export const SWITCH_OFF = "nanoscope.switchOff";
 
 /** One click that does what the message beside it says. */
 export interface ViewAction {
@@ -70,6 +73,8 @@ export type ToView =
   /** `name`: the problem's, by which a page knows what can be done. */
   | { type: "readFailed"; request: number; message: string; name?: string }
   | { type: "settings"; statistic: string; colourMap: string }
+  /** Whether the page's trace is being run once more. */
+  | { type: "running"; running: boolean }
   | { type: "showPart"; part: PagePart };
 
 /** The host answers every read; one of an earlier trace fails. */
@@ -88,5 +93,7 @@ export type FromView =
   /** `arguments`: default: the file that the view is about. */
   | { type: "command"; command: string; arguments?: readonly (string | number)[] }
   | { type: "setStatistic"; statistic: string }
+  /** Runs the trace that is shown once more, with something changed on the way. */
+  | { type: "switchOff"; interventions: Intervention[] }
   /** The trace that is shown, with attention. */
   | { type: "captureAgain" };

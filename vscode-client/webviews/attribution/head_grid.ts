@@ -6,6 +6,7 @@ import { element, setAttributes } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
 import type { HeadPlace } from "../heads/trace_heads";
 import { keyName, movedHead } from "../matrix/moves";
+import { markOff } from "../switch_off/edit_store";
 import type { Attribution } from "./attribution_state";
 import { signed } from "./bars";
 import type { Part } from "./parts";
@@ -82,6 +83,7 @@ export function headGrid(attribution: Attribution): HTMLElement {
       const isChosen = name === headName(layer, head);
       setAttributes(cell, { "aria-selected": String(isChosen), tabindex: isChosen ? 0 : -1 });
     }
+    markOff(grid, page.edits.store.state.edits);
   }
 
   function placeAt(target: EventTarget | null): HeadPlace | null {
@@ -126,6 +128,7 @@ export function headGrid(attribution: Attribution): HTMLElement {
     }
   });
   page.store.subscribe(mark);
+  page.edits.store.subscribe(mark);
   store.subscribe((state, before) => {
     if (state.heads !== before.heads) {
       const focused = grid.contains(document.activeElement);

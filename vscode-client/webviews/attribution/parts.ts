@@ -20,7 +20,7 @@ export function partsByLayer(components: readonly LogitComponent[]): Part[] {
   ];
   return [
     sum("Embedding", components, ({ kind }) => kind === "embedding"),
-    sum("Embedding again (x0)", components, ({ kind }) => kind === "x0"),
+    sum("Embedding (x0)", components, ({ kind }) => kind === "x0"),
     ...layers
       .sort((one, other) => one - other)
       .flatMap((layer) => [

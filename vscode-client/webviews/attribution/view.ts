@@ -8,6 +8,7 @@ import { traceOf, type Page } from "../common/page";
 import { spokenText } from "../common/token_text";
 import type { Tab } from "../trace/tab";
 import { askingPart, noTokensPart } from "../why/asking_part";
+import { markOff } from "../switch_off/edit_store";
 import { positionWords } from "../why/place";
 import { askBar } from "./ask_bar";
 import { createAttribution, type Attribution } from "./attribution_state";
@@ -40,10 +41,14 @@ export function attributionView(page: Page, tab: Tab): HTMLElement {
   const most = barList("The strongest heads", actions);
   store.subscribe((state, before) => {
     if (state.parts !== before.parts || state.map !== before.map) {
+      queueMicrotask(markBars);
       sums.show(sumBars(state.parts, state.result?.total ?? 0), state.map);
       most.show(barsFromZero(strongest(state.heads, STRONGEST)), state.map);
     }
   });
+  const markBars = (): void => {
+    markOff(parts, page.edits.store.state.edits);
+  };
   const parts = element(
     "div",
     { class: "attribution-parts", hidden: true },
@@ -58,6 +63,7 @@ export function attributionView(page: Page, tab: Tab): HTMLElement {
     ),
     detailPart(attribution),
   );
+  page.edits.store.subscribe(markBars);
   store.subscribe(({ result }) => {
     parts.hidden = result === null;
   });
@@ -100,7 +106,7 @@ function titlePart(attribution: Attribution): HTMLElement {
       element("strong", { class: "attribution-total" }, signed(total ?? 0)),
     );
     const capped = against_text == null ? ` After the softcap the logit is ${threeDigits(logit)}.` : "";
-    note.textContent = `${FROZEN}${capped} The parts sum to it but for ${threeDigits(Math.abs(error ?? 0))}.`;
+    note.textContent = `${FROZEN}${capped} The parts sum to it; the error is ${threeDigits(Math.abs(error ?? 0))}.`;
   }
 
   attribution.store.subscribe(show);

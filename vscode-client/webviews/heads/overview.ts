@@ -14,6 +14,7 @@ import { BY_LAYER, headMoved, headRows, placeKey, type HeadRow } from "./head_or
 import { headPreview } from "./head_preview";
 import { group, headWords, unitOf } from "./head_words";
 import { keyName } from "../matrix/moves";
+import { markOff } from "../switch_off/edit_store";
 import type { HeadPlace } from "./trace_heads";
 
 const PATTERN = "pattern";
@@ -176,6 +177,7 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
       cell.setAttribute("tabindex", chosen ? "0" : "-1");
       cell.classList.toggle("pinned", pinned.has(key));
     }
+    markOff(grid, page.edits.store.state.edits);
   }
 
   function describe(): void {
@@ -267,6 +269,7 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
     mark();
     describe();
   });
+  page.edits.store.subscribe(mark);
   store.subscribe((state, before) => {
     if (state.pointedHead !== before.pointedHead) {
       describe();
@@ -291,6 +294,7 @@ function cellOf(place: HeadPlace): HTMLElement {
     tabindex: -1,
     "data-layer": place.layer,
     "data-head": place.head,
+    "data-edit": headName(place.layer, place.head),
   });
 }
 

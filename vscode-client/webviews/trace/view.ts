@@ -1,6 +1,7 @@
 // The page of a trace: a header that stays, and below it one tab for each part.
 
 import "./trace.css";
+import "../switch_off/switch_off.css";
 import { PAGE_PARTS, type PagePart } from "../../src/shared/messages";
 import { attentionView } from "../attention/view";
 import { attributionView } from "../attribution/view";
@@ -10,6 +11,9 @@ import { whileShown, type WhileShown } from "../common/while_shown";
 import { layersView } from "../layers/view";
 import { lensView } from "../lens/view";
 import { headerPart } from "./header";
+import { shownHead } from "../heads/trace_heads";
+import { editBar } from "../switch_off/edit_bar";
+import { onEditInput } from "../switch_off/edit_input";
 import type { Tab } from "./tab";
 import { onTraceKeys } from "./trace_keys";
 
@@ -45,7 +49,7 @@ export const tracePage: Part = (page) => {
     ),
   );
   const list = element("div", { class: "tabs", role: "tablist", "aria-label": "Parts of the trace" }, ...tabs);
-  const header = element("header", { class: "trace-header" }, headerPart(page), list);
+  const header = element("header", { class: "trace-header" }, headerPart(page), editBar(page), list);
   const whole = element("div", { class: "trace" }, header, ...panels.values());
   const scrolls = rememberedScrolls(page);
   let shown = partNamed(page.host.recall(PART_KEY));
@@ -120,6 +124,11 @@ export const tracePage: Part = (page) => {
     scrolls.keep(shown);
   });
   onTraceKeys(page);
+  onEditInput(page, whole, () => {
+    const trace = traceOf(page.store.state);
+    const { selection } = page.store.state;
+    return trace === null ? null : (shownHead(trace, selection) ?? { layer: selection.layer, head: selection.head });
+  });
   show(shown);
   return whole;
 };
