@@ -27,6 +27,7 @@ TOKEN_TEXT = Meta(description="Its text; bytes that are not UTF-8 are shown as `
 TOKEN = Meta(description="Its number in the vocabulary.")
 POSITION = Meta(description="In the whole sequence, from 0, which is `<|bos|>`.")
 PARENT = Meta(description="The trace that it was made from, by `intervene`; null where it is nobody's child.")
+CHANGED = Meta(description="What was changed, in words, such as `without L3H2`; null where nothing was.")
 INTERVENTIONS = Meta(description="What was changed while it was made, as it can be sent again.")
 TOUCHED = Meta(description="Of each intervention, how many positions it touched.")
 REQUEST = Meta(description="The id of the request that this is about.")

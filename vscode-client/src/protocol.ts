@@ -333,6 +333,8 @@ export interface TraceSummary {
   data_info: DataInfo;
   /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
   parent?: string | null;
+  /** What was changed, in words, such as `without L3H2`; null where nothing was. */
+  changed?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
     [k: string]: unknown;
@@ -519,6 +521,8 @@ export interface TraceRow {
   max_tokens?: number | null;
   /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
   parent?: string | null;
+  /** What was changed, in words, such as `without L3H2`; null where nothing was. */
+  changed?: string | null;
 }
 
 /** One trace. */
@@ -646,6 +650,8 @@ export interface TraceDocument {
   data_info: DataInfo;
   /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
   parent?: string | null;
+  /** What was changed, in words, such as `without L3H2`; null where nothing was. */
+  changed?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
     [k: string]: unknown;

@@ -4,6 +4,7 @@ import { css } from "../common/colour";
 import { divergingAt, divergingGradient, type DivergingMap } from "../common/diverging_map";
 import { element, setAttributes } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
+import { cellOf, placeOf } from "../heads/head_cells";
 import type { HeadPlace } from "../heads/trace_heads";
 import { keyName, movedHead } from "../matrix/moves";
 import { markOff } from "../switch_off/edit_store";
@@ -28,10 +29,9 @@ export function headGrid(attribution: Attribution): HTMLElement {
     width = 1 + Math.max(0, ...heads.map(({ head }) => head ?? 0));
     cells.clear();
     for (const { name, layer, head } of heads) {
-      cells.set(
-        name,
-        element("span", { class: "head", role: "gridcell", "data-layer": layer, "data-head": head, "data-edit": name }),
-      );
+      if (layer !== null && head !== null) {
+        cells.set(name, cellOf({ layer, head }));
+      }
     }
     for (const part of [grid, legend]) {
       part.style.setProperty("--heads", String(width));
@@ -86,13 +86,8 @@ export function headGrid(attribution: Attribution): HTMLElement {
     markOff(grid, page.edits.store.state.edits);
   }
 
-  function placeAt(target: EventTarget | null): HeadPlace | null {
-    const cell = target instanceof Element ? target.closest<HTMLElement>(".head") : null;
-    return cell === null ? null : { layer: Number(cell.dataset.layer), head: Number(cell.dataset.head) };
-  }
-
   function point(target: EventTarget | null): void {
-    const place = placeAt(target);
+    const place = placeOf(target);
     const name = place === null ? "" : headName(place.layer, place.head);
     store.set({ pointed: store.state.heads.find((part) => part.name === name) ?? null });
   }
@@ -107,13 +102,13 @@ export function headGrid(attribution: Attribution): HTMLElement {
     point(event.target);
   });
   grid.addEventListener("click", (event) => {
-    const place = placeAt(event.target);
+    const place = placeOf(event.target);
     if (place !== null) {
       attribution.openHead(place);
     }
   });
   grid.addEventListener("keydown", (event) => {
-    const place = placeAt(event.target);
+    const place = placeOf(event.target);
     if (place === null) {
       return;
     }

@@ -11,6 +11,7 @@ import { traceOf } from "../common/page";
 import { bestRole, domainOf, headStatistics, statisticNamed, statisticsOf, type Statistic } from "../common/statistics";
 import type { HeadLook } from "./head_look";
 import { BY_LAYER, headMoved, headRows, placeKey, type HeadRow } from "./head_order";
+import { cellOf, placeOf } from "./head_cells";
 import { headPreview } from "./head_preview";
 import { group, headWords, unitOf } from "./head_words";
 import { keyName } from "../matrix/moves";
@@ -285,20 +286,4 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
     element("div", { class: "push" }, orderSelect, select),
   );
   return element("section", { class: "overview", "aria-label": "Heads" }, bar, grid, legend, words, preview.element);
-}
-
-function cellOf(place: HeadPlace): HTMLElement {
-  return element("span", {
-    class: "head",
-    role: "gridcell",
-    tabindex: -1,
-    "data-layer": place.layer,
-    "data-head": place.head,
-    "data-edit": headName(place.layer, place.head),
-  });
-}
-
-function placeOf(target: EventTarget | null): HeadPlace | null {
-  const cell = target instanceof Element ? target.closest<HTMLElement>(".head") : null;
-  return cell === null ? null : { layer: Number(cell.dataset.layer), head: Number(cell.dataset.head) };
 }
