@@ -35,7 +35,7 @@ test("x and the context menu switch off what they are on, and on again", async (
 test("Run makes a child, and compares the two", async () => {
   await frame.locator(".edit-bar").getByRole("button", { name: "Run" }).click();
   await editor.frame("main:has(.compared-trace)");
-  const { traces } = editor.nanoscope("traces");
+  const { traces } = editor.nanoscope("list");
   const child = traces.find(({ parent }) => parent === id);
   assert.equal(child.changed, "without L3H2");
   assert.equal(child.prompt, PROMPT);
@@ -43,6 +43,7 @@ test("Run makes a child, and compares the two", async () => {
 
 test("the tree has the child under its parent, in words, and its page says that it is edited", async () => {
   await editor.showTraces();
+  await editor.rows().locator(".monaco-tl-twistie.collapsible").last().click(); // it had no children when it came
   const row = editor.rows().filter({ hasText: "without L3H2" }).first();
   await row.waitFor();
   assert.equal(await row.getAttribute("aria-level"), "3");

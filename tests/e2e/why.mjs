@@ -25,9 +25,12 @@ export async function opened() {
 
 /** Findings that matter in the tab of that name. */
 export async function seriousFindings(frame, part) {
+  await frame.evaluate(() => {
+    document.body.style.background = "var(--vscode-editor-background)"; // what lies behind it, which a frame cannot see
+  });
   await frame.evaluate(AXE);
   const { violations } = await frame.evaluate((id) => globalThis.axe.run(document.getElementById(id)), `part-${part}`);
   return violations
     .filter(({ impact }) => SERIOUS.includes(impact))
-    .map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)}`);
+    .map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)} ${nodes[0].any[0]?.message ?? ""}`);
 }

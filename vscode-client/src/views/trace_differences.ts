@@ -14,7 +14,7 @@ const SETTINGS: readonly { name: Setting; word: (value: number) => string }[] = 
 ];
 
 export interface Difference {
-  /** Time, changes, settings and model, in that order, as far as they are told and worth telling. */
+  /** Changes, time, settings and model, in that order, as far as they are told and worth telling. */
   words: readonly string[];
   /** Whether another row has the same prompt. */
   twin: boolean;
@@ -34,7 +34,8 @@ export function differences(rows: readonly TraceRow[], now: Date): Map<string, D
     const times = distinctTimes(alike, rest, now);
     for (const [place, row] of alike.entries()) {
       const time = times[place] ?? "";
-      const words = [...(time === "" ? [] : [time]), ...(rest[place] ?? [])];
+      const [changed, others] = row.changed == null ? [[], rest[place]] : [[row.changed], rest[place]?.slice(1)];
+      const words = [...changed, ...(time === "" ? [] : [time]), ...(others ?? [])];
       found.set(row.trace_id, { words, twin: alike.length > 1 });
     }
   }
