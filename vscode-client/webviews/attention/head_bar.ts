@@ -3,7 +3,7 @@
 import { element, icon, ICONS, setAttributes } from "../common/dom";
 import { headName } from "../common/number_text";
 import { traceOf } from "../common/page";
-import { markOff } from "../switch_off/edit_store";
+import { markOff } from "../switch_off/mark_off";
 import { editName } from "../switch_off/edits";
 import type { AttentionState } from "./attention_state";
 import { BESIDES, besideWords, isSame, MOST_PINS, togglePin, type Beside } from "./beside";

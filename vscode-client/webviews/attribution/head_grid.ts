@@ -7,7 +7,7 @@ import { headName, threeDigits } from "../common/number_text";
 import { cellOf, placeOf } from "../heads/head_cells";
 import type { HeadPlace } from "../heads/trace_heads";
 import { keyName, movedHead } from "../matrix/moves";
-import { markOff } from "../switch_off/edit_store";
+import { markOff } from "../switch_off/mark_off";
 import type { Attribution } from "./attribution_state";
 import { signed } from "./bars";
 import type { Part } from "./parts";

@@ -8,7 +8,7 @@ import { traceOf, type Page } from "../common/page";
 import { spokenText } from "../common/token_text";
 import type { Tab } from "../trace/tab";
 import { askingPart, noTokensPart } from "../why/asking_part";
-import { markOff } from "../switch_off/edit_store";
+import { markOff } from "../switch_off/mark_off";
 import { positionWords } from "../why/place";
 import { askBar } from "./ask_bar";
 import { createAttribution, type Attribution } from "./attribution_state";

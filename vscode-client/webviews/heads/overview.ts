@@ -15,7 +15,7 @@ import { cellOf, placeOf } from "./head_cells";
 import { headPreview } from "./head_preview";
 import { group, headWords, unitOf } from "./head_words";
 import { keyName } from "../matrix/moves";
-import { markOff } from "../switch_off/edit_store";
+import { markOff } from "../switch_off/mark_off";
 import type { HeadPlace } from "./trace_heads";
 
 const PATTERN = "pattern";

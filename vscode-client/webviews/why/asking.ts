@@ -1,7 +1,6 @@
 // A question that the trace's model answers: one at a time, taken back when another is asked or nobody looks any more.
 
-import type { ReadParams, ReadResult } from "../../src/shared/messages";
-import type { PageState } from "../common/page";
+import type { ReadParams, ReadResult, ViewState } from "../../src/shared/messages";
 import { createStore, type Store } from "../common/store";
 import type { TraceReads } from "../common/trace_reads";
 
@@ -27,7 +26,7 @@ export interface Asking<M extends WhyMethod> {
 
 /** Those of a trace: it forgets everything when the page shows another, or the same anew. */
 export function asking<M extends WhyMethod>(
-  page: { reads: TraceReads; store: Pick<Store<PageState>, "subscribe"> },
+  page: { reads: TraceReads; store: Pick<Store<{ view: ViewState }>, "subscribe"> },
   method: M,
 ): Asking<M> {
   const store = createStore<AskingState>({ busy: false, failure: null, otherModel: null });
