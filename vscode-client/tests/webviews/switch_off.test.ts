@@ -5,7 +5,15 @@ import { test } from "node:test";
 import type { ViewState } from "../../src/shared/messages";
 import { createStore } from "../../webviews/common/store";
 import { createEdits } from "../../webviews/switch_off/edit_store";
-import { editName, editNamed, interventionsOf, keptEdits, offWords, toggled, type Edit } from "../../webviews/switch_off/edits";
+import {
+  editName,
+  editNamed,
+  interventionsOf,
+  keptEdits,
+  offWords,
+  toggled,
+  type Edit,
+} from "../../webviews/switch_off/edits";
 
 const HEAD = { layer: 3, head: 2 };
 const OTHER = { layer: 3, head: 0 };
