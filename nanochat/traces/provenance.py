@@ -78,7 +78,7 @@ def change_words(told: Mapping[str, Any]) -> str:
     """What an intervention did: `zero L3H1, L3H2`, `scale L2 post_mlp by 2 at last`. Files may tell anything."""
     op, site, layer, heads = (told.get(key) for key in ("op", "site", "layer", "heads"))
     where = f"L{layer}" if type(layer) is int else ""
-    if isinstance(heads, list) and heads and where:
+    if isinstance(heads, list) and heads and type(layer) is int:
         where = _heads(layer, heads)
     of_site = "" if site == "head_output" and heads else _word(site)
     words = [_word(op), where, of_site, _amount(op, told.get("value")), _at(told.get("positions"))]
