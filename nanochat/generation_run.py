@@ -17,7 +17,6 @@ from nanochat.engine import Engine, Step
 from nanochat.errors import NonFiniteError, non_finite_error
 from nanochat.model_turn import turn_of
 from nanochat.text_stream import TextStream
-from nanochat.why.values import with_computed
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ def captured_run(
         recorder = Recorder(model.config, spec, request.capacity, len(tokens), model.get_device(), model.dtype)
         run = Run(request, recorder, TextStream(engine.tokenizer, engine.end_tokens))
         plan = request.plan
-        items = with_computed([item for item, _ in plan], model, engine.tokenizer, cancel)
-        changes = prepare(model, items, [where for _, where in plan], tokens, cancel)
+        changes = prepare(model, [item for item, _ in plan], [where for _, where in plan], tokens, cancel)
         with model.capturing(recorder, edits=changes.edits):
             _take_all(engine, run, on_token, cancel)
         run.touched = changes.touched

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from nanochat.traces.size import check_room, expected_bytes, size_notice, stored
 from nanochat.traces.tensors import Positions
 from nanochat.why.fork import fork_of, put_tokens
 from nanochat.why.rerun import Rerun, check_prompt, rerun_of
-from nanochat.why.values import with_stored
+from nanochat.why.values import with_computed, with_stored
 
 __all__ = ["InterpretabilityEngine", "TokenEvent"]
 
@@ -288,7 +288,7 @@ class InterpretabilityEngine:
         notices = self._foretell_size(request, kept)
         for text in notices:
             on_notice(text)
-        run = captured_run(self.engine, request, on_token, cancel)
+        run = captured_run(self.engine, self._with_numbers(request, cancel), on_token, cancel)
         started = time.perf_counter()
         with memory_explained(self.model.get_device(), "this capture", ADVICE):
             captured = run.recorder.tensors(len(run.generated), cancel)
@@ -321,6 +321,11 @@ class InterpretabilityEngine:
             **request.told,
             "touched": run.touched,
         }
+
+    def _with_numbers(self, request: Request, cancel: threading.Event | None) -> Request:
+        """The same with the numbers that prompts make for its interventions."""
+        items = with_computed([item for item, _ in request.plan], self.model, self.tokenizer, cancel)
+        return replace(request, plan=[(item, where) for item, (_, where) in zip(items, request.plan, strict=True)])
 
     def _foretell_size(self, request: Request, kept: Kept) -> list[str]:
         """What to say of the trace's size; StorageFullError where the disk has no room for it."""

@@ -113,6 +113,7 @@ def _belief(belief: Belief, text: Callable[[int], str]) -> LensBelief:
             for chance in belief.chosen
         ],
         kl=belief.kl,
+        entropy=belief.entropy,
     )
 
 

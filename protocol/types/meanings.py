@@ -30,6 +30,7 @@ PARENT = Meta(
     description="The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child."
 )
 FORKED = Meta(description="The position at which its parent was forked; null where it is no fork.")
+CHANGED = Meta(description="What was changed, in words, such as `without L3H2`; null where nothing was.")
 INTERVENTIONS = Meta(description="What was changed while it was made, as it can be sent again.")
 TOUCHED = Meta(description="Of each intervention, how many positions it touched.")
 REQUEST = Meta(description="The id of the request that this is about.")

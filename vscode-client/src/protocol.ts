@@ -379,6 +379,8 @@ export interface TraceSummary {
   parent?: string | null;
   /** The position at which its parent was forked; null where it is no fork. */
   position?: number | null;
+  /** What was changed, in words, such as `without L3H2`; null where nothing was. */
+  changed?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
     [k: string]: unknown;
@@ -633,6 +635,8 @@ export interface TraceRow {
   parent?: string | null;
   /** The position at which its parent was forked; null where it is no fork. */
   position?: number | null;
+  /** What was changed, in words, such as `without L3H2`; null where nothing was. */
+  changed?: string | null;
 }
 
 /** One trace. */
@@ -762,6 +766,8 @@ export interface TraceDocument {
   parent?: string | null;
   /** The position at which its parent was forked; null where it is no fork. */
   position?: number | null;
+  /** What was changed, in words, such as `without L3H2`; null where nothing was. */
+  changed?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
     [k: string]: unknown;
@@ -1131,6 +1137,8 @@ export interface LensBelief {
   chosen: LensChance[];
   /** Kullback-Leibler divergence from the output's distribution, in nats: 0 where they agree. */
   kl: number;
+  /** Of its own distribution, in nats: how unsure it is. */
+  entropy: number;
 }
 
 /** What is thought of one token. */

@@ -7,7 +7,15 @@ import { selectionIn } from "../trace_data";
 import { isCancelled, problemOf } from "../problems";
 import { parsed } from "../selection";
 import { COLOUR_MAP, colourMap, followSettings } from "../settings";
-import { CAPTURE_AGAIN, type FromView, type PagePart, type Selection, type ToView } from "../shared/messages";
+import type { Intervention } from "../protocol";
+import {
+  CAPTURE_AGAIN,
+  SWITCH_OFF,
+  type FromView,
+  type PagePart,
+  type Selection,
+  type ToView,
+} from "../shared/messages";
 import type { Store } from "../store";
 import { copyText, saveFile } from "./view_output";
 
@@ -108,9 +116,21 @@ export class TracePanel implements Disposable {
       case "captureAgain":
         void commands.executeCommand(CAPTURE_AGAIN, this.open.data);
         break;
+      case "switchOff":
+        void this.switchOff(message.interventions);
+        break;
       case "setStatistic":
         this.store.setStatistic(message.statistic);
         break;
+    }
+  }
+
+  private async switchOff(interventions: readonly Intervention[]): Promise<void> {
+    this.send({ type: "running", running: true });
+    try {
+      await commands.executeCommand(SWITCH_OFF, this.open, interventions);
+    } finally {
+      this.send({ type: "running", running: false });
     }
   }
 
@@ -122,8 +142,9 @@ export class TracePanel implements Disposable {
       const result = await this.open.source.request(method, { ...params, trace_id: traceId }, source.token);
       this.send({ type: "read", request, result });
     } catch (error) {
-      const message = isCancelled(error) ? "It was not read any more." : problemOf(error).message;
-      this.send({ type: "readFailed", request, message });
+      const { name, message } = problemOf(error);
+      const told = isCancelled(error) ? "It was not read any more." : message;
+      this.send({ type: "readFailed", request, message: told, name });
     } finally {
       if (this.asked.get(request) === source) {
         this.asked.delete(request);

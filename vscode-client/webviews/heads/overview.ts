@@ -11,9 +11,11 @@ import { traceOf } from "../common/page";
 import { bestRole, domainOf, headStatistics, statisticNamed, statisticsOf, type Statistic } from "../common/statistics";
 import type { HeadLook } from "./head_look";
 import { BY_LAYER, headMoved, headRows, placeKey, type HeadRow } from "./head_order";
+import { cellOf, placeOf } from "./head_cells";
 import { headPreview } from "./head_preview";
 import { group, headWords, unitOf } from "./head_words";
 import { keyName } from "../matrix/moves";
+import { markOff } from "../switch_off/mark_off";
 import type { HeadPlace } from "./trace_heads";
 
 const PATTERN = "pattern";
@@ -176,6 +178,7 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
       cell.setAttribute("tabindex", chosen ? "0" : "-1");
       cell.classList.toggle("pinned", pinned.has(key));
     }
+    markOff(grid, page.edits.store.state.edits);
   }
 
   function describe(): void {
@@ -267,6 +270,7 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
     mark();
     describe();
   });
+  page.edits.store.subscribe(mark);
   store.subscribe((state, before) => {
     if (state.pointedHead !== before.pointedHead) {
       describe();
@@ -282,19 +286,4 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
     element("div", { class: "push" }, orderSelect, select),
   );
   return element("section", { class: "overview", "aria-label": "Heads" }, bar, grid, legend, words, preview.element);
-}
-
-function cellOf(place: HeadPlace): HTMLElement {
-  return element("span", {
-    class: "head",
-    role: "gridcell",
-    tabindex: -1,
-    "data-layer": place.layer,
-    "data-head": place.head,
-  });
-}
-
-function placeOf(target: EventTarget | null): HeadPlace | null {
-  const cell = target instanceof Element ? target.closest<HTMLElement>(".head") : null;
-  return cell === null ? null : { layer: Number(cell.dataset.layer), head: Number(cell.dataset.head) };
 }
