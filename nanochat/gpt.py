@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nanochat.attention import Span, attend, attention_weights, mix
 from nanochat.capture.edits import Changes, prepare
-from nanochat.capture.interventions import parse_interventions, touched_ranges
+from nanochat.capture.interventions import Intervention, parse_interventions, touched_ranges
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.tap import Edit, SiteLayer, Tap, captured, edits, joined_edits, lasting_tap, tap, wants
 from nanochat.common import in_own_precision
@@ -407,7 +407,7 @@ class GPT(nn.Module):
 
     @contextmanager
     def editing(
-        self, interventions: Sequence[Mapping[str, Any]], prompt: Sequence[int] | None = None
+        self, interventions: Sequence[Mapping[str, Any] | Intervention], prompt: Sequence[int] | None = None
     ) -> Iterator[Changes]:
         """Change what every forward inside the block computes, generations and captures included.
 

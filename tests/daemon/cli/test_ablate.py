@@ -81,7 +81,7 @@ def test_any_intervention_may_be_given_as_json(trace, tmp_path):
     for result in (ablated(trace, "--edits", str(file)), ablated(trace, "--edits", json.dumps(put))):
         assert (spain["response"], result["response"][:4]) == (" Madrid.", " Mad")
         assert result["interventions"] == [put]
-    steered = ablated(trace, "0.0", "--edits", json.dumps(STEER))
+    steered = ablated(trace, "0.0", "--positions", "generated", "--edits", json.dumps(STEER))
     assert [made["op"] for made in steered["interventions"]] == ["zero", "add"]
     assert steered["interventions"][1] == STEER and steered["response"].startswith(" M")
     lost = run("ablate", trace, "--edits", json.dumps(put | {"value": {"trace": "trace_1"}}))
