@@ -74,7 +74,7 @@ def test_heads_and_sites_differ_as_numpy_says(engine: InterpretabilityEngine) ->
                 x = np.append(p[i, left], 1 - p[i, left].sum())
                 y = np.append(q[j, right], 1 - q[j, right].sum())
                 apart = np.array([*x[:-1], max(x[-1], 0), 0]), np.array([*y[:-1], 0, max(y[-1], 0)])
-                mean = sum(apart) / 2
+                mean = (apart[0] + apart[1]) / 2
                 divergences.append(sum((w[w > 0] * np.log2(w[w > 0] / mean[w > 0])).sum() for w in apart) / 2)
             assert row.divergence == pytest.approx(np.mean(divergences), abs=1e-6)
         bits = surprisals(a, str)
