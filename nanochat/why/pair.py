@@ -60,8 +60,9 @@ def pair_of(
         raise SettingInvalidError("answer and against are the same token: name two, whose logits are to be compared.")
     if len(clean) != len(corrupted):
         raise SettingInvalidError(
-            f"The clean prompt has {len(clean)} tokens and the corrupted one {len(corrupted)}: position by position "
-            f"one takes the other's place, so make them of the same length.\n{side_by_side(clean, corrupted, text_of)}"
+            f"The clean prompt has {len(clean)} tokens and the corrupted one {len(corrupted)}. Side by side:\n"
+            f"{side_by_side(clean, corrupted, text_of)}\n"
+            "Make them of the same length: position by position, one takes the other's place."
         )
     if tuple(clean) == tuple(corrupted):
         raise SettingInvalidError("The clean prompt and the corrupted one are the same: change a word in one of them.")

@@ -68,7 +68,7 @@ def test_an_estimate_is_no_answer(tmp_path: Path) -> None:
         ({"clean": {}}, "PROMPT_INVALID", "clean: give one of prompt, messages and trace_id"),
         ({"corrupted": {**CORRUPTED, "messages": []}}, "PROMPT_INVALID", "corrupted: give one"),
         ({"corrupted": {"prompt": ""}}, "PROMPT_INVALID", "prompt is empty"),
-        ({"corrupted": {"prompt": "The capital"}}, "SETTING_INVALID", "make them of the same length.\n  0  <|bos|>"),
+        ({"corrupted": {"prompt": "The capital"}}, "SETTING_INVALID", "Side by side:\n  0  <|bos|>"),
         ({"corrupted": CLEAN}, "SETTING_INVALID", "are the same"),
         ({"clean": {"trace_id": "../x"}}, "TRACE_ID_INVALID", ""),
         ({"answer": " Paris"}, "SETTING_INVALID", "is 3 tokens"),
