@@ -10,6 +10,7 @@ from nanochat.checkpoint_manager import load_model
 from nanochat.errors import CancelledError, SettingInvalidError
 from nanochat.gpt import GPT
 from nanochat.why.heads import scan_heads, texts_for
+from nanochat.why.switching_off import Unit
 from nanochat.why.telling import Line, Origin, Telling, told
 from nanochat.why.why import Why, most_asked, why
 from nanochat.why.words import Words, percent
@@ -198,3 +199,12 @@ def test_an_answer_that_the_embedding_gives() -> None:
     assert lines_of(early, tokens)["decided"].text.endswith("; it led for the first time at the embedding.")
     earliest = replace(found, decided=replace(found.decided, first=embedding, stays=embedding))
     assert "no layer was needed" in lines_of(earliest, tokens)["decided"].text
+
+
+def test_a_head_is_a_smaller_change_than_an_mlp_that_does_more() -> None:
+    tokens = text_of("Two and two is the capital of")
+    found = why(MODEL, tokens, 9)
+    assert found.flip is not None
+    assert found.flip.units[0] == Unit(0, 0)
+    assert found.flips(found.mlps[0].everywhere)
+    assert found.mlps[0].everywhere.probability < found.heads[0].everywhere.probability
