@@ -36,6 +36,19 @@ export class Folders implements Disposable {
     return state.kind === "running" && path.resolve(state.greeting.traces_dir) === path.resolve(folder);
   }
 
+  /** Tells, now or once the daemon has answered, that the session itself serves this folder. */
+  onOwn(folder: string, tell: () => void): Disposable {
+    const look = (): void => {
+      if (this.isOwn(folder)) {
+        listener.dispose();
+        tell();
+      }
+    };
+    const listener = this.daemon.onReady(look);
+    look();
+    return listener;
+  }
+
   /** Where the traces of a folder are asked for; `release` it when they are no longer shown. */
   acquire(folder: string): { source: TraceSource; release: () => void } {
     if (this.isOwn(folder)) {
