@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { Editor, eventually, PYTHON } from "./editor.mjs";
 import { drawnHead } from "./matrix.mjs";
 
-const LATE_S = 8; // longer than a trace file's tab waits to hear which folder is the session's
+const LATE_S = 5; // longer than a trace file's tab waits to hear which folder is the session's
 const folder = mkdtempSync(join(tmpdir(), "nanoscope-early-"));
 const slowly = join(folder, "slowly");
 const python = join(folder, "python");
