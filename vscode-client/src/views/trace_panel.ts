@@ -1,7 +1,8 @@
 // What one webview and the host say to each other: the trace, the selection, and tensors as they are asked for.
 
-import { CancellationTokenSource, commands, type Disposable, type Event, type Uri, type Webview } from "vscode";
+import { CancellationTokenSource, commands, type Disposable, type Uri, type Webview } from "vscode";
 import { disposeAll, type Releasable } from "../disposables";
+import type { Choice } from "../local_choice";
 import type { OpenTrace } from "../open_trace";
 import { selectionIn } from "../trace_data";
 import { isCancelled, problemOf } from "../problems";
@@ -20,14 +21,6 @@ import type { Store } from "../store";
 import { copyText, saveFile } from "./view_output";
 
 const COMMANDS = "nanoscope."; // a webview may run these alone
-
-/** Where a view has its selection from, and where its changes go. */
-export interface Choice {
-  readonly onSelection: Event<unknown>;
-  /** In the trace that the view shows. */
-  selectionIn: (traceId: string | null) => Selection;
-  select: (change: Partial<Selection>) => void;
-}
 
 export class TracePanel implements Disposable {
   private readonly listeners: Releasable[];
