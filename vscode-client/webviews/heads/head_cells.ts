@@ -10,6 +10,7 @@ export function cellOf(place: HeadPlace): HTMLElement {
     class: "head",
     role: "gridcell",
     tabindex: -1,
+    "aria-selected": "false",
     "data-layer": place.layer,
     "data-head": place.head,
     "data-edit": headName(place.layer, place.head),

@@ -34,20 +34,3 @@ export function fillGrid(grid: HTMLElement, { first, heads, rows, cellAt }: Head
     ),
   );
 }
-
-export function headCell(place: HeadPlace): HTMLElement {
-  return element("span", {
-    class: "head",
-    role: "gridcell",
-    tabindex: -1,
-    "aria-selected": "false",
-    "data-layer": place.layer,
-    "data-head": place.head,
-  });
-}
-
-/** Of the cell under an event. */
-export function placeOf(target: EventTarget | null): HeadPlace | null {
-  const cell = target instanceof Element ? target.closest<HTMLElement>(".head") : null;
-  return cell === null ? null : { layer: Number(cell.dataset.layer), head: Number(cell.dataset.head) };
-}

@@ -4,7 +4,7 @@ import type { TraceData } from "../../src/shared/messages";
 import { css } from "../common/colour";
 import { colourAt, gradient, type ColourMap } from "../common/colour_map";
 import { HeadPictures } from "./head_pictures";
-import { fillGrid, headCell, placeOf } from "./head_grid";
+import { fillGrid } from "./head_grid";
 import { drawPicture } from "./picture_drawing";
 import { pictureSheet } from "./picture_sheet";
 import { element } from "../common/dom";
@@ -72,7 +72,7 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
     sheet.clear();
     marked = { chosen: null, pinned: [] };
     for (const place of rows.flatMap(({ heads }) => heads)) {
-      cells.set(placeKey(place), headCell(place));
+      cells.set(placeKey(place), cellOf(place));
     }
     legend.style.setProperty("--heads", String(trace.heads));
     const first = order === BY_LAYER ? "Layer" : "Rank";
