@@ -104,8 +104,13 @@ class Engine:
         top_k: int | None = None,
         seed: int = 42,
         cancel: threading.Event | None = None,
+        given: Sequence[int] = (),
     ) -> Iterator[Step]:
-        """As `generate`, with the logits each token was drawn from."""
+        """As `generate`, with the logits each token was drawn from.
+
+        `given` are the first tokens of every row, whatever is drawn: random numbers go by the position, so that
+        those after them are drawn as if the model had chosen them.
+        """
         if not tokens or not all(isinstance(token, int) for token in tokens):
             raise PromptInvalidError("The prompt must be a list of at least one token id.")
         max_tokens = self._affordable(len(tokens), max_tokens)
@@ -122,9 +127,10 @@ class Engine:
                 sampled = _sample(logits, rng, temperature, top_k)
                 if sampled is None:
                     raise non_finite_error(len(tokens) + count - 2)
-                chosen = [self._next_token(row, token) for row, token in zip(rows, sampled, strict=True)]
+                wanted = given[count - 1] if count <= len(given) else None
+                chosen = [self._next_token(row, token, wanted) for row, token in zip(rows, sampled, strict=True)]
                 yield Step([token for token, _ in chosen], [mask for _, mask in chosen], logits)
-                if count == max_tokens or all(row.completed for row in rows):
+                if count == max_tokens or (count >= len(given) and all(row.completed for row in rows)):
                     return
                 check_cancel(cancel)
                 ids = torch.tensor([[token] for token, _ in chosen], device=device)
@@ -167,10 +173,13 @@ class Engine:
         cache.logits_wanted = "last"
         return cache
 
-    def _next_token(self, row: RowState, sampled: int) -> tuple[int, int]:
+    def _next_token(self, row: RowState, sampled: int, given: int | None = None) -> tuple[int, int]:
         """The row's next token and its mask; calls the calculator when its expression is complete."""
         forced = bool(row.forced_tokens)
         token = row.forced_tokens.popleft() if forced else sampled
+        if given not in (None, token):
+            token = given
+            row.forced_tokens.clear()  # another text than the calculator's: it has no more to say
         row.current_tokens.append(token)
         special = self.tokenizer.encode_special
         row.completed = row.completed or token in self.end_tokens

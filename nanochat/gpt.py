@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nanochat.attention import Span, attend, attention_weights, mix
 from nanochat.capture.edits import Changes, prepare
-from nanochat.capture.interventions import parse_interventions, touched_ranges
+from nanochat.capture.interventions import Intervention, parse_interventions, touched_ranges
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.tap import Edit, SiteLayer, Tap, captured, edits, joined_edits, lasting_tap, tap, wants
 from nanochat.common import in_own_precision
@@ -68,6 +68,25 @@ class CausalSelfAttention(nn.Module):
         self, x: Tensor, ve: Tensor | None, rotary: tuple[Tensor, Tensor], span: Span, kv_cache: KVCache | None
     ) -> Tensor:
         """x and the result are (B, T, n_embd); ve, the value embedding, is (B, T, n_kv_head * head_dim)."""
+        q, k, v = self.projected(x, ve, rotary)
+        q, k, v = tap(self, "q", q), tap(self, "k", k), tap(self, "v", v)
+
+        if wants(self, "value_norms"):
+            tap(self, "value_norms", v.norm(dim=-1))  # (B, T, H_kv)
+
+        if kv_cache is not None:
+            k, v = kv_cache.write(self.layer_idx, k, v, span)  # (B, S, H_kv, D)
+        z = tap(self, "z", self.mixed_values(q, k, v, span))  # (B, T, H, D)
+        out = self.c_proj(z.flatten(2))
+        if wants(self, "head_output"):
+            heads = self.per_head(z)  # (B, T, H, n_embd)
+            changed = tap(self, "head_output", heads)
+            if changed is not heads:
+                return out + (changed - heads).sum(dim=2)
+        return out
+
+    def projected(self, x: Tensor, ve: Tensor | None, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, T, H, D), keys and values (B, T, H_kv, D), as attention takes them."""
         B, T, _ = x.shape
         q = self.c_q(x).view(B, T, self.n_head, self.head_dim)
         k = self.c_k(x).view(B, T, self.n_kv_head, self.head_dim)
@@ -80,21 +99,7 @@ class CausalSelfAttention(nn.Module):
         if self.era.qk_scale != 1.0:
             qk = qk * self.era.qk_scale
         q, k = qk.split([self.n_head, self.n_kv_head], dim=2)
-        q, k, v = tap(self, "q", q), tap(self, "k", k), tap(self, "v", v)
-
-        if wants(self, "value_norms"):
-            tap(self, "value_norms", v.norm(dim=-1))  # (B, T, H_kv)
-
-        if kv_cache is not None:
-            k, v = kv_cache.write(self.layer_idx, k, v, span)  # (B, S, H_kv, D)
-        z = tap(self, "z", self.mixed_values(q, k, v, span))  # (B, T, H, D)
-        out = self.c_proj(z.reshape(B, T, -1))
-        if wants(self, "head_output"):
-            heads = self.per_head(z)  # (B, T, H, n_embd)
-            changed = tap(self, "head_output", heads)
-            if changed is not heads:
-                return out + (changed - heads).sum(dim=2)
-        return out
+        return q, k, v
 
     def mixed_values(self, q: Tensor, k: Tensor, v: Tensor, span: Span) -> Tensor:
         """What each head takes from the values, (B, T, H, D); its weights are explicit only where somebody listens."""
@@ -146,8 +151,17 @@ class Block(nn.Module):
         self, x: Tensor, ve: Tensor | None, rotary: tuple[Tensor, Tensor], span: Span, kv_cache: KVCache | None
     ) -> Tensor:
         """The residual stream before and after the block, (B, T, n_embd)."""
+        return self.after_attention(self.attended(x, ve, rotary, span, kv_cache))
+
+    def attended(
+        self, x: Tensor, ve: Tensor | None, rotary: tuple[Tensor, Tensor], span: Span, kv_cache: KVCache | None
+    ) -> Tensor:
+        """The stream after the attention."""
         normed = tap(self, "pre_attn_norm", norm(x))
-        x = x + tap(self, "post_attn", self.attn(normed, ve, rotary, span, kv_cache))
+        return x + tap(self, "post_attn", self.attn(normed, ve, rotary, span, kv_cache))
+
+    def after_attention(self, x: Tensor) -> Tensor:
+        """The stream after the MLP, from that after the attention."""
         normed = tap(self, "pre_mlp_norm", norm(x))
         return x + tap(self, "post_mlp", self.mlp(normed))
 
@@ -253,14 +267,15 @@ class GPT(nn.Module):
         cos, sin = angles.cos(), angles.sin()
         return torch.cat([cos, cos], dim=-1).to(dtype), torch.cat([sin, -sin], dim=-1).to(dtype)
 
-    def _rotary_at(self, span: Span) -> tuple[Tensor, Tensor]:
+    def rotary_at(self, span: Span) -> tuple[Tensor, Tensor]:
+        """The tables' rows of a forward's positions."""
         cos, sin = self.rotary_tables()
         assert span.end <= cos.size(1), f"position {span.end} is past the rotary tables' {cos.size(1)}"
         if span.uniform:
             return cos[:, span.starts[0] : span.end], sin[:, span.starts[0] : span.end]
         return cos[0, span.positions], sin[0, span.positions]  # (B, T, 1, D)
 
-    def _smear(self, x: Tensor, kv_cache: KVCache | None) -> Tensor:
+    def smeared(self, x: Tensor, kv_cache: KVCache | None = None) -> Tensor:
         """Mix into each position the one before it; the first has none, so nothing is mixed in."""
         before = None if kv_cache is None else kv_cache.prev_embedding
         if before is None:
@@ -297,12 +312,12 @@ class GPT(nn.Module):
     def _forward(self, idx: Tensor, targets: Tensor | None, kv_cache: KVCache | None, loss_reduction: str) -> Tensor:
         B, T = idx.shape
         span = Span([0] * B, T, idx.device) if kv_cache is None else kv_cache.span(T)
-        rotary = self._rotary_at(span)
+        rotary = self.rotary_at(span)
         if self.tap is not None:
             self.tap.span = span
         x = norm(tap(self, "token_embeddings", self.transformer.wte(idx)))
         if self.era.smear:
-            x = self._smear(x, kv_cache)
+            x = self.smeared(x, kv_cache)
         x = tap(self, "final_residual", self._trunk(idx, x, rotary, span, kv_cache))
         last_alone = kv_cache is not None and kv_cache.logits_wanted == "last"
         logits = self.unembed(x[:, -1:] if last_alone else x)
@@ -322,14 +337,22 @@ class GPT(nn.Module):
         """All blocks: the normed embedding in, the residual stream before the final norm out."""
         x0, middle = x, x
         for i, block in enumerate(self.transformer.h):
-            if self.era.lambdas:
-                x = self.resid_lambdas[i] * x + self.x0_lambdas[i] * x0
-            x = tap(self, "residual", x, i)
-            ve = self.value_embeds[str(i)](idx) if self.config.has_value_embedding(i) else None
-            x = block(x, ve, rotary, span, kv_cache)
+            x = tap(self, "residual", self.entering(i, x, x0), i)
+            x = block(x, self.value_embedding(i, idx), rotary, span, kv_cache)
             if i == self.config.n_layer // 2:
                 middle = x
-        x = tap(self, "residual", x, self.config.n_layer)
+        return self.leaving(tap(self, "residual", x, self.config.n_layer), middle)
+
+    def entering(self, layer: int, x: Tensor, x0: Tensor) -> Tensor:
+        """What a layer reads: the stream after the one before it, weighed against x0, the embedding."""
+        return self.resid_lambdas[layer] * x + self.x0_lambdas[layer] * x0 if self.era.lambdas else x
+
+    def value_embedding(self, layer: int, idx: Tensor) -> Tensor | None:
+        """(B, T, n_kv_head * head_dim), None in a layer without."""
+        return self.value_embeds[str(layer)](idx) if self.config.has_value_embedding(layer) else None
+
+    def leaving(self, x: Tensor, middle: Tensor) -> Tensor:
+        """What the final norm reads, from the stream after the last layer and that at half depth."""
         return x - self.backout_lambda.to(x.dtype) * middle if self.era.smear else x
 
     def unembed(self, x: Tensor) -> Tensor:
@@ -384,7 +407,7 @@ class GPT(nn.Module):
 
     @contextmanager
     def editing(
-        self, interventions: Sequence[Mapping[str, Any]], prompt: Sequence[int] | None = None
+        self, interventions: Sequence[Mapping[str, Any] | Intervention], prompt: Sequence[int] | None = None
     ) -> Iterator[Changes]:
         """Change what every forward inside the block computes, generations and captures included.
 

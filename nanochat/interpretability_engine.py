@@ -5,68 +5,47 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
-import numpy as np
-import torch
-from torch import Tensor
-
-from nanochat.analysis import analyze
-from nanochat.analysis.logits import join_statistics, logits_statistics, of_prompt, token_statistics, top_tokens
 from nanochat.analysis.stored import trace_analysis
 from nanochat.analysis.thumbnails import kept_infos, kept_thumbnails
 from nanochat.cancelling import Watched, check_cancel
-from nanochat.capture.edits import prepare
-from nanochat.capture.interventions import Intervention, Range, parse_interventions, touched_ranges
-from nanochat.capture.recorder import Recorder
-from nanochat.capture.sites import FINAL, NORMS, WEIGHTS, CaptureSettings
-from nanochat.checkpoint_manager import SIZES
-from nanochat.engine import ADVICE, Engine, Step
-from nanochat.errors import NonFiniteError, OtherModelError, SettingInvalidError, non_finite_error
-from nanochat.generation_run import Run, timed
+from nanochat.capture.interventions import parse_interventions
+from nanochat.capture.request import Request, Start, checked_request
+from nanochat.capture.sites import FINAL, CaptureSettings
+from nanochat.engine import ADVICE, Engine
+from nanochat.errors import SettingInvalidError
+from nanochat.generation_document import analysis_of, as_array, document_of
+from nanochat.generation_run import OnToken, TokenEvent, captured_run
 from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
 from nanochat.memory import memory_explained
-from nanochat.model_turn import turn_of
 from nanochat.prompts import prompt_tokens
 from nanochat.system.standard_streams import notice
-from nanochat.system.text import note_of
-from nanochat.text_stream import TextStream
 from nanochat.tokenizer import RustBPETokenizer
 from nanochat.trace_storage import TraceStorage, check_category
 from nanochat.traces.metadata import checked_metadata
 from nanochat.traces.size import check_room, expected_bytes, size_notice, stored_as
 from nanochat.traces.tensors import Positions
-from nanochat.why.rerun import Rerun, rerun_of
+from nanochat.why.fork import fork_of, put_tokens
+from nanochat.why.rerun import Rerun, check_prompt, rerun_of
+from nanochat.why.values import with_computed, with_stored
+
+__all__ = ["InterpretabilityEngine", "TokenEvent"]
 
 DEFAULT_CATEGORY = "general"
-ROWS_AT_ONCE = 128  # positions unembedded at a time
-
-Plan = list[tuple[Intervention, tuple[Range, ...]]]  # each with the positions that it touches
 
 
 @dataclass(frozen=True)
-class TokenEvent:
-    """One token as it comes: its id and position, whether the calculator forced it, its surprisal in bits.
+class Kept:
+    """How a trace is kept: with which category and metadata of the caller's, in which format, with its steps or not."""
 
-    `text` is what it adds to the response, in whole characters: "" while one is not whole, and for the end token.
-    """
-
-    token: int
-    text: str
-    position: int
-    forced: bool
-    surprisal: float | None
-    alternatives: Callable[[], list[dict[str, Any]]] = field(default=list, repr=False, compare=False)
-
-    @property
-    def top(self) -> list[dict[str, Any]]:
-        """The five likeliest tokens there, {token, text, logit, probability}; computed for those who ask."""
-        return self.alternatives()
+    category: str
+    metadata: dict[str, Any]
+    format: str
+    steps: bool = False
 
 
 class InterpretabilityEngine:
@@ -106,7 +85,7 @@ class InterpretabilityEngine:
         interventions: Sequence[Mapping[str, Any]] | None = None,
         parent: str | None = None,
         format: str | None = None,
-        on_token: Callable[[TokenEvent], None] | None = None,
+        on_token: OnToken | None = None,
         on_notice: Callable[[str], None] = notice,
         cancel: threading.Event | None = None,
     ) -> dict[str, Any]:
@@ -141,58 +120,22 @@ class InterpretabilityEngine:
 
         Raises:
             PromptInvalidError, PromptTooLongError, CategoryInvalidError, SettingInvalidError: bad input.
+            TraceNotFoundError, OtherModelError and others: an intervention takes its value from what is not there.
             NonFiniteError: the model computed NaN. CancelledError: `cancel` was set.
             ModelBusyError: called from inside `on_token`. Threads take turns: one generates, the others wait.
             StorageError, StorageFullError: the trace could not be saved, or there is no room for it; nothing was kept.
         """
         settings = GenerationSettings(max_tokens, temperature, top_k, seed)
         settings.check()
-        spec = with_value_norms(CaptureSettings.parse(capture))
+        narrowed = CaptureSettings.parse(capture)
         category = DEFAULT_CATEGORY if category is None else category
         check_category(category)
         extra = checked_metadata(metadata)
         tokens = prompt_tokens(self.tokenizer, prompt, messages, self.model.config.max_positions)
-        plan = self._plan(interventions or (), tokens, settings)
-        self.storage.check_writable()  # before the work, not after it
-        notices = self._foretell_size(tokens, settings, spec, format or self.storage.format, capture_intermediate_steps)
-        for text in notices:
-            on_notice(text)
-        run = self._run(tokens, settings, spec, plan, on_token, cancel)
-        started = time.perf_counter()
-        with memory_explained(self.model.get_device(), "this capture", ADVICE):
-            captured = run.recorder.tensors(len(run.generated), cancel)
-        wanted = {name: value for name, value in captured.items() if name != FINAL or FINAL in spec.sites}
-        arrays = {name: _as_array(value) for name, value in wanted.items()}
-        tensors = Watched(arrays | kept_thumbnails(arrays), cancel)
-        document = self._document(run, settings, category, extra)
-        edited = {"interventions": [item.as_data() for item, _ in plan], "touched": run.touched}
-        document |= ({"parent": parent} if parent else {}) | (edited if plan else {})
-        document["prompt"] = messages[-1]["content"] if messages else prompt
-        document |= {"messages": messages} if messages else {}
-        document["analysis"] = self._analysis(run, tensors, cancel)
-        check_cancel(cancel)
-        analysed = time.perf_counter()
-        document["generation"]["timings"]["analysis_seconds"] = round(analysed - started, 6)
-        trace_id = self.storage.create_trace(
-            document, tensors, steps=capture_intermediate_steps, format=format, dtype=spec.dtype
-        )
-        summary = self.storage.get_trace_summary(trace_id)
-        timings = document["generation"]["timings"] | {"save_seconds": round(time.perf_counter() - analysed, 6)}
-        return {
-            "trace_id": trace_id,
-            "prompt": document["prompt"],
-            "response": document["response"],
-            "prompt_tokens": len(tokens),
-            "response_tokens": len(run.generated),
-            "metadata": document["metadata"],
-            "summary": summary,
-            "path": str(self.storage.path_of(trace_id)),
-            "analysis": document["analysis"],
-            "timings": timings,
-            "notices": notices,
-            "parent": parent,
-            **edited,
-        }
+        start = Start(tokens, prompt, messages, parent=parent)
+        request = self._request(start, settings, narrowed, interventions or ())
+        kept = Kept(category, extra, format or self.storage.format, capture_intermediate_steps)
+        return self._generate(request, kept, on_token, on_notice, cancel)
 
     def intervene(
         self,
@@ -201,7 +144,7 @@ class InterpretabilityEngine:
         *,
         capture: CaptureSettings | dict[str, Any] | None = None,
         anyway: bool = False,
-        on_token: Callable[[TokenEvent], None] | None = None,
+        on_token: OnToken | None = None,
         on_notice: Callable[[str], None] = notice,
         cancel: threading.Event | None = None,
     ) -> dict[str, Any]:
@@ -228,31 +171,61 @@ class InterpretabilityEngine:
             raise SettingInvalidError("There are no interventions: give at least one.")
         with self.storage.open_trace(trace_id) as trace:
             again = rerun_of(trace, self.model, anyway=anyway)
-        self._check_prompt(again, trace_id)
-        arguments: dict[str, Any] = {**again.arguments, **({} if capture is None else {"capture": capture})}
-        for text in again.notices:
-            on_notice(text)
-        result = self.generate_and_capture(
-            **arguments,
-            interventions=interventions,
-            parent=trace_id,
-            on_token=on_token,
-            on_notice=on_notice,
-            cancel=cancel,
-        )
+        check_prompt(again, self.tokenizer, self.model.config)
+        wanted = again.capture if capture is None else capture
+        request = self._request(again.start, again.settings, wanted, interventions)
+        result = self._run_again(again, request, on_token, on_notice, cancel)
         with self.storage.open_trace(result["trace_id"]) as child:
-            position = again.parted_at(child.fields.tokens)
-        return result | {"position": position, "notices": [*again.notices, *result["notices"]]}
+            return result | {"position": again.parted_at(child.fields.tokens)}
 
-    def _check_prompt(self, again: Rerun, trace_id: str) -> None:
-        """Raise OtherModelError where this tokenizer makes other tokens of the prompt than the trace has."""
-        prompt, messages = again.arguments["prompt"], again.arguments["messages"]
-        tokens = prompt_tokens(self.tokenizer, prompt, messages, self.model.config.max_positions)
-        if tokens != again.tokens.prompt:
-            raise OtherModelError(
-                f"This model's tokenizer makes other tokens of the prompt than {trace_id} has: load the model that "
-                "wrote it, or capture the prompt anew."
-            )
+    def fork_trace(
+        self,
+        trace_id: str,
+        position: int,
+        token: int | str | None = None,
+        text: str | None = None,
+        *,
+        interventions: Sequence[Mapping[str, Any]] | None = None,
+        max_tokens: int | None = None,
+        capture: CaptureSettings | dict[str, Any] | None = None,
+        anyway: bool = False,
+        on_token: OnToken | None = None,
+        on_notice: Callable[[str], None] = notice,
+        cancel: threading.Event | None = None,
+    ) -> dict[str, Any]:
+        """Put another token into a trace's text and go on from there, with its seed and settings: a child trace.
+
+        A fork that puts the token there that is there already repeats the trace.
+
+        Args:
+            trace_id: the parent.
+            position: where, from 1 on; a fork of the prompt drops what followed there.
+            token: what to put there: a number, or a text that is one token.
+            text: or a text of any length.
+            interventions: as for `generate_and_capture`; None: those that the parent was made with.
+            max_tokens: how many to write after it at most; None: as many as the parent had left.
+            capture: what to capture; None: what the parent did.
+            anyway, on_notice, cancel: as for `intervene`.
+            on_token: called with each token, those kept and put there included.
+
+        Returns:
+            As `generate_and_capture`, and `position`.
+
+        Raises:
+            SettingInvalidError: no such position or token; the trace does not tell how it was made.
+            OtherModelError: another model wrote the trace.
+            Others as `generate_and_capture` and `TraceStorage.open_trace`.
+        """
+        put, config = put_tokens(self.tokenizer, self.model.config, token, text), self.model.config
+        if max_tokens is not None:
+            GenerationSettings(max_tokens).check()
+        with self.storage.open_trace(trace_id) as trace:
+            again = rerun_of(trace, self.model, anyway=anyway)
+        check_prompt(again, self.tokenizer, config)
+        start, settings = fork_of(again, position, put, self.tokenizer, max_tokens)
+        changes = again.interventions if interventions is None else interventions
+        request = self._request(start, settings, again.capture if capture is None else capture, changes)
+        return self._run_again(again, request, on_token, on_notice, cancel) | {"position": position}
 
     def analyze_trace(self, trace_id: str) -> dict[str, Any]:
         """A trace's analysis: as stored; computed from the tensors of a trace that has none, or lacks a metric.
@@ -274,185 +247,91 @@ class InterpretabilityEngine:
         """Let go of the last capture: the model's capture attributes are None again."""
         self.model.attach(None)
 
-    def _foretell_size(
-        self, tokens: list[int], settings: GenerationSettings, spec: CaptureSettings, format: str, steps: bool
-    ) -> list[str]:
-        """What to say of the trace's size; StorageFullError where the disk has no room for it."""
-        config = self.model.config
-        positions = Positions(len(tokens), min(settings.max_tokens, config.max_positions - len(tokens) + 1))
-        infos = stored_as(spec.infos(config, positions, str(self.model.dtype).removeprefix("torch.")), spec.dtype)
-        infos |= kept_infos(infos)
-        check_room(self.storage.directory, expected_bytes(infos, positions, format, steps=steps))
-        return list(filter(None, [size_notice(infos, positions, format, steps=steps)]))
-
-    def _plan(
-        self, interventions: Sequence[Mapping[str, Any]], tokens: list[int], settings: GenerationSettings
-    ) -> Plan:
-        """The interventions, checked. Raises SettingInvalidError."""
+    def _request(
+        self,
+        start: Start,
+        settings: GenerationSettings,
+        capture: CaptureSettings | dict[str, Any] | None,
+        interventions: Sequence[Mapping[str, Any]],
+    ) -> Request:
+        """The request, checked, with what traces have for its interventions. Raises also as `with_stored`."""
         parsed = parse_interventions(interventions, self.model.config)
-        ranges = touched_ranges(parsed, len(tokens), self._capacity(len(tokens), settings))
-        return list(zip(parsed, ranges, strict=True))
+        stored = with_stored(parsed, self.model, self.tokenizer, self.storage)
+        return checked_request(self.model.config, start, settings, capture, stored)
 
-    def _capacity(self, prompt_length: int, settings: GenerationSettings) -> int:
-        """How many positions a generation may run over."""
-        return min(prompt_length + max(settings.max_tokens, 1) - 1, self.model.config.max_positions)
-
-    def _run(
+    def _run_again(
         self,
-        tokens: list[int],
-        settings: GenerationSettings,
-        spec: CaptureSettings,
-        plan: Plan,
-        on_token: Callable[[TokenEvent], None] | None,
+        again: Rerun,
+        request: Request,
+        on_token: OnToken | None,
+        on_notice: Callable[[str], None],
         cancel: threading.Event | None,
-    ) -> Run:
-        config = self.model.config
-        max_tokens = min(settings.max_tokens, config.max_positions - len(tokens) + 1)
-        capacity = self._capacity(len(tokens), settings)
-        spec = with_prompt_statistics(spec)
-        with turn_of(self.model).held(cancel):  # before the memory is taken
-            recorder = Recorder(config, spec, capacity, len(tokens), self.model.get_device(), self.model.dtype)
-            run = Run(tokens, recorder, max_tokens, TextStream(self.tokenizer, self.engine.end_tokens))
-            changes = prepare(self.model, [item for item, _ in plan], [where for _, where in plan], tokens, cancel)
-            with self.model.capturing(recorder, edits=changes.edits):
-                self._take_all(run, settings, on_token, cancel)
-            run.touched = changes.touched
-        if found := recorder.first_non_finite():  # in what no token was drawn from
-            raise non_finite_error(*found)
-        if run.generated and run.generated[-1] in self.engine.end_tokens:
-            run.stop_reason = self.tokenizer.token_text(run.generated[-1]).strip("<|>")
-        elif max_tokens < settings.max_tokens:
-            run.stop_reason = "context_full"
-        return run
-
-    def _take_all(
-        self,
-        run: Run,
-        settings: GenerationSettings,
-        on_token: Callable[[TokenEvent], None] | None,
-        cancel: threading.Event | None,
-    ) -> None:
-        steps = self.engine.steps(
-            run.prompt, 1, run.max_tokens, settings.temperature, settings.top_k, settings.seed, cancel
-        )
-        try:
-            for step in timed(steps, run):
-                self._take(run, step, on_token)
-        except NonFiniteError as error:
-            if found := run.recorder.first_non_finite():
-                raise non_finite_error(*found) from error
-            raise
-
-    def _take(self, run: Run, step: Step, on_token: Callable[[TokenEvent], None] | None) -> None:
-        token = step.tokens[0]
-        run.generated.append(token)
-        run.sampled.append(step.masks[0])
-        if on_token is not None:
-            position = len(run.prompt) + len(run.generated) - 1
-            text = run.text.add(token, last=len(run.generated) == run.max_tokens)
-            logits = step.logits[0].cpu().numpy()
-            surprisal = token_statistics(logits, token)["surprisal"]
-            top = partial(top_tokens, logits, self.tokenizer.token_text)
-            with turn_of(self.model).calling_back():
-                on_token(TokenEvent(token, text, position, not step.masks[0], surprisal, top))
-
-    def _document(self, run: Run, settings: GenerationSettings, category: str, extra: dict[str, Any]) -> dict[str, Any]:
-        """Everything but the tensors and the analysis, in the order the file has it."""
-        text = self.tokenizer.token_text
-        response = [token for token in run.generated if token not in self.engine.end_tokens]
-        decoded = max(len(run.generated) - 1, 0)
-        timings = {
-            "prefill_seconds": round(run.prefill_seconds, 6),
-            "decode_seconds": round(run.decode_seconds, 6),
-            "tokens_per_second": round(decoded / run.decode_seconds, 3) if run.decode_seconds else None,
-        }
-        return {
-            "prompt": "",
-            "response": self.tokenizer.decode(response),
-            "category": category,
-            "metadata": {"model_source": self.model.provenance.get("source"), "temperature": settings.temperature}
-            | extra,
-            "model": description_of(self.model),
-            "generation": asdict(settings) | {"stop_reason": run.stop_reason, "timings": timings},
-            "tokens": {
-                "input_tokens": run.prompt,
-                "output_tokens": run.generated,
-                "input_text": [text(token) for token in run.prompt],
-                "output_text": [text(token) for token in run.generated],
-                "forced": [0] * len(run.prompt) + [1 - sampled for sampled in run.sampled],
-            },
-        }
-
-    def _analysis(self, run: Run, tensors: Mapping[str, np.ndarray], cancel: threading.Event | None) -> dict[str, Any]:
-        analysis = analyze(
-            tensors,
-            tokens=run.prompt + run.generated,
-            prompt_length=len(run.prompt),
-            windows=self.model.config.windows(),
-            token_text=self.tokenizer.token_text,
-            vocab_size=self.model.config.vocab_size,
-        )
-        residual, logits = run.recorder.view(FINAL, 0), run.recorder.settings.logits
-        top = isinstance(logits, int)
-        if residual is None or logits == "all" or (top and logits >= self.model.config.vocab_size):
-            return analysis  # what was captured says it all
-        statistics = partial(self._statistics, residual[0], cancel=cancel)
-        if top and run.generated:
-            analysis["logits"] |= statistics(len(run.prompt) - 1, run.generated)
-        analysis["logits"]["prompt"] = of_prompt(statistics(0, run.prompt[1:]))
-        return analysis
-
-    @torch.inference_mode()
-    def _statistics(
-        self, residual: Tensor, first: int, followers: list[int], cancel: threading.Event | None
     ) -> dict[str, Any]:
-        """What the model thought of the tokens after position `first`, and of each one's distribution.
+        """A child of the trace."""
+        category = DEFAULT_CATEGORY if again.category is None else again.category
+        check_category(category)
+        for text in again.notices:
+            on_notice(text)
+        result = self._generate(request, Kept(category, {}, again.format), on_token, on_notice, cancel)
+        return result | {"notices": [*again.notices, *result["notices"]]}
 
-        Unembedded after the generation, in pieces: most of a prompt's positions need no logits to go on from, and the
-        top K alone have no entropy.
-        """
-        parts = []
-        for start in range(0, len(followers), ROWS_AT_ONCE):
-            check_cancel(cancel)
-            piece = followers[start : start + ROWS_AT_ONCE]
-            logits = self.model.unembed(residual[first + start : first + start + len(piece)])
-            parts.append(logits_statistics(logits.cpu().numpy(), piece, self.tokenizer.token_text))
-        return join_statistics(parts)
+    def _generate(
+        self,
+        request: Request,
+        kept: Kept,
+        on_token: OnToken | None,
+        on_notice: Callable[[str], None],
+        cancel: threading.Event | None,
+    ) -> dict[str, Any]:
+        """Generate, capture, analyse and save; what `generate_and_capture` returns."""
+        self.storage.check_writable()  # before the work, not after it
+        notices = self._foretell_size(request, kept)
+        for text in notices:
+            on_notice(text)
+        run = captured_run(self.engine, self._with_numbers(request, cancel), on_token, cancel)
+        started = time.perf_counter()
+        with memory_explained(self.model.get_device(), "this capture", ADVICE):
+            captured = run.recorder.tensors(len(run.generated), cancel)
+        wanted = {name: value for name, value in captured.items() if name != FINAL or FINAL in request.spec.sites}
+        arrays = {name: as_array(value) for name, value in wanted.items()}
+        tensors = Watched(arrays | kept_thumbnails(arrays), cancel)
+        document = document_of(self.engine, request, run, kept.category, kept.metadata)
+        document["analysis"] = analysis_of(self.model, self.tokenizer, run, tensors, cancel)
+        check_cancel(cancel)
+        analysed = time.perf_counter()
+        document["generation"]["timings"]["analysis_seconds"] = round(analysed - started, 6)
+        trace_id = self.storage.create_trace(
+            document, tensors, steps=kept.steps, format=kept.format, dtype=request.spec.dtype
+        )
+        summary = self.storage.get_trace_summary(trace_id)
+        timings = document["generation"]["timings"] | {"save_seconds": round(time.perf_counter() - analysed, 6)}
+        return {
+            "trace_id": trace_id,
+            "prompt": document["prompt"],
+            "response": document["response"],
+            "prompt_tokens": len(run.prompt),
+            "response_tokens": len(run.generated),
+            "metadata": document["metadata"],
+            "summary": summary,
+            "path": str(self.storage.path_of(trace_id)),
+            "analysis": document["analysis"],
+            "timings": timings,
+            "notices": notices,
+            "parent": request.start.parent,
+            **request.told,
+            "touched": run.touched,
+        }
 
+    def _with_numbers(self, request: Request, cancel: threading.Event | None) -> Request:
+        """The same with the numbers that prompts make for its interventions."""
+        items = with_computed([item for item, _ in request.plan], self.model, self.tokenizer, cancel)
+        return replace(request, plan=[(item, where) for item, (_, where) in zip(items, request.plan, strict=True)])
 
-def description_of(model: GPT) -> dict[str, Any]:
-    """A model as a trace names it."""
-    config, provenance = model.config, model.provenance
-    note = note_of(provenance)
-    return {
-        **{key: provenance.get(key) for key in ("source", "tag", "step")},
-        "era": config.era,
-        "path": provenance.get("path"),
-        **({"note": note} if note else {}),
-        "config": {key: getattr(config, key) for key in (*SIZES, "window_pattern")},
-        "parameters": model.num_parameters(),
-        "dtype": str(model.dtype),
-        "compute_dtype": str(model.compute_dtype),
-        "device": str(model.get_device()),
-    }
-
-
-def with_value_norms(settings: CaptureSettings) -> CaptureSettings:
-    """The same capture with the norms of the values where attention weights are wanted: a number a key and group."""
-    if WEIGHTS not in settings.sites or NORMS in settings.sites:
-        return settings
-    return replace(settings, sites=(*settings.sites, NORMS))
-
-
-def with_prompt_statistics(settings: CaptureSettings) -> CaptureSettings:
-    """The same capture with what the prompt's logits can be computed from, where logits are wanted."""
-    if settings.logits is None or FINAL in settings.sites:
-        return settings
-    return replace(settings, sites=(*settings.sites, FINAL))
-
-
-def _as_array(value: Tensor) -> np.ndarray:
-    """A CPU tensor as numpy, bfloat16 included, sharing memory."""
-    if value.dtype == torch.bfloat16:
-        return value.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-    return value.numpy()
+    def _foretell_size(self, request: Request, kept: Kept) -> list[str]:
+        """What to say of the trace's size; StorageFullError where the disk has no room for it."""
+        positions = Positions(len(request.start.tokens), request.max_tokens)
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        infos = stored_as(request.spec.infos(self.model.config, positions, dtype), request.spec.dtype)
+        infos |= kept_infos(infos)
+        check_room(self.storage.directory, expected_bytes(infos, positions, kept.format, steps=kept.steps))
+        return list(filter(None, [size_notice(infos, positions, kept.format, steps=kept.steps)]))

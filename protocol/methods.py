@@ -43,6 +43,11 @@ class Method:
         """Whether it tells its progress where it is asked to."""
         return "stream" in self.params.__struct_fields__
 
+    @property
+    def writes(self) -> bool:
+        """Whether it writes a text, token by token."""
+        return isinstance(self.result, type) and issubclass(self.result, types.GenerateAndCaptureResult)
+
 
 @dataclass(frozen=True)
 class Notification:
@@ -70,8 +75,8 @@ GENERATE_AND_CAPTURE = Method(
     types.GenerateAndCaptureResult,
     "Write on from a prompt or answer a chat, capture what the model does on the way, and keep it as a trace.",
     (
-        "PROMPT_INVALID", "PROMPT_TOO_LONG", "CATEGORY_INVALID", "NON_FINITE", "STORAGE_FAILED", "STORAGE_FULL",
-        "MODEL_MISMATCH", *MODEL_ERRORS,
+        "PROMPT_INVALID", "PROMPT_TOO_LONG", "CATEGORY_INVALID", "NON_FINITE", *TRACE_ERRORS, "STORAGE_FULL",
+        "OTHER_MODEL", "MODEL_MISMATCH", *MODEL_ERRORS,
     ),
     long=True,
 )  # fmt: skip
@@ -80,7 +85,15 @@ INTERVENE = Method(
     types.InterveneParams,
     types.InterveneResult,
     "Run a trace's prompt again, with its seed and settings, and with parts of the model changed: a child trace.",
-    (*dict.fromkeys((*TRACE_ERRORS, *GENERATE_AND_CAPTURE.errors, "OTHER_MODEL")),),
+    GENERATE_AND_CAPTURE.errors,
+    long=True,
+)
+FORK_TRACE = Method(
+    "fork_trace",
+    types.ForkTraceParams,
+    types.ForkTraceResult,
+    "Put another token into a trace's text and go on from there, with its seed and settings: a child trace.",
+    INTERVENE.errors,
     long=True,
 )
 LIST_TRACES = Method(
@@ -164,6 +177,15 @@ COMPARE_TRACES = Method(
     repeatable=True,
     long=True,
 )
+DIFF_TRACES = Method(
+    "diff_traces",
+    types.DiffTracesParams,
+    types.DiffTracesResult,
+    "What differs between two traces: where they part, and then tokens, heads and sites, as numbers.",
+    TRACE_ERRORS,
+    repeatable=True,
+    long=True,
+)
 LOGIT_LENS = Method(
     "logit_lens",
     types.LogitLensParams,
@@ -179,6 +201,45 @@ ATTRIBUTE_LOGITS = Method(
     types.AttributeLogitsResult,
     "Who wrote a logit: the embedding, every head and every MLP, as a sum.",
     (*TRACE_ERRORS, "OTHER_MODEL", "TOO_LARGE", "NON_FINITE", "MODEL_MISMATCH", *MODEL_ERRORS),
+    repeatable=True,
+    long=True,
+)
+PATCH_SCAN = Method(
+    "patch_scan",
+    types.PatchScanParams,
+    types.PatchScanResult,
+    "What carried an answer: parts of a clean prompt's forward put into a corrupted prompt's, a cell at a time.",
+    (
+        *TRACE_ERRORS, "PROMPT_INVALID", "PROMPT_TOO_LONG", "OTHER_MODEL", "TOO_LARGE", "NON_FINITE", "MODEL_MISMATCH",
+        *MODEL_ERRORS,
+    ),
+    repeatable=True,
+    long=True,
+)  # fmt: skip
+ABLATION_SCAN = Method(
+    "ablation_scan",
+    types.AblationScanParams,
+    types.AblationScanResult,
+    "What the model would say without each of its heads and MLPs, each switched off alone.",
+    (*TRACE_ERRORS, "OTHER_MODEL", "TOO_LARGE", "NON_FINITE", "MODEL_MISMATCH", *MODEL_ERRORS),
+    repeatable=True,
+    long=True,
+)
+SCAN_HEADS = Method(
+    "scan_heads",
+    types.ScanHeadsParams,
+    types.ScanHeadsResult,
+    "What every head of the model does by habit, whatever the text: its roles, found once and kept.",
+    ("MODEL_MISMATCH", *MODEL_ERRORS),
+    repeatable=True,
+    long=True,
+)
+WHY = Method(
+    "why",
+    types.WhyParams,
+    types.WhyResult,
+    "Why the model said a token, in ten sentences: how sure it was, where it was decided, by whom, what flips it.",
+    (*TRACE_ERRORS, "OTHER_MODEL", "NON_FINITE", "MODEL_MISMATCH", *MODEL_ERRORS),
     repeatable=True,
     long=True,
 )

@@ -30,6 +30,24 @@ NEURON = {
         {"op": "set", "site": "mlp_hidden", "layer": 3, "neurons": [7], "positions": "generated", "value": 4.0}
     ]
 }
+STEERED = {
+    "interventions": [
+        {
+            "op": "add",
+            "site": "residual",
+            "layer": 3,
+            "positions": "last",
+            "value": {"difference": ["The symbol of iron is", "The symbol of gold is"], "times": 8},
+        }
+    ]
+}
+PATCH = {
+    "op": "set",
+    "site": "post_mlp",
+    "layer": 3,
+    "positions": "last",
+    "value": {"trace": EXAMPLE_ID, "position": 5},
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,13 @@ NO_TRACE = {
     "No such trace.": Asked({"trace_id": ABSENT}, "TRACE_NOT_FOUND"),
     "An id that cannot be one.": Asked({"trace_id": "../secrets"}, "TRACE_ID_INVALID"),
     "A file that is not whole.": Asked({"trace_id": DAMAGED_ID}, "TRACE_UNREADABLE"),
+}
+
+CAPITALS: dict[str, Any] = {
+    "clean": {"prompt": "The capital of France is"},
+    "corrupted": {"prompt": "The capital of Norway is"},
+    "answer": " P",
+    "against": " O",
 }
 
 # By method, then by note.
@@ -63,6 +88,13 @@ ASKED: dict[str, dict[str, Asked]] = {
             {"messages": [{"role": "user", "content": PROMPT}], **SHORT, "format": "safetensors"}
         ),
         "A neuron pushed while tokens are written.": Asked({"prompt": PROMPT, **SHORT, **NEURON}),
+        "Steered by the difference of two prompts.": Asked({"prompt": PROMPT, **SHORT, **STEERED}),
+        "A value from a trace of another model.": Asked(
+            {"prompt": PROMPT, **SHORT, "interventions": [PATCH]}, "OTHER_MODEL"
+        ),
+        "A value from a trace that there is not.": Asked(
+            {"prompt": PROMPT, "interventions": [PATCH | {"value": {"trace": ABSENT}}]}, "TRACE_NOT_FOUND"
+        ),
         "An intervention at a place that there is not.": Asked(
             {"prompt": PROMPT, "interventions": [{"op": "zero", "site": "resid_pre", "layer": 0}]}, "SETTING_INVALID"
         ),
@@ -79,6 +111,20 @@ ASKED: dict[str, dict[str, Asked]] = {
         "A head that the model does not have.": Asked({**TRACE, **off(3, 4)}, "SETTING_INVALID"),
         "Nothing to change.": Asked({**TRACE, "interventions": []}, "SETTING_INVALID"),
         "No such trace.": Asked({"trace_id": ABSENT, **OFF}, "TRACE_NOT_FOUND"),
+    },
+    "fork_trace": {
+        "Another token, on another model than the one that wrote the trace.": Asked(
+            {**TRACE, "position": 8, "token": 65, "anyway": True}
+        ),
+        "A text in the prompt, and two tokens after it at most.": Asked(
+            {**TRACE, "position": 4, "text": " silver is", "max_tokens": 2, "anyway": True}
+        ),
+        "Another model wrote the trace.": Asked({**TRACE, "position": 8, "token": 65}, "OTHER_MODEL"),
+        "A position that there is not.": Asked(
+            {**TRACE, "position": 400, "token": 65, "anyway": True}, "SETTING_INVALID"
+        ),
+        "Nothing to put there.": Asked({**TRACE, "position": 8, "anyway": True}, "SETTING_INVALID"),
+        "No such trace.": Asked({"trace_id": ABSENT, "position": 8, "token": 65}, "TRACE_NOT_FOUND"),
     },
     "list_traces": {
         "All, newest first; one is damaged.": Asked({}),
@@ -135,6 +181,12 @@ ASKED: dict[str, dict[str, Asked]] = {
         "An id that cannot be one.": Asked({**TRACE, "other_id": "../secrets"}, "TRACE_ID_INVALID"),
         "A file that is not whole.": Asked({**TRACE, "other_id": DAMAGED_ID}, "TRACE_UNREADABLE"),
     },
+    "diff_traces": {
+        "A trace and itself: nothing differs.": Asked({**TRACE, "other_id": EXAMPLE_ID}),
+        "A trace and one that is not there.": Asked({**TRACE, "other_id": ABSENT}, "TRACE_NOT_FOUND"),
+        "An id that cannot be one.": Asked({**TRACE, "other_id": "../secrets"}, "TRACE_ID_INVALID"),
+        "A file that is not whole.": Asked({**TRACE, "other_id": DAMAGED_ID}, "TRACE_UNREADABLE"),
+    },
     "logit_lens": {
         "After the last layer's parts, and at the end, though another model wrote the trace.": Asked(
             {**TRACE, "positions": [5], "layers": [3], "top": 2, "tokens": [" S"], "anyway": True}
@@ -157,6 +209,49 @@ ASKED: dict[str, dict[str, Asked]] = {
             {**TRACE, "position": 5, "token": "Paris", "anyway": True}, "SETTING_INVALID"
         ),
         "No such trace.": Asked({"trace_id": ABSENT, "position": 5}, "TRACE_NOT_FOUND"),
+    },
+    "patch_scan": {
+        "Which heads carry the capital of France into a prompt about Norway.": Asked({**CAPITALS, "stream": True}),
+        "The stream at each position of two layers, to first order.": Asked(
+            {**CAPITALS, "what": "residual", "method": "gradient", "layers": [1, 3]}
+        ),
+        "Which heads of the first layer reach the values of head 3.2.": Asked(
+            {**CAPITALS, "what": "paths", "layers": [0], "receiver": {"layer": 3, "head": 2, "input": "v"}}
+        ),
+        "What it would take.": Asked({**CAPITALS, "estimate": True}),
+        "Prompts of different length.": Asked(
+            {**CAPITALS, "corrupted": {"prompt": "The capital is"}}, "SETTING_INVALID"
+        ),
+        "A prompt that is a trace's, of another model.": Asked({**CAPITALS, "corrupted": TRACE}, "OTHER_MODEL"),
+        "A prompt that is none.": Asked({**CAPITALS, "clean": {}}, "PROMPT_INVALID"),
+        "A text that is no token.": Asked({**CAPITALS, "answer": " Paris"}, "SETTING_INVALID"),
+        "Paths that lead nowhere.": Asked({**CAPITALS, "what": "paths"}, "SETTING_INVALID"),
+        "A trace that is not there.": Asked({**CAPITALS, "clean": {"trace_id": ABSENT}}, "TRACE_NOT_FOUND"),
+    },
+    "ablation_scan": {
+        "What becomes of the answer without each part of the last layer; another model wrote the trace.": Asked(
+            {**TRACE, "position": 5, "layers": [3], "against": " S", "top": 1, "anyway": True}
+        ),
+        "What all of it would take.": Asked({**TRACE, "position": 5, "estimate": True, "anyway": True}),
+        "A trace of another model.": Asked({**TRACE, "position": 5}, "OTHER_MODEL"),
+        "Nothing follows the last token.": Asked({**TRACE, "position": 8, "anyway": True}, "SETTING_INVALID"),
+        "A layer that the model does not have.": Asked(
+            {**TRACE, "position": 5, "layers": [4], "anyway": True}, "SETTING_INVALID"
+        ),
+        "No such trace.": Asked({"trace_id": ABSENT, "position": 5}, "TRACE_NOT_FOUND"),
+    },
+    "scan_heads": {
+        "The roles of every head.": Asked({}),
+        "A parameter that there is not.": Asked({"layer": 3}, "INVALID_PARAMS"),
+    },
+    "why": {
+        "Ten sentences about the token after position 5; another model wrote the trace.": Asked(
+            {**TRACE, "position": 5, "anyway": True}
+        ),
+        "What it would take.": Asked({**TRACE, "estimate": True, "anyway": True}),
+        "A trace of another model.": Asked(TRACE, "OTHER_MODEL"),
+        "A position past the last token.": Asked({**TRACE, "position": 9, "anyway": True}, "SETTING_INVALID"),
+        **NO_TRACE,
     },
     "delete_trace": {"A trace is deleted.": Asked(TRACE), **{note: NO_TRACE[note] for note in list(NO_TRACE)[:2]}},
     "get_status": {

@@ -1,13 +1,16 @@
-"""`nanoscope ablate`: a trace once more with heads, attention or MLPs switched off."""
+"""`nanoscope ablate`: a trace once more with heads, attention or MLPs switched off, or with other changes."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 import typer
 
 from daemon.cli import trace_names
-from daemon.cli.capture import LiveText, follow, print_outcome, shape_of
+from daemon.cli.capture import STDIN, LiveText, follow, print_outcome, shape_of, typed
 from daemon.cli.options import INTERRUPTED, TRACES, Daemon, Json, Trace, command, misused
 from daemon.cli.output import notice
 from protocol.types import InterveneParams, InterveneResult, Intervention
@@ -21,9 +24,15 @@ def ablate(
     daemon: Daemon,
     trace: Trace,
     parts: Annotated[
-        list[str], typer.Argument(metavar="HEAD...", help="LAYER.HEAD, such as 3.1; LAYER.mlp; LAYER.attn.")
-    ],
+        list[str] | None, typer.Argument(metavar="HEAD...", help="LAYER.HEAD, such as 3.1; LAYER.mlp; LAYER.attn.")
+    ] = None,
     *,
+    edits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="Interventions as docs/interventions.md has them: JSON, a file, or - (stdin)."
+        ),
+    ] = None,
     mean: Annotated[bool, typer.Option("--mean", help="Put their mean over the prompt there, not zeros.")] = False,
     positions: Annotated[
         str,
@@ -41,7 +50,10 @@ def ablate(
 
     shape, where = shape_of(as_json, quiet), _positions(positions)
     op: Literal["mean", "zero"] = "mean" if mean else "zero"
-    interventions = [Intervention(op=op, positions=where, **what) for what in _switched_off(parts)]
+    interventions = [Intervention(op=op, positions=where, **what) for what in switched_off(parts or [])]
+    interventions += [] if edits is None else _edits(edits)
+    if not interventions:
+        raise misused("HEAD", "Name a part, such as 3.1, or give --edits.")
     with daemon.client(model=True) as client:
         trace_id = trace_names.find(client, trace)
         prompt = client.get_summary(trace_id=trace_id).prompt
@@ -56,19 +68,33 @@ def ablate(
     return print_outcome(result, shape)
 
 
-def _switched_off(parts: list[str]) -> list[dict[str, Any]]:
+def switched_off(parts: list[str], flag: str = "HEAD") -> list[dict[str, Any]]:
     """What the words name: of each layer its heads, then its parts."""
     heads: dict[int, list[int]] = {}
     whole: list[dict[str, Any]] = []
     for part in dict.fromkeys(parts):
         layer, _, which = part.partition(".")
         if not _is_number(layer) or not (which in PARTS or _is_number(which)):
-            raise misused("HEAD", f"{part!r} is none of LAYER.HEAD, LAYER.mlp and LAYER.attn, such as 3.1.")
+            raise misused(flag, f"{part!r} is none of LAYER.HEAD, LAYER.mlp and LAYER.attn, such as 3.1.")
         if which in PARTS:
             whole.append({"site": PARTS[which], "layer": int(layer)})
         else:
             heads.setdefault(int(layer), []).append(int(which))
     return [{"site": "head_output", "layer": layer, "heads": found} for layer, found in heads.items()] + whole
+
+
+def _edits(given: str) -> list[Intervention]:
+    """Interventions as JSON: what was given, or the file of that name, or stdin; one alone or a list of them."""
+    text = given
+    if given == STDIN:
+        text = typed()
+    elif not given.lstrip().startswith(("[", "{")):
+        text = Path(given).expanduser().read_text(encoding="utf-8", errors="replace")
+    try:
+        found = json.loads(text)
+        return msgspec.convert(found if isinstance(found, list) else [found], list[Intervention], strict=True)
+    except (ValueError, RecursionError) as problem:
+        raise misused("--edits", f"{given[:60]!r} holds no interventions: {problem}") from None
 
 
 def _positions(text: str) -> Any:

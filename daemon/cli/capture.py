@@ -113,7 +113,7 @@ def capture(
 
     The text comes token by token, in a terminal coloured by how surprising each token was.
     """
-    text = _typed() if prompt == STDIN else prompt
+    text = typed() if prompt == STDIN else prompt
     narrowed = _narrowed(layers, sites, logits)
     params = GenerateAndCaptureParams(
         prompt=None if chat else text,
@@ -137,7 +137,8 @@ def capture(
     return INTERRUPTED if result is None else print_outcome(result, shape)
 
 
-def _typed() -> str:
+def typed() -> str:
+    """What stdin has, without its last line end."""
     try:
         return read_text(sys.stdin).removesuffix("\n")
     except ValueError as problem:

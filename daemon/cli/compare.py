@@ -56,10 +56,11 @@ def _row(pair: PositionPair, a: list[TokenRow], b: list[TokenRow]) -> list[Any]:
     other = None if pair.b is None else b[pair.b]
     cells = [*_cells(one, pair.same), *_cells(other, pair.same)]
     bits = [row.surprisal for row in (one, other) if row is not None and row.surprisal is not None]
-    return [*cells, _signed(bits[1] - bits[0]) if pair.same and len(bits) == len("AB") else ""]
+    return [*cells, signed(bits[1] - bits[0]) if pair.same and len(bits) == len("AB") else ""]
 
 
-def _signed(bits: float) -> str:
+def signed(bits: float) -> str:
+    """A difference, with its sign where it has one."""
     shown = f"{bits:+.2f}"
     return "0.00" if float(shown) == 0 else shown
 

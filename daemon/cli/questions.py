@@ -10,13 +10,13 @@ from daemon.cli.output import notice, print_facts, print_json
 from nanochat.system.text import human_size
 
 if TYPE_CHECKING:
-    from protocol.types import AttributeLogitsResult, Cost, LogitLensResult
+    from protocol.types import AttributeLogitsResult, Cost, LogitLensResult, PatchScanResult, WhyResult
 
 Anyway = Annotated[bool, typer.Option("--anyway", help="Ask the model held, though another one wrote the trace.")]
 Estimate = Annotated[bool, typer.Option("--estimate", help="Say what it would take, and do no more.")]
 
 
-def is_printed(result: LogitLensResult | AttributeLogitsResult, as_json: bool) -> bool:
+def is_printed(result: LogitLensResult | AttributeLogitsResult | PatchScanResult | WhyResult, as_json: bool) -> bool:
     """Print that another model answers, and the answer where JSON is wanted or it is a cost; whether it was that."""
     if result.other_model:
         notice(result.other_model)

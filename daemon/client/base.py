@@ -60,6 +60,17 @@ class InterveneOptions(TypedDict, total=False):
     anyway: bool
 
 
+class ForkOptions(TypedDict, total=False):
+    """What `fork` takes besides the trace and the position; as ForkTraceParams."""
+
+    token: int | str | None
+    text: str | None
+    interventions: list[Intervention] | None
+    max_tokens: int | None
+    capture: Capture | None
+    anyway: bool
+
+
 class TensorOptions(TypedDict, total=False):
     """Which part of a tensor; as GetTensorParams."""
 

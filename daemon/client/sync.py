@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from daemon.client.base import (
     ClientState,
+    ForkOptions,
     GenerationOptions,
     InterveneOptions,
     ProgressListener,
@@ -24,6 +25,8 @@ from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import Method
 from protocol.types import (
+    ForkTraceParams,
+    ForkTraceResult,
     GenerateAndCaptureParams,
     GenerateAndCaptureResult,
     InterveneParams,
@@ -161,6 +164,21 @@ class Client(Calls, ClientState[Connection]):
         stream = on_token is not None or on_progress is not None
         params = InterveneParams(trace_id=trace_id, interventions=interventions, stream=stream, **options)
         return self.call(methods.INTERVENE, params, timeout=timeout, on_token=on_token, on_progress=on_progress)
+
+    def fork_trace(
+        self,
+        trace_id: str,
+        position: int,
+        *,
+        timeout: Timeout = "default",
+        on_token: TokenListener | None = None,
+        on_progress: ProgressListener | None = None,
+        **options: Unpack[ForkOptions],
+    ) -> ForkTraceResult:
+        """Go on from another token of a trace's text; listeners as for `generate_and_capture`."""
+        stream = on_token is not None or on_progress is not None
+        params = ForkTraceParams(trace_id=trace_id, position=position, stream=stream, **options)
+        return self.call(methods.FORK_TRACE, params, timeout=timeout, on_token=on_token, on_progress=on_progress)
 
     def tensor(self, trace_id: str, name: str, **options: Unpack[TensorOptions]) -> np.ndarray:
         """`get_tensor` as an array, sent as bytes of `dtype`, in pieces if need be; uint8 comes back as float32."""

@@ -34,7 +34,7 @@ def attribution_of(params: AttributeLogitsParams, question: Question) -> Attribu
 
     held, tokens = question.held, question.tokens
     position = checked_one("position", params.position, len(tokens))
-    token = _token(params, question, position)
+    token = token_asked(params.token, question, position)
     against = None if params.against is None else token_of(held.tokenizer, params.against)
     answer = AttributeLogitsResult(
         position=position,
@@ -65,14 +65,14 @@ def attribution_of(params: AttributeLogitsParams, question: Question) -> Attribu
         cancel=question.cancel,
     )
     answer.total, answer.logit, answer.error = attribution.total, attribution.logit, attribution.error
-    answer.components = [_component(part) for part in attribution.components]
+    answer.components = [component_of(part) for part in attribution.components]
     return answer
 
 
-def _token(params: AttributeLogitsParams, question: Question, position: int) -> int:
-    """The token that is asked about."""
-    if params.token is not None:
-        return token_of(question.held.tokenizer, params.token)
+def token_asked(token: int | str | None, question: Question, position: int) -> int:
+    """The token that is asked about; None: the one that follows. Raises SettingInvalidError: none follows."""
+    if token is not None:
+        return token_of(question.held.tokenizer, token)
     if position + 1 < len(question.tokens):
         return question.tokens[position + 1]
     raise SettingInvalidError(f"Nothing follows position {position}: say which token's logit (`token`, `--token`).")
@@ -90,7 +90,8 @@ def _check_size(config: GPTConfig, params: AttributeLogitsParams, position: int)
         )
 
 
-def _component(part: Component) -> LogitComponent:
+def component_of(part: Component) -> LogitComponent:
+    """A part of the sum, for the wire."""
     return LogitComponent(
         kind=part.kind,
         value=part.value,

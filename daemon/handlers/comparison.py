@@ -29,9 +29,9 @@ def comparison(
     storage: TraceStorage, params: CompareTracesParams, text: TokenText, cancel: Event
 ) -> CompareTracesResult:
     """Raises RpcError and the errors of `TraceStorage.open_trace`."""
-    other = storage if params.other_dir is None else _beside(storage, params.other_dir)
+    other = beside(storage, params.other_dir)
     with storage.open_trace(params.trace_id) as a, other.open_trace(params.other_id) as b:
-        pairs = _aligned(_texts(a, text), _texts(b, text))
+        pairs = aligned_texts(texts_of(a, text), texts_of(b, text))
         layers = compared_layers(a, b) if params.heads else []
         if params.heads and params.layer is not None and params.layer not in layers:
             there = ", ".join(map(str, layers)) or "none"
@@ -46,7 +46,10 @@ def comparison(
     )
 
 
-def _beside(storage: TraceStorage, folder: str) -> TraceStorage:
+def beside(storage: TraceStorage, folder: str | None) -> TraceStorage:
+    """The storage of B's folder; None: A's. Raises StorageError: it cannot be one."""
+    if folder is None:
+        return storage
     try:
         return TraceStorage(Path(folder).expanduser(), catalogue=storage.catalogue)
     except RuntimeError as error:  # of ~name
@@ -54,12 +57,13 @@ def _beside(storage: TraceStorage, folder: str) -> TraceStorage:
 
 
 @lru_cache(maxsize=4)
-def _aligned(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[Pair, ...]:
+def aligned_texts(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[Pair, ...]:
     """Kept, as a page asks for one layer after the other."""
     return tuple(aligned(a, b))
 
 
-def _texts(trace: Trace, text: TokenText) -> tuple[str, ...]:
+def texts_of(trace: Trace, text: TokenText) -> tuple[str, ...]:
+    """The texts of a trace's tokens."""
     tokens = trace.fields.tokens
     return (
         *(tokens.prompt_text or map(text, tokens.prompt)),

@@ -17,9 +17,11 @@ from nanochat.errors import PromptInvalidError
 from nanochat.generation_settings import GenerationSettings
 from nanochat.trace_storage import check_category
 from nanochat.traces.metadata import checked_metadata
-from protocol.methods import GENERATE_AND_CAPTURE, INTERVENE, LIST_MODELS, LOAD_MODEL, Method
+from protocol.methods import FORK_TRACE, GENERATE_AND_CAPTURE, INTERVENE, LIST_MODELS, LOAD_MODEL, Method
 from protocol.types import (
     CheckpointInfo,
+    ForkTraceParams,
+    ForkTraceResult,
     GenerateAndCaptureParams,
     GenerateAndCaptureResult,
     InterveneParams,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from daemon.server.loaded_model import LoadedModel
     from daemon.server.state import ServerState
 
+Asked = GenerateAndCaptureParams | InterveneParams | ForkTraceParams
+
 
 @handles(GENERATE_AND_CAPTURE)
 async def generate_and_capture(context: Context, params: GenerateAndCaptureParams) -> GenerateAndCaptureResult:
@@ -53,7 +57,13 @@ async def intervene(context: Context, params: InterveneParams) -> InterveneResul
     return await _answer(context, INTERVENE, params)
 
 
-async def _answer(context: Context, method: Method, params: GenerateAndCaptureParams | InterveneParams) -> Any:
+@handles(FORK_TRACE)
+async def fork_trace(context: Context, params: ForkTraceParams) -> ForkTraceResult:
+    """Wait for the model and a turn, and go on from another token."""
+    return await _answer(context, FORK_TRACE, params)
+
+
+async def _answer(context: Context, method: Method, params: Asked) -> Any:
     """The result of the engine's method of that name; its trace is in the session's folder."""
     progress, folder = Progress(context, params.stream), context.state.folder_of(context.session)
     return await on_model(context, progress, partial(_generate, method, params, progress, folder))
@@ -70,7 +80,7 @@ def _check(params: GenerateAndCaptureParams) -> None:
 
 def _generate(
     method: Method,
-    params: GenerateAndCaptureParams | InterveneParams,
+    params: Asked,
     progress: Progress,
     folder: TraceFolder,
     held: LoadedModel,
@@ -82,10 +92,11 @@ def _generate(
     engine = InterpretabilityEngine(held.model, held.tokenizer, folder.storage)
     arguments: dict[str, Any] = msgspec.to_builtins(params)
     del arguments["stream"]
+    at_most = params.max_tokens if isinstance(params, GenerateAndCaptureParams) else None
     try:
         result = getattr(engine, method.name)(
             **arguments,
-            on_token=lambda event: progress.token(event, arguments.get("max_tokens")),
+            on_token=lambda event: progress.token(event, at_most),
             on_notice=progress.notice,
             cancel=cancelled,
         )

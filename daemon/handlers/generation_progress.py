@@ -48,6 +48,17 @@ class Progress:
             told = RequestProgress(request=request, state=kind, ahead=ahead, message=message, notice=notice)
             self.context.session.notify(REQUEST_PROGRESS, told)
 
+    def part(self, message: str, done: int, whole: int) -> None:
+        """So much of the work is done."""
+        request, now = self.context.request_id, time.monotonic()
+        if now - self._told < RATE_SECONDS and done < whole:
+            return
+        self._told = now
+        self.context.progress(message, 100 * done / whole)
+        if self.stream and request is not None:
+            told = RequestProgress(request=request, state="running", message=message)
+            self.context.session.notify(REQUEST_PROGRESS, told)
+
     def notice(self, text: str) -> None:
         """What the caller should know before the work."""
         self._notify("running", 0, text, text)

@@ -90,8 +90,8 @@ def _answer(lens: Lens, question: Question) -> LogitLensResult:
             position=row.position,
             token=row.token,
             text=text(row.token),
-            first=_name(row.first),
-            stays=_name(row.stays),
+            first=name_of(row.first),
+            stays=name_of(row.stays),
         )
         for row in lens.decided
     ]
@@ -113,8 +113,10 @@ def _belief(belief: Belief, text: Callable[[int], str]) -> LensBelief:
             for chance in belief.chosen
         ],
         kl=belief.kl,
+        entropy=belief.entropy,
     )
 
 
-def _name(point: Point) -> PointName:
+def name_of(point: Point) -> PointName:
+    """A point of the stream, for the wire."""
     return PointName(layer=point.layer, at=point.at, backout=point.backout)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from daemon.handlers.generation_progress import Progress
 from daemon.handlers.model_work import on_model
 from daemon.server.dispatch import Context, in_thread
-from nanochat.errors import SettingInvalidError
-from nanochat.system.text import shortened
 from nanochat.trace_storage import TraceStorage
+from nanochat.why.tokens import token_of
 
 if TYPE_CHECKING:
     from daemon.server.loaded_model import LoadedModel
     from nanochat.tokenizer import RustBPETokenizer
 
-SHOWN = 60  # characters of a text that is no token
+__all__ = ["Question", "ask", "text_of", "token_of"]
+
 Result = TypeVar("Result")
 
 
@@ -61,20 +61,6 @@ def _put(
     other_model = check_writer(told, held.model, anyway=anyway)
     # The last token of a full context has no position: it was never run.
     return answer(Question(tokens[: held.model.config.max_positions], held, other_model, cancel))
-
-
-def token_of(tokenizer: RustBPETokenizer, name: int | str) -> int:
-    """A token by its number, or by a text that is one. Raises SettingInvalidError: it is more than one, or none."""
-    if isinstance(name, int):
-        return name
-    found = tokenizer.encode(name)
-    if len(found) == 1:
-        return found[0]
-    parts = ", ".join(repr(tokenizer.token_text(token)) for token in found[:8])
-    raise SettingInvalidError(
-        f"{shortened(name, SHOWN)!r} is {len(found)} tokens ({parts}): name one of them, or give a number. A word in a "
-        "text mostly begins with a space."
-    )
 
 
 def text_of(tokenizer: RustBPETokenizer, token: int) -> str:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 
 import numpy as np
 
@@ -37,6 +37,12 @@ def aligned(a: Sequence[str], b: Sequence[str]) -> list[Pair]:
             same = left is not None and right is not None and a[left] == b[right]
             pairs.append(Pair(left, right, same))
     return pairs
+
+
+def parted_at(a: Sequence[int] | Sequence[str], b: Sequence[int] | Sequence[str]) -> int | None:
+    """The first position where two texts part, the end of the shorter one among them; None: they are the same."""
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+    return None if shared == len(a) == len(b) else shared
 
 
 def head_divergence(

@@ -16,6 +16,7 @@ from nanochat.cancelling import check_cancel
 from nanochat.capture.interventions import Intervention, Range
 from nanochat.capture.sites import SITES, WEIGHTS
 from nanochat.capture.tap import Edit, SiteLayer, chained
+from nanochat.capture.values import Source
 from nanochat.errors import SettingInvalidError
 from nanochat.kv_cache import KVCache
 
@@ -37,8 +38,8 @@ class Change:
     Args:
         intervention: what is to be done.
         ranges: the positions that it touches.
-        target: what is put there, added or multiplied: of the site's shape, (width,) or (); of attention weights
-            (keys,) or ().
+        target: what is put there, added or multiplied: (), (width,), of the site's shape, or (positions, *shape), of
+            every position from 0 on; of attention weights (), (keys,), (heads, keys) or (positions, heads, keys).
         model: whose values they are.
     """
 
@@ -73,14 +74,23 @@ class Change:
         return torch.where(place, self._changed(value, span), value)
 
     def _changed(self, value: Tensor, span: Span) -> Tensor:
-        target = self.target.to(value.dtype)
-        if self.is_weights and target.dim():
-            keys = value.size(-1)
-            target = F.pad(target[:keys], (0, max(0, keys - target.size(0))))
+        target = self._target_at(span.positions, value.size(-1)).to(value.dtype)
         if self.intervention.op == "scale":
             return value * target
         changed = value + target if self.intervention.op == "add" else target.expand_as(value)
         return changed.masked_fill(span.hidden(self.window), 0.0) if self.is_weights else changed
+
+    def _target_at(self, positions: Tensor, keys: int) -> Tensor:
+        """The target at positions (B, T), to be broadcast against the value there."""
+        target = self.target
+        if self.intervention.rows is not None:
+            target = target[positions.clamp(max=target.size(0) - 1)]  # those past the last are not touched
+        if not self.is_weights or not target.dim():
+            return target
+        target = F.pad(target[..., :keys], (0, max(0, keys - target.size(-1))))
+        if target.dim() == len(("heads", "keys")):
+            return target[:, None]
+        return target.transpose(1, 2) if self.intervention.rows is not None else target
 
 
 class Changes:
@@ -114,15 +124,21 @@ def prepare(
         prompt: token ids.
 
     Raises:
-        SettingInvalidError: a value too large for the model's dtype. CancelledError: `cancel` was set.
-        ModelBusyError: a capture is under way.
+        SettingInvalidError: a value too large for the model's dtype, or one whose numbers have not been taken yet.
+        CancelledError: `cancel` was set. ModelBusyError: a capture is under way.
     """
+    for number, item in enumerate(interventions):
+        if item.unresolved:
+            raise SettingInvalidError(
+                f"interventions[{number}]: its value has to be made numbers first, from where it is to be taken: use "
+                "`nanochat.why.values.resolved`."
+            )
     places = _places(interventions)
-    wanted = {place for item, place in zip(interventions, places, strict=True) if item.op == "mean"}
+    wanted = {place for item, place in zip(interventions, places, strict=True) if item.own_mean}
     means = prompt_means(model, prompt, wanted, cancel) if wanted else {}
     changes = []
     for number, (item, place) in enumerate(zip(interventions, places, strict=True)):
-        target = means[place] if item.op == "mean" else _target(item, model)
+        target = means[place] if item.own_mean else _target(item, model)
         if not target.isfinite().all():
             raise SettingInvalidError(f"interventions[{number}]: its value is too large for {model.compute_dtype}.")
         changes.append(Change(item, ranges[number], target, model))
@@ -131,7 +147,8 @@ def prepare(
 
 def _places(interventions: Sequence[Intervention]) -> list[SiteLayer]:
     """Where each is done: what zeroes or scales heads' outputs is done to z, if all that changes them there may be."""
-    bent = {item.layer for item in interventions if item.site == "head_output" and item.op not in LINEAR}
+    outputs = [item for item in interventions if item.site == "head_output"]
+    bent = {item.layer for item in outputs if item.op not in LINEAR or item.numbers is not None}
     return [
         ("z" if item.site == "head_output" and item.layer not in bent else item.site, item.layer)
         for item in interventions
@@ -166,14 +183,15 @@ def prompt_means(
 
 
 def _target(item: Intervention, model: GPT) -> Tensor:
-    """What an operation is done with, in the model's dtype: () or (width,), of chosen neurons 0 between them."""
+    """What an operation is done with, in the model's dtype; of a vector for chosen neurons 0 between them."""
     device, dtype = model.get_device(), model.compute_dtype
-    assert not isinstance(item.value, str)
-    value = torch.tensor(0.0 if item.value is None else item.value, dtype=dtype, device=device)
-    if item.neurons is None or not value.dim():
-        return value
+    if item.numbers is None:
+        return torch.tensor(0.0 if item.op == "zero" else item.value, dtype=dtype, device=device)
+    numbers = torch.tensor(item.numbers, dtype=dtype, device=device)
+    if item.neurons is None or numbers.dim() > 1 or isinstance(item.value, Source):
+        return numbers
     wide = torch.zeros(SITES[item.site].shape(model.config), dtype=dtype, device=device)
-    wide[list(item.neurons)] = value
+    wide[list(item.neurons)] = numbers
     return wide
 
 

@@ -4,25 +4,29 @@ An intervention is a mapping that JSON can hold, `{op, site, layer, heads?, neur
 
     {"op": "zero", "site": "head_output", "layer": 3, "heads": [1, 2]}
     {"op": "add", "site": "residual", "layer": 2, "positions": "last", "value": [0.5, -1.0, ...]}
+
+Where a value is to be taken from elsewhere (`nanochat.capture.values`), it is turned into numbers by
+`nanochat.why.values.resolved`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from nanochat.capture.sites import SITES, WEIGHTS, Site
-from nanochat.errors import SettingInvalidError
+from nanochat.capture.values import Number, Source, checked_numbers, parsed_value, plain, rank_of
+from nanochat.errors import NanoscopeError, SettingInvalidError
 from nanochat.gpt_config import GPTConfig
 
 KEYS = ("op", "site", "layer", "heads", "neurons", "positions", "value")
 OPS = ("zero", "mean", "scale", "add", "set")
 WORDS = ("all", "prompt", "generated", "last")
 NEURONS = "mlp_hidden"  # the site that has neurons
-PROMPT = "prompt"  # what a mean is taken over
 
 Range = tuple[int, int]  # [start, stop)
 
@@ -31,17 +35,19 @@ Range = tuple[int, int]  # [start, stop)
 class Intervention:
     """One change of a site's value, checked against a model's sizes. Make it by `parse_interventions`.
 
-    op: "zero"; "mean": the mean over the prompt's positions of what the model computes there without interventions;
-        "scale": times `value`; "add": plus `value`; "set": `value` itself.
+    op: "zero"; "mean": a mean of what the model computes there without interventions, by default over the prompt's
+        positions; "scale": times `value`; "add": plus `value`; "set": `value` itself.
     site: an editable one. "head_output" is what each head adds to the residual stream.
     layer: 0 for the sites that the model has once.
     heads, neurons: which of them; None: all. Of the sites k and v the heads are those of keys and values.
     positions: "all"; "prompt"; "generated", those of the tokens that were written; "last", the last of the prompt,
         where the first token is decided; or positions and ranges [start, stop), counted from 0. Of attention weights
         they are the queries'.
-    value: a number, or a vector as wide as the site, with `neurons` as long as those. Of attention weights a vector is
+    value: a number; a vector as wide as the site, with `neurons` as long as those; numbers of the site's own shape, for
+        each head others; or those of every position from 0 on; or a `Source` of them. Of attention weights a vector is
         over the keys from position 0 on, 0 for all others; keys that a query does not see stay at 0, and rows are not
         made to sum to 1 again.
+    numbers: those of `value` where it is no number, once they are known.
     """
 
     op: str
@@ -50,14 +56,31 @@ class Intervention:
     heads: tuple[int, ...] | None = None
     neurons: tuple[int, ...] | None = None
     positions: str | tuple[int | Range, ...] = "all"
-    value: float | tuple[float, ...] | str | None = None
+    value: Number | Source | None = None
+    numbers: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def own_mean(self) -> bool:
+        """Whether it is the mean over the positions of the prompt that is run."""
+        return isinstance(self.value, Source) and self.value.kind == "mean_over" and not self.value.prompts
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether its numbers have yet to be taken from somewhere."""
+        return isinstance(self.value, Source) and self.numbers is None and not self.own_mean
+
+    @property
+    def rows(self) -> int | None:
+        """Of how many positions its numbers are; None: they are the same at all."""
+        by_position = self.numbers is not None and self.numbers.ndim > rank_of(SITES[self.site])
+        return len(self.numbers) if self.numbers is not None and by_position else None
 
     def as_data(self) -> dict[str, Any]:
         """The mapping that it was made of, with what was left out where that is not the only choice."""
         given: dict[str, Any] = {"op": self.op, "site": self.site, "layer": self.layer}
         given |= {name: list(value) for name in ("heads", "neurons") if (value := getattr(self, name)) is not None}
-        given["positions"] = self.positions if isinstance(self.positions, str) else [*map(_plain, self.positions)]
-        return given if self.value is None else given | {"value": _plain(self.value)}
+        given["positions"] = self.positions if isinstance(self.positions, str) else [*map(plain, self.positions)]
+        return given if self.value is None else given | {"value": plain(self.value)}
 
     def ranges(self, prompt_length: int | None, end: int) -> tuple[Range, ...]:
         """The positions that it touches, of those below `end`; ValueError where there are none."""
@@ -94,10 +117,21 @@ def parse_interventions(value: Any, config: GPTConfig) -> tuple[Intervention, ..
         raise SettingInvalidError(f"interventions={value!r:.80}: use a list of mappings, each with {', '.join(KEYS)}.")
     found = []
     for number, item in enumerate(value):
-        with _refusing(number):
-            found.append(_parsed(item.as_data() if isinstance(item, Intervention) else item))
-            _check(found[-1], config)
+        with refusing(number):
+            found.append(parse_intervention(item, config))
     return tuple(found)
+
+
+def parse_intervention(item: Any, config: GPTConfig) -> Intervention:
+    """One of them. Raises ValueError as `parse_interventions` SettingInvalidError."""
+    parsed = _parsed(item.as_data() if isinstance(item, Intervention) else item)
+    _check(parsed, config)
+    if isinstance(parsed.value, Source):  # numbers that were taken already stay
+        return replace(parsed, numbers=item.numbers if isinstance(item, Intervention) else None)
+    if parsed.value is None:
+        return parsed
+    neurons = None if parsed.neurons is None else len(parsed.neurons)
+    return replace(parsed, numbers=checked_numbers(parsed.value, SITES[parsed.site], config, neurons))
 
 
 def touched_ranges(
@@ -113,20 +147,28 @@ def touched_ranges(
     """
     found = []
     for number, intervention in enumerate(interventions):
-        with _refusing(number):
-            if intervention.op == "mean" and prompt_length is None:
+        with refusing(number):
+            if intervention.own_mean and prompt_length is None:
                 raise ValueError("a mean is taken over the prompt: give its token ids as `prompt`")
             found.append(intervention.ranges(prompt_length, end))
+            last, rows = max(stop for _, stop in found[-1]), intervention.rows
+            if rows is not None and last > rows:
+                raise ValueError(
+                    f"its value is of the positions 0 to {rows - 1}, and it may touch position {last - 1}: say which "
+                    "`positions`, or take those of one `position` for all"
+                )
     return found
 
 
 @contextmanager
-def _refusing(number: int) -> Iterator[None]:
+def refusing(number: int) -> Iterator[None]:
     """What is wrong with an intervention, as an error that says with which."""
     try:
         yield
     except ValueError as error:
         raise SettingInvalidError(f"interventions[{number}]: {error}.") from error
+    except NanoscopeError as error:
+        raise type(error)(f"interventions[{number}]: {error}") from error
 
 
 def _parsed(item: Any) -> Intervention:
@@ -144,7 +186,7 @@ def _parsed(item: Any) -> Intervention:
         raise ValueError(f"{given['site']} is in every layer: say in which `layer`")
     if "positions" in given:
         fields["positions"] = _positions(given["positions"])
-    return Intervention(**{**given, **fields, "value": _value(given["op"], given.get("value"))})
+    return Intervention(**{**given, **fields, "value": parsed_value(given["op"], given.get("value"))})
 
 
 def _not_editable(given: Mapping[str, Any], key: str) -> str:
@@ -184,35 +226,6 @@ def _position(item: Any) -> int | Range:
     )
 
 
-def _value(op: str, value: Any) -> float | tuple[float, ...] | str | None:
-    if op == "zero" and value is not None:
-        raise ValueError("zero takes no value: leave it out, or use set")
-    if op == "mean":
-        if value is not None and not (isinstance(value, str) and value == PROMPT):
-            raise ValueError(f'a mean is taken over the prompt: leave its value out, or use "{PROMPT}"')
-        return PROMPT
-    if op == "zero":
-        return None
-    if isinstance(value, list | tuple) and value and op != "scale":
-        return tuple(map(_number, value))
-    if isinstance(value, int | float):
-        return _number(value)
-    kinds = "a number" if op == "scale" else "a number or a list of numbers"
-    raise ValueError(f"{op} needs a value, {kinds}" + ("" if value is None else f", not {value!r:.80}"))
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r:.80} is no number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError("NaN, infinity and what is as large are no values: use numbers")
-    return number
-
-
 def _check(intervention: Intervention, config: GPTConfig) -> None:
     """ValueError where a model does not have what is to be changed."""
     site, shape = SITES[intervention.site], SITES[intervention.site].shape(config)
@@ -223,7 +236,8 @@ def _check(intervention: Intervention, config: GPTConfig) -> None:
     heads = shape[0] if site.head_axis is not None else None
     _check_units("heads", intervention.heads, heads, site)
     _check_units("neurons", intervention.neurons, shape[-1] if site.name == NEURONS else None, site)
-    _check_width(intervention, site, config)
+    if site.name == WEIGHTS:
+        _check_weights(intervention)
 
 
 def _check_units(key: str, numbers: Sequence[int] | None, count: int | None, site: Site) -> None:
@@ -237,20 +251,7 @@ def _check_units(key: str, numbers: Sequence[int] | None, count: int | None, sit
             raise ValueError(f"there is none of the {key} {number}: {site.name} has the {key} 0 to {count - 1}")
 
 
-def _check_width(intervention: Intervention, site: Site, config: GPTConfig) -> None:
-    if site.name == WEIGHTS and intervention.op == "mean":
+def _check_weights(intervention: Intervention) -> None:
+    kind = intervention.value.kind if isinstance(intervention.value, Source) else None
+    if intervention.op == "mean" or kind == "difference":
         raise ValueError("attention weights have no mean over positions, which see different keys: use zero or set")
-    if not isinstance(intervention.value, tuple):
-        return
-    count = len(intervention.value)
-    if site.name == WEIGHTS:
-        if count > config.max_positions:
-            raise ValueError(f"its vector is of {count:,} keys, and there are at most {config.max_positions:,}")
-        return
-    width = len(intervention.neurons) if intervention.neurons else site.shape(config)[-1]
-    if count != width:
-        raise ValueError(f"its vector has {count} numbers, and {site.name} needs {width}")
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nanochat.system.private_files import close_to_others, make_folder
 
-VERSION = 5  # of what rows hold; 5: summaries tell parent and interventions
+VERSION = 7  # of what rows hold; 7: what was changed in words, and where a parent was forked
 _MARK = 0x6E616E6F  # sqlite's application id, in the header of the file: whose it is
 _CACHE_KIB = 256  # of pages: the system keeps the file in memory as well
 _WIPE_SECONDS = 0.2  # for others' reads to end

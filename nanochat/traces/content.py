@@ -25,7 +25,7 @@ OwnStep = tuple[Mapping[str, Any], Tensors, Infos]
 
 DOCUMENT_KEYS = (
     "schema_version", "trace_id", "timestamp", "prompt", "response", "category", "metadata", "model", "generation",
-    "parent", "interventions", "touched", "messages", "tokens", "analysis",
+    "parent", "position", "forced", "interventions", "touched", "messages", "tokens", "analysis",
 )  # fmt: skip
 
 

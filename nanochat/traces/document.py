@@ -16,6 +16,7 @@ Number = int | float
 _BESIDE_AN_ID = {"prompt", "response", "tokens", "category", "data_info"}
 _TOKENS = {"input_tokens", "output_tokens"}
 TOPS = "top_tokens_per_position"
+LARGEST_POSITION = 1 << 53
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ class Generation(Struct):
 class Tokens(Struct):
     """Token ids, of the prompt and those generated; their texts, None where there is not one for each.
 
-    `forced`: of each, the prompt's first, whether the calculator chose it.
+    `forced`: of each, the prompt's first, whether the calculator chose it, or whoever forked the text.
     """
 
     prompt: list[int] = []
@@ -62,6 +63,11 @@ class Tokens(Struct):
     prompt_text: list[str] | None = None
     generated_text: list[str] | None = None
     forced: list[bool] = []
+
+    @property
+    def all(self) -> list[int]:
+        """The ids of the whole text."""
+        return self.prompt + self.generated
 
     @property
     def positions(self) -> Positions:
@@ -165,6 +171,18 @@ class Document(Struct, dict=True):
     def parent(self) -> str:
         """The id of the trace that it was made from, or what stands there; "" where it tells none."""
         return _text(self.raw.get("parent")) or _text(self.metadata.get("parent"))
+
+    @property
+    def position(self) -> int | None:
+        """Where its parent was forked; None where it is no fork."""
+        found = self.raw.get("position")
+        return found if type(found) is int and 0 <= found < LARGEST_POSITION else None
+
+    @property
+    def forced(self) -> list[int]:
+        """The positions whose tokens a fork put there."""
+        found = [item for item in _list(self.raw.get("forced")) if type(item) is int]
+        return [item for item in found if 0 <= item < LARGEST_POSITION]
 
     @property
     def interventions(self) -> list[dict[str, Any]]:

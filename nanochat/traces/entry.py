@@ -15,7 +15,8 @@ class TraceEntry:
     """One line of a listing. Long prompts and responses are cut after 4,000 characters; the summary has them whole.
 
     `moment`: seconds since the epoch, what listings are ordered by; `state`: of the file that the line tells of.
-    What the trace does not tell of its model, its settings and the trace it was forked from is None.
+    What the trace does not tell of its model, its settings and the trace it was forked from is None; so is `changed`
+    where nothing was changed in its model.
     """
 
     trace_id: str
@@ -39,6 +40,8 @@ class TraceEntry:
     seed: int | None = None
     max_tokens: int | None = None
     parent: str | None = None
+    position: int | None = None
+    changed: str | None = None
 
     @property
     def path(self) -> Path:

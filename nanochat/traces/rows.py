@@ -14,7 +14,7 @@ from nanochat.traces.file import TraceFile
 from nanochat.traces.format import TraceIndex
 from nanochat.traces.json.scanner import loads
 from nanochat.traces.json.writer import document_json
-from nanochat.traces.provenance import provenance
+from nanochat.traces.provenance import changed_words, provenance
 from nanochat.traces.tensors import Span, TensorInfo, data_info, read_bytes
 
 _SHOWN_TEXT = 4000  # characters; other programs' traces have whatever they have
@@ -39,6 +39,8 @@ def summarize(document: Document, infos: Infos, *, steps: bool = False) -> dict[
         **{key: getattr(document, key) for key in _SUMMARY_KEYS},
         "data_info": info,
         "parent": parent_of(document),
+        "position": document.position,
+        "changed": changed_words(document.interventions),
         "interventions": document.interventions,
         "touched": document.touched,
     }
@@ -68,6 +70,10 @@ def describe(name: str, key: FileKey, index: TraceIndex, *, complete: bool) -> R
     }
     if parent := parent_of(document):
         entry["parent"] = parent
+    if document.position is not None:
+        entry["position"] = document.position
+    if changed := changed_words(document.interventions):
+        entry["changed"] = changed
     tensors = None
     if complete and index.head_end is not None and not index.steps:
         infos = index.infos

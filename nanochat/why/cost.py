@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nanochat.gpt import GPT
+from nanochat.why.ablation import ablation_scan, check_scan, scan_bytes, scan_tokens
 from nanochat.why.anatomy import attribute_logits, attribution_bytes
+from nanochat.why.exact_patching import TOKENS_AT_ONCE
 from nanochat.why.lens import costs, lens_bytes, lens_points, logit_lens
+from nanochat.why.reading import read_forward
 
 SAMPLE = 8  # positions that are read to see how fast it goes
 
@@ -46,3 +49,33 @@ def attribution_cost(model: GPT, tokens: Sequence[int], position: int) -> Cost:
     seconds = time.perf_counter() - started
     share = costs(model, position + 1, 1, 0)[0] / costs(model, len(sample), 1, 0)[0]
     return Cost(1, attribution_bytes(model, position + 1), seconds * share)
+
+
+def patch_cost(model: GPT, tokens: Sequence[int], forwards: int) -> Cost:
+    """Of a patching scan that is worth so many forwards of a prompt, from the time that its first tokens take.
+
+    Raises: as `read_forward`.
+    """
+    config, sample, length = model.config, tokens[:SAMPLE], len(tokens)
+    started = time.perf_counter()
+    read_forward(model, sample, [len(sample) - 1], [])
+    seconds = time.perf_counter() - started
+    share = costs(model, length, 1, 0)[0] / costs(model, len(sample), 1, 0)[0]
+    kept = 5 * config.n_layer * length * config.n_embd  # streams of both prompts
+    at_once = 12 * max(TOKENS_AT_ONCE, length) * config.n_embd
+    return Cost(forwards, (kept + at_once) * model.compute_dtype.itemsize, seconds * share * forwards)
+
+
+def scan_cost(model: GPT, tokens: Sequence[int], position: int, layers: Sequence[int] | None) -> Cost:
+    """Of an ablation scan, from the time that one layer takes at one of the first positions.
+
+    Raises: as `ablation_scan`.
+    """
+    position = check_scan(model, tokens, position, layers)
+    sample = tokens[: min(SAMPLE, position + 1)]
+    started = time.perf_counter()
+    ablation_scan(model, sample, len(sample) - 1, layers=[0], top=1)
+    seconds = time.perf_counter() - started
+    whole = scan_tokens(model, position, layers)
+    share = whole / scan_tokens(model, len(sample) - 1, [0])
+    return Cost(-(-whole // (position + 1)), scan_bytes(model, position, layers), seconds * share)

@@ -60,12 +60,14 @@ class Belief:
         chosen: of the tokens asked for.
         kl: Kullback-Leibler divergence of it from the output's distribution, in nats: sum of p ln(p / q), p the
             output's (as Belrose et al. 2023, arXiv 2303.08112); to about 1e-5.
+        entropy: of its own distribution, in nats: how unsure it is; to about 1e-5.
     """
 
     position: int
     top: list[tuple[int, float]]
     chosen: list[Chance]
     kl: float
+    entropy: float
 
 
 @dataclass(frozen=True)
@@ -238,15 +240,18 @@ def _read(
     logits: Tensor, log_final: Tensor, positions: Sequence[int], followed: Sequence[Sequence[int]], top: int
 ) -> list[list[Belief]]:
     """Beliefs by point, from logits (n, points, vocab) and the output's log-probabilities (n, vocab)."""
-    log_sum_exp = logits.exp().sum(dim=-1).log()  # softcapped: exp overflows nowhere
+    exponentials = logits.exp()  # softcapped: it overflows nowhere
+    sums = exponentials.sum(dim=-1)
+    log_sum_exp = sums.log()
+    entropy = (log_sum_exp - exponentials.mul_(logits).sum(dim=-1) / sums).clamp_(min=0.0)
     likely = log_final.exp()
-    entropy = (likely * log_final).sum(dim=-1, keepdim=True)  # negative
+    final_entropy = (likely * log_final).sum(dim=-1, keepdim=True)  # negative
     weighed = (logits * likely[:, None]).sum(dim=-1)  # a matrix product of so many terms is less exact
     cross = weighed - log_sum_exp * likely.sum(dim=-1, keepdim=True)
-    kl = (entropy - cross).clamp_(min=0.0)  # (n, points)
+    kl = (final_entropy - cross).clamp_(min=0.0)  # (n, points)
     values, indices = top_logits(logits, top)
     likeliest = (values - log_sum_exp[..., None]).exp().tolist()
-    ids, divergences = indices.tolist(), kl.tolist()
+    ids, divergences, entropies = indices.tolist(), kl.tolist(), entropy.tolist()
     chances = [
         [_chances(logits[row], log_sum_exp[row], token) for token in tokens] for row, tokens in enumerate(followed)
     ]
@@ -257,6 +262,7 @@ def _read(
                 list(zip(ids[row][point], likeliest[row][point], strict=True)),
                 [of_token[point] for of_token in chances[row]],
                 divergences[row][point],
+                entropies[row][point],
             )
             for row, position in enumerate(positions)
         ]

@@ -72,7 +72,7 @@ def read_forward(
     device, config = model.get_device(), model.config
     ids = torch.tensor([list(tokens)], device=device)
     logits: list[Tensor] = []
-    with memory_explained(device, "this question", ADVICE), turn_of(model).held(cancel), _handed_out(model, edits):
+    with memory_explained(device, "this question", ADVICE), turn_of(model).held(cancel), handed_out(model, edits):
         sizes = (config.n_kv_head, len(tokens), config.head_dim, config.n_layer)
         cache = KVCache(1, *sizes, device, model.compute_dtype)
         for chunk in ids.split(CHUNK, dim=1):
@@ -89,7 +89,7 @@ def read_forward(
 
 
 @contextmanager
-def _handed_out(model: GPT, edits: dict[SiteLayer, Edit]) -> Iterator[None]:
+def handed_out(model: GPT, edits: dict[SiteLayer, Edit]) -> Iterator[None]:
     """Call the edits inside the block, and let go of them."""
     try:
         with model.capturing(edits=edits):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any, Literal
 
+from nanochat.analysis.alignment import parted_at
+from nanochat.capture.request import Start
 from nanochat.capture.sites import SITES, WEIGHTS, CaptureSettings
-from nanochat.errors import SettingInvalidError
+from nanochat.errors import OtherModelError, SettingInvalidError
+from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
-from nanochat.gpt_config import DTYPE_NAMES
+from nanochat.gpt_config import DTYPE_NAMES, GPTConfig
+from nanochat.prompts import prompt_tokens
+from nanochat.tokenizer import RustBPETokenizer
 from nanochat.traces.document import Document, Tokens
 from nanochat.traces.provenance import SETTINGS
 from nanochat.traces.tensors import Positions, TensorInfo
@@ -24,20 +28,24 @@ LOGITS = "output_logits"
 class Rerun:
     """How to make a trace again.
 
-    arguments: for `generate_and_capture`.
+    start: its prompt, with the tokens that a fork put into it; settings, capture, category, format: as it was made.
     tokens: the trace's own.
+    interventions: those that it was made with.
     notices: what to tell before it is run.
     """
 
-    arguments: dict[str, Any]
+    start: Start
+    settings: GenerationSettings
+    capture: CaptureSettings
+    category: str | None
+    format: str
     tokens: Tokens
+    interventions: list[dict[str, Any]]
     notices: list[str]
 
     def parted_at(self, other: Tokens) -> int | None:
         """The first position whose token is not the trace's, the end of a shorter text among them; None: all are."""
-        ours, theirs = (tokens.prompt + tokens.generated for tokens in (self.tokens, other))
-        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False)))
-        return None if ours == theirs else shared
+        return parted_at(self.tokens.all, other.all)
 
 
 def rerun_of(trace: Trace, model: GPT, *, anyway: bool = False) -> Rerun:
@@ -50,27 +58,56 @@ def rerun_of(trace: Trace, model: GPT, *, anyway: bool = False) -> Rerun:
         SettingInvalidError: the trace does not tell how it was made.
         OtherModelError: another model wrote it.
     """
-    document = trace.fields
-    settings = _settings(document, trace.trace_id)
+    document, trace_id = trace.fields, trace.trace_id
+    settings = _settings(document, trace_id)
     written_by_another = check_writer(document.model, model, anyway=anyway)
-    arguments = settings | {
-        "prompt": None if document.messages else document.prompt,
-        "messages": document.messages or None,
-        "category": document.category,
-        "format": trace.format,
-        "capture": capture_of(trace.infos(), document.tokens.positions, model.config.n_layer),
-    }
-    return Rerun(arguments, document.tokens, [] if written_by_another is None else [written_by_another])
+    tokens = document.tokens
+    forced = [position for position in document.forced if position < len(tokens.all)]
+    start = Start(
+        tokens.prompt,
+        None if document.messages else document.prompt,
+        document.messages or None,
+        given=tokens.generated[: max(max(forced, default=0) + 1 - len(tokens.prompt), 0)],
+        parent=trace_id,
+        forced=forced,
+    )
+    return Rerun(
+        start,
+        settings,
+        capture_of(trace.infos(), tokens.positions, model.config.n_layer),
+        document.category,
+        trace.format,
+        tokens,
+        document.interventions,
+        [] if written_by_another is None else [written_by_another],
+    )
 
 
-def _settings(document: Document, trace_id: str) -> dict[str, Any]:
+def check_prompt(again: Rerun, tokenizer: RustBPETokenizer, config: GPTConfig) -> None:
+    """Raise OtherModelError where a tokenizer makes other tokens of the prompt than the trace has.
+
+    Of a prompt that was forked the text tells less than the tokens.
+    """
+    start = again.start
+    if any(position < len(start.tokens) for position in start.forced):
+        return
+    if prompt_tokens(tokenizer, start.prompt, start.messages, config.max_positions) != start.tokens:
+        raise OtherModelError(
+            f"This model's tokenizer makes other tokens of the prompt than {start.parent} has: load the model that "
+            "wrote it, or capture the prompt anew."
+        )
+
+
+def _settings(document: Document, trace_id: str) -> GenerationSettings:
     told = document.generation or {}
     if lacking := [name for name in SETTINGS if name not in told]:
         raise SettingInvalidError(
             f"{trace_id} does not tell its {', '.join(lacking)}, without which it cannot be run again: capture its "
             "prompt anew."
         )
-    return {name: told[name] for name in SETTINGS}
+    settings = GenerationSettings(**{name: told[name] for name in SETTINGS})
+    settings.check()
+    return settings
 
 
 def capture_of(infos: Mapping[str, TensorInfo], positions: Positions, layers: int) -> CaptureSettings:

@@ -30,8 +30,8 @@ class AsyncCalls:
 
 
 def client_calls() -> str:
-    """The text of calls.py. Methods that stream take listeners too, which no type can add: they are not in it."""
-    rows = [row for row in METHODS.values() if not row.by_connection and not row.streams]
+    """The text of calls.py. Methods that write take listeners too, which no type can add: they are not in it."""
+    rows = [row for row in METHODS.values() if not row.by_connection and not row.writes]
     calls, async_calls = ("".join(_line(function, row) for row in rows) for function in ("call", "async_call"))
     typing = "from typing import Any\n\n" if "Any" in calls else ""
     return TEXT.format(typing=typing, calls=calls, async_calls=async_calls)

@@ -1,5 +1,6 @@
 """The params and results of every method, and the params of every notification, as msgspec structs."""
 
+from protocol.types.ablation import *
 from protocol.types.analysis import *
 from protocol.types.base import *
 from protocol.types.comparison import *
@@ -7,6 +8,7 @@ from protocol.types.document import *
 from protocol.types.generation import *
 from protocol.types.interventions import *
 from protocol.types.models import *
+from protocol.types.patching import *
 from protocol.types.status import *
 from protocol.types.traces import *
 from protocol.types.why import *

@@ -128,6 +128,44 @@ class InterveneResult(GenerateAndCaptureResult, kw_only=True):
     ] = None
 
 
+class ForkTraceParams(Params):
+    """Another token in a trace's text, or several, and on from there with its seed and settings.
+
+    Give either `token` or `text`. One that is there already repeats the trace.
+    """
+
+    trace_id: Annotated[Id, meanings.TRACE_ID]
+    position: Annotated[
+        Count, Meta(description="Where to put it, from 1 on; what is before stays, what follows is written anew.")
+    ]
+    token: Annotated[
+        Count | Annotated[str, Meta(max_length=1000)] | None,
+        Meta(description="What to put there: a number, or a text that is one token."),
+    ] = None
+    text: Annotated[Text, Meta(description="Or a text of any number of tokens.")] | None = None
+    interventions: (
+        Annotated[Interventions, Meta(description="What to change on the way; null: what the trace was made with.")]
+        | None
+    ) = None
+    max_tokens: (
+        Annotated[Count, Meta(description="How many to write after it at most; null: as many as the trace had left.")]
+        | None
+    ) = None
+    capture: Annotated[Capture | None, Meta(description="What to capture; null: what the trace has.")] = None
+    anyway: Annotated[
+        bool, Meta(description="Run it on the model held, though another one wrote the trace; a notice says so.")
+    ] = False
+    stream: Annotated[
+        bool, Meta(description="Send `generation_progress` with every token, those that are kept included.")
+    ] = False
+
+
+class ForkTraceResult(GenerateAndCaptureResult, kw_only=True):
+    """As of a generation, the trace being the child's."""
+
+    position: Annotated[int, Meta(description="Where it was forked.")]
+
+
 class GenerationProgress(Params):
     """One token of a generation that asked to stream. `text` is empty while a character is not whole."""
 

@@ -18,7 +18,7 @@ MODEL_HELD = Meta(description="The model held.")
 QUEUE = Meta(description="The model's queue.")
 ANALYSIS = Meta(description="What was computed when the trace was made, or now, where it has none.")
 METRICS = Meta(description="What the numbers of heads, layers and tokens are, by their keys.")
-FORCED = Meta(description="The calculator chose it, not the model.")
+FORCED = Meta(description="The calculator chose it, or whoever forked the text, not the model.")
 SURPRISAL = Meta(
     description="Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from."
 )
@@ -26,7 +26,11 @@ TOP = Meta(description="What was likely there, the likeliest first.")
 TOKEN_TEXT = Meta(description="Its text; bytes that are not UTF-8 are shown as `\\xNN`.")
 TOKEN = Meta(description="Its number in the vocabulary.")
 POSITION = Meta(description="In the whole sequence, from 0, which is `<|bos|>`.")
-PARENT = Meta(description="The trace that it was made from, by `intervene`; null where it is nobody's child.")
+PARENT = Meta(
+    description="The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child."
+)
+FORKED = Meta(description="The position at which its parent was forked; null where it is no fork.")
+CHANGED = Meta(description="What was changed, in words, such as `without L3H2`; null where nothing was.")
 INTERVENTIONS = Meta(description="What was changed while it was made, as it can be sent again.")
 TOUCHED = Meta(description="Of each intervention, how many positions it touched.")
 REQUEST = Meta(description="The id of the request that this is about.")

@@ -50,6 +50,8 @@ class TraceSummary(Result):
     ]
     data_info: Annotated[DataInfo, Meta(description="What the trace holds.")]
     parent: Annotated[str | None, meanings.PARENT] = None
+    position: Annotated[int | None, meanings.FORKED] = None
+    changed: Annotated[str | None, meanings.CHANGED] = None
     interventions: Annotated[list[dict[str, Any]], meanings.INTERVENTIONS] = field(default_factory=list)
     touched: Annotated[list[int], meanings.TOUCHED] = field(default_factory=list)
 
@@ -90,6 +92,8 @@ class TraceRow(Result):
     seed: Annotated[int | None, Meta(description="What the random numbers began with.")] = None
     max_tokens: Annotated[int | None, Meta(description="How many tokens were asked for at most.")] = None
     parent: Annotated[str | None, meanings.PARENT] = None
+    position: Annotated[int | None, meanings.FORKED] = None
+    changed: Annotated[str | None, meanings.CHANGED] = None
 
 
 class ListTracesResult(Result):

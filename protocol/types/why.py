@@ -74,6 +74,7 @@ class LensBelief(Result):
         float,
         Meta(description="Kullback-Leibler divergence from the output's distribution, in nats: 0 where they agree."),
     ]
+    entropy: Annotated[float, Meta(description="Of its own distribution, in nats: how unsure it is.")]
 
 
 class PointName(Result):

@@ -11,6 +11,7 @@ import torch
 from nanochat.checkpoint_manager import load_model
 from nanochat.errors import NanoscopeError, SettingInvalidError
 from scripts.benchmarks.measuring import Row, ratios
+from scripts.benchmarks.patching import patching
 from scripts.benchmarks.sides import EndlessTokenizer, Job, Ours
 from scripts.benchmarks.traces import head, listing, sizes, whole
 from scripts.benchmarks.workbench import PROMPT, Bench, Settings, stolen_note, together
@@ -91,6 +92,7 @@ ROWS: dict[str, dict[str, Rows]] = {
         "sizes": sizes,
         "head": head,
         "listing": listing,
+        "patching": patching,
     },
     "cuda": {"gpu": gpu},
 }

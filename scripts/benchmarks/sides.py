@@ -17,12 +17,12 @@ import tiktoken
 import torch
 
 from nanochat.capture.recorder import Recorder
+from nanochat.capture.request import with_prompt_statistics
 from nanochat.capture.sites import CaptureSettings
 from nanochat.checkpoint_manager import build_model, model_config_of, save_checkpoint
 from nanochat.engine import Engine
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT, GPTConfig
-from nanochat.interpretability_engine import with_prompt_statistics
 from nanochat.tokenizer import SPECIAL_TOKENS, SPLIT_PATTERN, RustBPETokenizer
 
 CHILD = Path(__file__).with_name("upstream_side.py")

@@ -71,24 +71,30 @@ for (const delay of [0, 300]) {
 
 test("each head is a picture of its own weights", async () => {
   await frame.getByLabel("Colour heads by").selectOption("pattern");
-  await eventually("The pictures", async () => (await frame.locator(".head canvas").count()) === 16);
+  await eventually("The pictures", () => frame.locator(".head-pictures[data-pictures='16']").isVisible());
   const words = ["-c", POOLED, editor.traces, id];
   const heads = JSON.parse(execFileSync(PYTHON, words, { cwd: ROOT, encoding: "utf8" })).flat();
-  const pictures = await frame.locator(".head canvas").evaluateAll((canvases) =>
-    canvases.map((canvas) => {
-      const { width, height } = canvas;
-      const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
-      const pixel = (place) => data.slice(4 * place, 4 * place + 4);
-      return Array.from({ length: height }, (_, y) => Array.from({ length: width }, (_, x) => [...pixel(y * width + x)]));
-    }),
-  );
+  const pictures = await frame.evaluate(() => {
+    const canvas = document.querySelector(".head-pictures");
+    const [sheet, context] = [canvas.getBoundingClientRect(), canvas.getContext("2d")];
+    const ratio = canvas.width / sheet.width;
+    return [...document.querySelectorAll(".head")].map((cell) => {
+      const box = cell.getBoundingClientRect();
+      const pixels = (from, to) => [Math.round(from * ratio), Math.round(to * ratio) - Math.round(from * ratio)];
+      const [left, width] = pixels(box.left - sheet.left, box.right - sheet.left);
+      const [top, height] = pixels(box.top - sheet.top, box.bottom - sheet.top);
+      return { width, height, data: [...context.getImageData(left, top, width, height).data] };
+    });
+  });
+  assert.equal(pictures.length, heads.length);
   for (const [index, weights] of heads.entries()) {
-    const picture = pictures[index];
-    assert.equal(picture.length, weights.length);
+    const { width, height, data } = pictures[index];
+    assert.ok(width >= weights.length, `a pixel at least for each weight: ${width}`);
     const colours = new Map();
     for (const [query, row] of weights.entries()) {
       for (const [key, code] of row.entries()) {
-        const [red, green, blue, alpha] = picture[query][key];
+        const [x, y] = [key, query].map((place, axis) => Math.floor(((place + 0.5) * [width, height][axis]) / row.length));
+        const [red, green, blue, alpha] = data.slice(4 * (y * width + x));
         assert.equal(alpha, key > query ? 0 : 255, `head ${index}, ${query} → ${key}`);
         if (key <= query) {
           const colour = `${red} ${green} ${blue}`;
@@ -104,10 +110,10 @@ test("each head is a picture of its own weights", async () => {
 
 test("a number colours the heads instead, and the choice stays", async () => {
   await frame.getByLabel("Colour heads by").selectOption("sink");
-  assert.equal(await frame.locator(".head canvas").count(), 0);
+  await eventually("No pictures", async () => !(await frame.locator(".head-pictures").isVisible()));
   assert.match(await frame.locator(".head").first().getAttribute("aria-label"), /^L0H0, Sink 0\.\d+$/);
   await frame.getByLabel("Colour heads by").selectOption("pattern");
-  await eventually("The pictures", async () => (await frame.locator(".head canvas").count()) === 16);
+  await eventually("The pictures", () => frame.locator(".head-pictures[data-pictures='16']").isVisible());
 });
 
 test("each scale shows the head in colours of its own", async () => {

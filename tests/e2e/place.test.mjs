@@ -64,8 +64,12 @@ test("back in a tab, all is as it was left: head, token, part, scroll, without l
   await frame.locator(".attention .token").nth(5).click();
   await frame.getByRole("tab", { name: "Layers" }).click();
   await editor.page.setViewportSize({ width: 1440, height: 500 }); // so that there is something to scroll
-  await frame.evaluate(() => {
+  const isScrolled = () => {
     window.scrollTo(0, 40);
+    return window.scrollY === 40;
+  };
+  await eventually("A page to scroll", () => frame.evaluate(isScrolled)); // which the lower window makes it, soon
+  await frame.evaluate(() => {
     window.mark = "the same page";
   });
   await row("gold").click(); // the kept tab

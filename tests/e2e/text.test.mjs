@@ -251,6 +251,49 @@ test("the text and the zoomed matrix scroll each other, and the focus stays", as
   await eventually("The last row in the matrix", async () => (await scrolled())[0] > down * 0.9);
 });
 
+test("what comes into sight has its colours: scrolled to, jumped to, in a higher window, without its special tokens", async () => {
+  const list = frame.locator(".coloured-text .tokens");
+  const scroll = (share) =>
+    list.evaluate((element, part) => element.scrollTo({ top: element.scrollHeight * part, behavior: "instant" }), share);
+  await scroll(0);
+  await choose("to");
+  await token(0).click();
+  await lookAway();
+  const column = headOf(editor.traces, ids.chat, ...(await drawnHead(frame))).map((row) => row[0]);
+  const assertColoured = async (what) => {
+    const told = await frame.evaluate(async (weights) => {
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      const { top, bottom } = document.querySelector(".coloured-text .tokens").getBoundingClientRect();
+      const inSight = [...document.querySelectorAll(".coloured-text .token")].filter((span) => {
+        const box = span.getBoundingClientRect();
+        return box.height > 0 && box.bottom > top && box.top < Math.min(bottom, innerHeight);
+      });
+      const due = inSight.filter(({ dataset }) => weights[dataset.position] > 0.01);
+      const without = due.filter((span) => getComputedStyle(span).backgroundColor === "rgba(0, 0, 0, 0)");
+      return { due: due.length, without: without.map(({ dataset }) => dataset.position) };
+    }, column);
+    assert.deepEqual(told.without, [], what);
+    assert.ok(told.due > 3, `${what}: ${told.due} with a weight`);
+  };
+  await assertColoured("the first");
+  for (const share of [0.3, 0.6, 1]) {
+    await scroll(share);
+    await assertColoured(`scrolled to ${share}`);
+  }
+  await editor.page.keyboard.press("Control+f");
+  await editor.page.keyboard.type(`#${Math.floor(column.length / 3)}`);
+  await frame.locator(`.token[data-position="${Math.floor(column.length / 3)}"].selected`).waitFor();
+  await token(0).evaluate((span) => span.click());
+  await editor.page.keyboard.press("Escape");
+  await assertColoured("jumped to");
+  await editor.page.setViewportSize({ width: 1800, height: 1600 });
+  await assertColoured("a higher window");
+  await frame.getByLabel("Hide special tokens").check();
+  await assertColoured("without special tokens");
+  await frame.getByLabel("Hide special tokens").uncheck();
+  await editor.page.setViewportSize({ width: 1800, height: 1000 });
+});
+
 test("a chat is blocks with their roles, and its special tokens can be hidden", async () => {
   const roles = await frame
     .locator(".coloured-text .turn[role=group]")

@@ -8,6 +8,7 @@ import { captureCommands } from "./commands/capture";
 import { compareCommands } from "./commands/compare";
 import { daemonCommands } from "./commands/daemon";
 import { modelCommands } from "./commands/model";
+import { switchOffCommands } from "./commands/switch_off";
 import { traceCommands } from "./commands/traces";
 import { treeCommands } from "./commands/tree";
 import { followContexts } from "./context_keys";
@@ -94,6 +95,7 @@ export function activate(context: ExtensionContext): void {
     register(app, table(app));
   }
   register(app, compareCommands(app, folders));
+  register(app, switchOffCommands(app));
 }
 
 /** Which Python to run nanoscope with. The one that was found last is not looked at again until it fails. */

@@ -26,6 +26,11 @@ export interface Methods {
     params: InterveneParams;
     result: InterveneResult;
   };
+  /** Put another token into a trace's text and go on from there, with its seed and settings: a child trace. */
+  fork_trace: {
+    params: ForkTraceParams;
+    result: ForkTraceResult;
+  };
   /** The traces of the session's folder, newest first, unreadable ones with the reason. */
   list_traces: {
     params: ListTracesParams;
@@ -76,6 +81,11 @@ export interface Methods {
     params: CompareTracesParams;
     result: CompareTracesResult;
   };
+  /** What differs between two traces: where they part, and then tokens, heads and sites, as numbers. */
+  diff_traces: {
+    params: DiffTracesParams;
+    result: DiffTracesResult;
+  };
   /** What the residual stream would say at every point on its way, and where the answer was decided. */
   logit_lens: {
     params: LogitLensParams;
@@ -85,6 +95,26 @@ export interface Methods {
   attribute_logits: {
     params: AttributeLogitsParams;
     result: AttributeLogitsResult;
+  };
+  /** What carried an answer: parts of a clean prompt's forward put into a corrupted prompt's, a cell at a time. */
+  patch_scan: {
+    params: PatchScanParams;
+    result: PatchScanResult;
+  };
+  /** What the model would say without each of its heads and MLPs, each switched off alone. */
+  ablation_scan: {
+    params: AblationScanParams;
+    result: AblationScanResult;
+  };
+  /** What every head of the model does by habit, whatever the text: its roles, found once and kept. */
+  scan_heads: {
+    params: ScanHeadsParams;
+    result: ScanHeadsResult;
+  };
+  /** Why the model said a token, in ten sentences: how sure it was, where it was decided, by whom, what flips it. */
+  why: {
+    params: WhyParams;
+    result: WhyResult;
   };
   /** Delete a trace from the disk. */
   delete_trace: {
@@ -242,7 +272,7 @@ export interface Capture {
 /** One change of what the model computes at a site. */
 export interface Intervention {
   /**
-   * Put zeros there, or the mean over the prompt's positions of what the model computes there without interventions; multiply by `value`, add it, or put it there.
+   * Put zeros there, or a mean of what the model computes there without interventions, by default over the prompt's positions; multiply by `value`, add it, or put it there.
    */
   op: "add" | "mean" | "scale" | "set" | "zero";
   /** Such as head_output, post_mlp, residual, q, mlp_hidden, attention_weights. */
@@ -258,9 +288,23 @@ export interface Intervention {
    */
   positions?: ("all" | "generated" | "last" | "prompt") | (number | [number, number])[];
   /**
-   * A number, or a vector as wide as the site, with `neurons` as long as those, of attention weights over the keys from position 0 on; null for zero; of a mean what it is taken over.
+   * A number, or a vector as wide as the site, with `neurons` as long as those, of attention weights over the keys from position 0 on; or where they are to be taken from. null for zero, and for a mean over the prompt, which may be called `prompt` as well.
    */
-  value?: number | number[] | "prompt" | null;
+  value?: number | number[] | "prompt" | ValueSource | null;
+}
+
+/** Where a value is to be taken from: one of `trace`, `difference` and `mean_over`. */
+export interface ValueSource {
+  /** What another trace of the same model captured at this site and layer; for add and set. */
+  trace?: string | null;
+  /** Of the trace, this position's values at all that are changed; null: position by position. */
+  position?: number | null;
+  /** The first prompt's mean over its positions at this site and layer, minus the second's; for add and set. */
+  difference?: [string, string] | null;
+  /** What the difference is multiplied by; null: 1. */
+  times?: number | null;
+  /** The mean over the positions of the prompt that is run, or over all those of these prompts; for mean. */
+  mean_over?: "trace" | [string, ...string[]] | null;
 }
 
 /** What was written, and where the trace of it is. */
@@ -291,7 +335,7 @@ export interface GenerateAndCaptureResult {
   model?: ModelInfo | null;
   /** What was said before the work, such as how large a trace is. */
   notices?: string[];
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
@@ -331,8 +375,12 @@ export interface TraceSummary {
   } | null;
   /** What the trace holds. */
   data_info: DataInfo;
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
+  /** The position at which its parent was forked; null where it is no fork. */
+  position?: number | null;
+  /** What was changed, in words, such as `without L3H2`; null where nothing was. */
+  changed?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
     [k: string]: unknown;
@@ -447,7 +495,7 @@ export interface InterveneResult {
   model?: ModelInfo | null;
   /** What was said before the work, such as how large a trace is. */
   notices?: string[];
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
@@ -457,6 +505,72 @@ export interface InterveneResult {
   touched?: number[];
   /** The first whose token is not the parent's; null: the texts are the same. */
   position?: number | null;
+}
+
+/**
+ * Another token in a trace's text, or several, and on from there with its seed and settings.
+ *
+ * Give either `token` or `text`. One that is there already repeats the trace.
+ */
+export interface ForkTraceParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** Where to put it, from 1 on; what is before stays, what follows is written anew. */
+  position: number;
+  /** What to put there: a number, or a text that is one token. */
+  token?: number | string | null;
+  /** Or a text of any number of tokens. */
+  text?: string | null;
+  /** What to change on the way; null: what the trace was made with. */
+  interventions?: Intervention[] | null;
+  /** How many to write after it at most; null: as many as the trace had left. */
+  max_tokens?: number | null;
+  /** What to capture; null: what the trace has. */
+  capture?: Capture | null;
+  /** Run it on the model held, though another one wrote the trace; a notice says so. */
+  anyway?: boolean;
+  /** Send `generation_progress` with every token, those that are kept included. */
+  stream?: boolean;
+}
+
+/** As of a generation, the trace being the child's. */
+export interface ForkTraceResult {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** What the model went on from; of a chat, the last message. */
+  prompt: string;
+  /** What the model wrote. */
+  response: string;
+  /** How many, the first of all, `<|bos|>`, included. */
+  prompt_tokens: number;
+  /** How many, the one that ended it included. */
+  response_tokens: number;
+  /** The caller's own, with the model's source and the temperature. */
+  metadata: {
+    [k: string]: unknown;
+  };
+  /** As `get_summary` gives it. */
+  summary: TraceSummary;
+  /** The trace's file. */
+  path: string;
+  /** Seconds; tokens_per_second. */
+  timings: {
+    [k: string]: number | null;
+  };
+  /** The model that wrote. */
+  model?: ModelInfo | null;
+  /** What was said before the work, such as how large a trace is. */
+  notices?: string[];
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
+  parent?: string | null;
+  /** What was changed while it was made, as it can be sent again. */
+  interventions?: {
+    [k: string]: unknown;
+  }[];
+  /** Of each intervention, how many positions it touched. */
+  touched?: number[];
+  /** Where it was forked. */
+  position: number;
 }
 
 /** Newest first, a page at a time. */
@@ -517,8 +631,12 @@ export interface TraceRow {
   seed?: number | null;
   /** How many tokens were asked for at most. */
   max_tokens?: number | null;
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
+  /** The position at which its parent was forked; null where it is no fork. */
+  position?: number | null;
+  /** What was changed, in words, such as `without L3H2`; null where nothing was. */
+  changed?: string | null;
 }
 
 /** One trace. */
@@ -644,8 +762,12 @@ export interface TraceDocument {
   } | null;
   /** What the trace holds. */
   data_info: DataInfo;
-  /** The trace that it was made from, by `intervene`; null where it is nobody's child. */
+  /** The trace that it was made from, by `intervene` or `fork_trace`; null: it is nobody's child. */
   parent?: string | null;
+  /** The position at which its parent was forked; null where it is no fork. */
+  position?: number | null;
+  /** What was changed, in words, such as `without L3H2`; null where nothing was. */
+  changed?: string | null;
   /** What was changed while it was made, as it can be sent again. */
   interventions?: {
     [k: string]: unknown;
@@ -670,7 +792,7 @@ export interface TokenRow {
   id: number;
   /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
   text: string;
-  /** The calculator chose it, not the model. */
+  /** The calculator chose it, or whoever forked the text, not the model. */
   forced: boolean;
   /** Written, not part of the prompt. */
   generated: boolean;
@@ -873,6 +995,88 @@ export interface LayerDivergence {
   heads: (number | null)[];
 }
 
+/** Two traces, A and B. Their tensors are read: of long texts it takes a while. */
+export interface DiffTracesParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** B, as `list_traces` has it. */
+  other_id: string;
+  /** B's folder; null: the session's, as A's is. */
+  other_dir?: string | null;
+}
+
+/** All differences are B's minus A's. */
+export interface DiffTracesResult {
+  /** In the order of both texts. */
+  aligned: PositionPair[];
+  /** The first position where the texts part; null: they are the same. */
+  parted_at: number | null;
+  /** One for each pair of `aligned`. */
+  tokens: TokenDifference[];
+  /** Those captured in both; the first layer first. */
+  heads: HeadDifference[];
+  /** Those captured in both, and equally wide. */
+  sites: SiteDifference[];
+  /** What was not captured in both, and which layers stand side by side. */
+  notices?: string[];
+}
+
+/** The tokens of one pair of `aligned`. */
+export interface TokenDifference {
+  /** A's; null where it has none here. */
+  a: TokenSide | null;
+  /** B's; null where it has none here. */
+  b: TokenSide | null;
+  /** Of the same text on both sides: B's surprisal minus A's, in bits; else null. */
+  difference: number | null;
+}
+
+/** A token of one of the traces. */
+export interface TokenSide {
+  /** In the whole sequence, from 0, which is `<|bos|>`. */
+  position: number;
+  /** Its number in the vocabulary. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from. */
+  surprisal: number | null;
+  /** At temperature 1; null with the surprisal. */
+  probability: number | null;
+}
+
+/** A head of A and of B. */
+export interface HeadDifference {
+  /** A's layer. */
+  layer: number;
+  /** B's: another where the models are not equally deep. */
+  other_layer: number;
+  /** Which of the layer. */
+  head: number;
+  /** As `compare_traces` has it, in bits: from 0, alike, to 1, nothing shared. */
+  divergence: number | null;
+  /** By the keys of the metrics of heads, B's minus A's, where both have it. */
+  numbers: {
+    [k: string]: number;
+  };
+}
+
+/** A site of A and of B, over the positions that are paired; null where none are. */
+export interface SiteDifference {
+  /** Such as residual, post_attn, post_mlp. */
+  site: string;
+  /** A's layer; null for a site that is there once. */
+  layer: number | null;
+  /** B's: another where the models are not equally deep. */
+  other_layer: number | null;
+  /** The mean cosine distance: 0 alike, 1 orthogonal, 2 opposite. */
+  cosine: number | null;
+  /** The mean length (L2) of B's minus A's. */
+  norm: number | null;
+  /** That as a share of the mean length of A's. */
+  share: number | null;
+}
+
 /** A trace, and what to read of it; the model runs its tokens once more. */
 export interface LogitLensParams {
   /** The trace, as `list_traces` has it. */
@@ -933,6 +1137,8 @@ export interface LensBelief {
   chosen: LensChance[];
   /** Kullback-Leibler divergence from the output's distribution, in nats: 0 where they agree. */
   kl: number;
+  /** Of its own distribution, in nats: how unsure it is. */
+  entropy: number;
 }
 
 /** What is thought of one token. */
@@ -1063,6 +1269,324 @@ export interface LogitSource {
   position: number;
   /** Its part of the component's value. */
   value: number;
+}
+
+/** Two prompts of the same number of tokens, and the two tokens whose logits are compared after them. */
+export interface PatchScanParams {
+  /** After this one the answer comes. */
+  clean: PatchPrompt;
+  /** After this one it does not; parts of the clean one are put into it. */
+  corrupted: PatchPrompt;
+  /** The token that comes after the clean prompt: a number, or a text that is one token. */
+  answer: number | string;
+  /** The token that it is compared with, such as the corrupted prompt's. */
+  against: number | string;
+  /**
+   * What is put in. `heads`: a head's output at all positions. `attention`, `mlp`: what that wrote at one position. `residual`: the stream that a layer reads, at one position. `paths`: what a head gives the `receiver` directly, all else that this reads being as corrupted.
+   */
+  what?: "attention" | "heads" | "mlp" | "paths" | "residual";
+  /** `gradient`: all cells from one backward, to first order, which is an approximation. */
+  method?: "exact" | "gradient";
+  /** These alone; null: all. */
+  layers?: number[] | null;
+  /** Of `paths`, and needed there. */
+  receiver?: PatchReceiver | null;
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+  /** Send `request_progress` as it goes. */
+  stream?: boolean;
+}
+
+/** A prompt: a text, a chat, or that of a trace; give one of them. */
+export interface PatchPrompt {
+  /** Plain text. */
+  prompt?: string | null;
+  /** A chat that ends with the user's message. */
+  messages?: Message[] | null;
+  /** The prompt of this trace. */
+  trace_id?: string | null;
+}
+
+/** The head that a path leads to. */
+export interface PatchReceiver {
+  /** Its layer, 1 or later. */
+  layer: number;
+  /** The head. */
+  head: number;
+  /** By what it reads: its queries, keys or values. */
+  input: "k" | "q" | "v";
+}
+
+/** How far each patch brings the corrupted prompt's answer to the clean one's. */
+export interface PatchScanResult {
+  /** As it was asked. */
+  what: string;
+  /** As it was asked; `gradient` is an approximation. */
+  method: string;
+  /** The token that comes after the clean prompt. */
+  answer: PatchToken;
+  /** The token that it is compared with. */
+  against: PatchToken;
+  /** The clean prompt. */
+  clean: PatchToken[];
+  /** The corrupted one. */
+  corrupted: PatchToken[];
+  /** Null for an estimate. */
+  baseline: PatchBaseline | null;
+  /** By the axes: 0 as corrupted, 1 as clean; less than 0 is away from the clean one. Empty for an estimate. */
+  effects: number[][];
+  /** Of the rows, then of the columns. */
+  axes: PatchAxis[];
+  /** Of `gradient`: its largest difference from the exact effect, in the cells `checked`. */
+  worst_error: number | null;
+  /** Those cells, as numbers of the axes: the strongest. */
+  checked: [number, number][];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** How it differs from the one that wrote a trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+  /** Of `paths`: layer.head and by what it reads, such as 3.1.v. */
+  receiver?: string | null;
+}
+
+/** A token of a prompt. */
+export interface PatchToken {
+  /** Its number in the vocabulary. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+}
+
+/** The answer's logit minus the other token's at the last position, after the softcap, without a patch. */
+export interface PatchBaseline {
+  /** After the clean prompt. */
+  clean: number;
+  /** After the corrupted one. */
+  corrupted: number;
+}
+
+/** What rows or columns are. */
+export interface PatchAxis {
+  /** What they number. */
+  name: "head" | "layer" | "position";
+  /** The number of each. */
+  values: number[];
+}
+
+/** A position of a trace; the model runs the tokens up to it as often as it has heads and MLPs, and once more. */
+export interface AblationScanParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** Asked about: a number, or a text that is one token; null: the text's own next token. */
+  token?: number | string | null;
+  /** Logits are the differences to this token's; null: themselves. */
+  against?: number | string | null;
+  /** Their heads and MLPs alone; null: all. */
+  layers?: number[] | null;
+  /** So many of the likeliest tokens of each outcome. */
+  top?: number;
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+}
+
+/** What an answer hangs on, whoever wrote it. Two parts that do each other's work may both look needless. */
+export interface AblationScanResult {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** The one asked about. */
+  token: number;
+  /** Its text; bytes that are not UTF-8 are shown as `\xNN`. */
+  text: string;
+  /** The other token of a difference. */
+  against: number | null;
+  /** Its text. */
+  against_text: string | null;
+  /** With nothing switched off; null for an estimate. */
+  baseline: AblationOutcome | null;
+  /** In the order of the model, each layer's MLP last; empty for an estimate. */
+  effects: AblationEffect[];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** How it differs from the one that wrote the trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+}
+
+/** What is foretold at the position. */
+export interface AblationOutcome {
+  /** Of the token asked about, after the softcap; or its lead on `against`. */
+  logit: number;
+  /** Of the token asked about, at temperature 1. */
+  probability: number;
+  /** Of the token asked about; 1: the likeliest. */
+  rank: number;
+  /** The likeliest tokens, the likeliest first. */
+  top: Alternative[];
+}
+
+/** What becomes of the answer without one head or MLP: its output is zero. */
+export interface AblationEffect {
+  /** The layer. */
+  layer: number;
+  /** The head; null: the layer's MLP. */
+  head: number | null;
+  /** Switched off at all positions. */
+  everywhere: AblationOutcome;
+  /**
+   * Switched off at the position alone. Where this changes little and `everywhere` much, it did its work at earlier tokens.
+   */
+  here: AblationOutcome;
+  /** Where the head looks from the position, the strongest three first. */
+  looked: Looked[];
+}
+
+/** A position that a head reads from. */
+export interface Looked {
+  /** In the whole sequence, from 0, which is `<|bos|>`. */
+  position: number;
+  /** The attention weight, 0 to 1. */
+  weight: number;
+}
+
+/** Of the model that the session names. */
+export interface ScanHeadsParams {
+  /** Switch each head off too, and see what is still foretold, which takes longest. */
+  ablate?: boolean;
+}
+
+/** Roles as properties of the model, found on `<|bos|>` + r + r: ten draws of 25 random tokens r. */
+export interface ScanHeadsResult {
+  /** The share of repeated tokens that the whole model foretells. */
+  accuracy: number;
+  /** In the order of the model. */
+  heads: HeadHabit[];
+  /** What the roles are. */
+  roles: HeadRole[];
+  /** The model that answers. */
+  model: ModelInfo;
+}
+
+/** What one head does on random tokens that repeat. */
+export interface HeadHabit {
+  /** The layer. */
+  layer: number;
+  /** The head. */
+  head: number;
+  /** By role, the mean weight where the role looks, 0 to 1. */
+  scores: {
+    [k: string]: number;
+  };
+  /** Those that it has, the strongest first; most heads have none. */
+  roles: string[];
+  /** The share of repeated tokens that the model foretells without it; null: not tried. */
+  accuracy: number | null;
+}
+
+/** Something that heads do. */
+export interface HeadRole {
+  /** As `scores` and `roles` call it. */
+  key: string;
+  /** What follows after `a head that`. */
+  words: string;
+  /** The score from which on a head is said to do so. */
+  at: number;
+}
+
+/** A position of a trace; the model runs the tokens up to it once for each head and MLP, and for some more. */
+export interface WhyParams {
+  /** The trace, as `list_traces` has it. */
+  trace_id: string;
+  /**
+   * What stands there foretells the token at the next one. null: where the token was written that the model gave least; the first written, where it gave each 90% or more.
+   */
+  position?: number | null;
+  /** Answer also where another model wrote the trace; the result says so. */
+  anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
+}
+
+/** Why the model said that. All but `token` is about its likeliest answer, which a sampled token need not be. */
+export interface WhyResult {
+  /** Where the stream is read, from 0, which is `<|bos|>`; it foretells the token at the next position. */
+  position: number;
+  /** The token that was written there; null: none was. */
+  token: number | null;
+  /** Its text. */
+  text: string | null;
+  /** What the model gives it, at temperature 1. */
+  probability: number | null;
+  /** Which of its choices it is; 1: the answer. */
+  rank: number | null;
+  /**
+   * Who wrote the token: the model; nobody, it is the prompt's; the calculator; the model while parts of it were changed; another model.
+   */
+  by: "calculator" | "changed" | "model" | "other" | "prompt";
+  /** The likeliest token; null for an estimate. */
+  answer: number | null;
+  /** Its text. */
+  answer_text: string | null;
+  /** The written token where it is not the answer, else the second likeliest. */
+  rival: number | null;
+  /** Its text. */
+  rival_text: string | null;
+  /** At most ten, in their order; empty for an estimate. */
+  lines: WhyLine[];
+  /** The model that answers. */
+  model: ModelInfo;
+  /** Where the answer leads in the stream. */
+  decided?: LensDecided | null;
+  /** By how much it leads the rival, before the softcap. */
+  total?: number | null;
+  /** Of its lead on the rival, as `attribute_logits` has them. */
+  components?: LogitComponent[];
+  /** The answer's, its logit as its lead on the rival. */
+  baseline?: AblationOutcome | null;
+  /** As `ablation_scan` has them, of the answer's lead on the rival. */
+  effects?: AblationEffect[];
+  /** null: none was found. */
+  flip?: WhyFlip | null;
+  /** How it differs from the one that wrote the trace, where it does. */
+  other_model?: string | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+}
+
+/** A sentence. */
+export interface WhyLine {
+  /**
+   * How sure it was; what else it might have said; at which depth it was decided; who wrote it; a head that the answer dies without; the other heads; the MLPs; what flips it.
+   */
+  about: "decided" | "else" | "flip" | "head" | "heads" | "mlps" | "sure" | "written_by";
+  /** For people. */
+  text: string;
+  /** What shows more, for a shell. */
+  command: string;
+}
+
+/** The smallest change found that flips the answer: one head, else one MLP, else the strongest heads together. */
+export interface WhyFlip {
+  /** Switched off together, at all positions. */
+  units: WhyUnit[];
+  /** What it says then, the likeliest first. */
+  top: Alternative[];
+}
+
+/** Something switched off. */
+export interface WhyUnit {
+  /** The layer. */
+  layer: number;
+  /** The head; null: the layer's MLP. */
+  head: number | null;
 }
 
 /** The trace that is gone. */
@@ -1265,7 +1789,7 @@ export interface GenerationProgress {
   text: string;
   /** In the whole sequence, from 0, which is `<|bos|>`. */
   position: number;
-  /** The calculator chose it, not the model. */
+  /** The calculator chose it, or whoever forked the text, not the model. */
   forced: boolean;
   /** Bits: -log2 of its probability at temperature 1; null where there are no logits to tell it from. */
   surprisal: number | null;
@@ -1317,8 +1841,13 @@ export const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "get_tokens",
   "get_alternatives",
   "compare_traces",
+  "diff_traces",
   "logit_lens",
   "attribute_logits",
+  "patch_scan",
+  "ablation_scan",
+  "scan_heads",
+  "why",
   "get_status",
   "list_models",
   "rpc.discover",

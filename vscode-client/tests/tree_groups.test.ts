@@ -199,6 +199,12 @@ void test("times are as short as they can be", () => {
   assert.equal(untilMidnight(NOW), 8.5 * 3_600_000);
 });
 
+void test("what was changed comes first, and tells rows of one prompt apart", () => {
+  const timestamp = "2026-11-26T10:03:00";
+  const rows = [row("a", { timestamp }), row("b", { timestamp, changed: "without L3H2" })];
+  assert.deepEqual(words(rows), ["10:03", "without L3H2 · 10:03"]);
+});
+
 void test("the words of a row: its response under its prompt, and no model under that", () => {
   const one = row("a", { ...MADE, prompt: `The capital of ${"x".repeat(40)} Germany is` });
   const told = { words: ["14:03", "seed 7"], twin: true };

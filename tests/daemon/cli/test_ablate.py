@@ -60,8 +60,33 @@ def test_what_was_changed_is_told_of_the_trace_ever_after(trace):
 def test_positions_and_the_mean(trace):
     result = ablated(trace, "2.0", "--mean", "--positions", "0,2:5")
     (made,) = result["interventions"]
-    assert (made["op"], made["value"], made["positions"]) == ("mean", "prompt", [0, [2, 5]])
+    assert (made["op"], made["value"], made["positions"]) == ("mean", {"mean_over": "trace"}, [0, [2, 5]])
     assert result["touched"] == [4]
+
+
+STEER = {
+    "op": "add",
+    "site": "residual",
+    "layer": 4,
+    "positions": "last",
+    "value": {"difference": ["The capital of Spain is", PROMPT], "times": 4.0},
+}
+
+
+def test_any_intervention_may_be_given_as_json(trace, tmp_path):
+    spain = json.loads(run("capture", "The capital of Spain is", "-n", "5", "-t", "0", "--json").out)
+    put = {"op": "set", "site": "post_mlp", "layer": 3, "positions": "all", "value": {"trace": spain["trace_id"]}}
+    file = tmp_path / "edits.json"
+    file.write_text(json.dumps([put]))
+    for result in (ablated(trace, "--edits", str(file)), ablated(trace, "--edits", json.dumps(put))):
+        assert (spain["response"], result["response"][:4]) == (" Madrid.", " Mad")
+        assert result["interventions"] == [put]
+    steered = ablated(trace, "0.0", "--positions", "generated", "--edits", json.dumps(STEER))
+    assert [made["op"] for made in steered["interventions"]] == ["zero", "add"]
+    assert steered["interventions"][1] == STEER and steered["response"].startswith(" M")
+    lost = run("ablate", trace, "--edits", json.dumps(put | {"value": {"trace": "trace_1"}}))
+    assert lost.status == 1 and "interventions[0]: There is no trace trace_1" in lost.err
+    assert run("ablate", trace, "--edits", str(tmp_path / "absent.json")).status == 1
 
 
 def test_a_terminal_sees_the_text_as_it_comes(trace):
@@ -77,7 +102,11 @@ def test_a_terminal_sees_the_text_as_it_comes(trace):
         (["x.1"], "none of LAYER.HEAD"),
         (["3.1", "--positions", "first"], "is none of all, prompt, generated, last"),
         (["3.1", "--positions", "3:"], "is none of all"),
-        ([], "Missing argument"),
+        ([], "Name a part, such as 3.1, or give --edits"),
+        (["--edits", "[]"], "Name a part"),
+        (["--edits", "[3"], "holds no interventions"),
+        (["--edits", "[3]"], "holds no interventions"),
+        (["--edits", '{"op": "zero", "site": "z", "layer": 1, "hook": "x"}'], "unknown field `hook`"),
     ],
 )
 def test_misuse_is_told(trace, words, said):

@@ -46,6 +46,7 @@ def test_it_is_what_the_library_gives(tmp_path: Path) -> None:
                 assert [(top["token"], top["probability"]) for top in row["top"]] == belief.top
                 assert [chance["logit"] for chance in row["chosen"]] == [chance.logit for chance in belief.chosen]
                 assert row["kl"] == belief.kl
+                assert row["entropy"] == belief.entropy
         assert found["points"][-1]["positions"][0]["chosen"][0]["text"] == " P"
         assert found["decided"][0]["stays"] == {"layer": 3, "at": "mlp", "backout": True}
         assert found["other_model"] is None

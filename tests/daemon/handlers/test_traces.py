@@ -123,8 +123,18 @@ def test_a_row_says_what_a_listing_shows(ground):
         "seed": None,
         "max_tokens": None,
         "parent": None,
+        "position": None,
+        "changed": None,
     }
     assert (result["total"], result["cursor"]) == (1, None)
+
+
+def test_rows_summaries_and_documents_say_in_words_what_was_changed(ground):
+    off = {"op": "zero", "site": "head_output", "layer": 3, "heads": [2], "positions": "all"}
+    trace_id = put(ground, interventions=[off])
+    (row,) = ground.call("list_traces")["traces"]
+    told = [row, *(ground.call(method, trace_id=trace_id) for method in ("get_summary", "get_document"))]
+    assert [each["changed"] for each in told] == ["without L3H2"] * 3
 
 
 def test_pages_follow_each_other_while_traces_come_and_go(ground):

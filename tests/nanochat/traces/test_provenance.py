@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nanochat.trace_storage import TraceEntry, TraceStorage
 from nanochat.traces.document import read_document
-from nanochat.traces.provenance import change_words, provenance
+from nanochat.traces.provenance import change_words, changed_words, provenance
 from tests.nanochat.trace_examples import older_document, small_trace
 
 SETTINGS = {"temperature": 0.8, "top_k": 50, "seed": 7, "max_tokens": 32}
@@ -143,3 +143,23 @@ def test_whatever_stands_there_a_line_holds_words_and_numbers(model, generation)
 )
 def test_an_intervention_is_told_in_a_line(told, words):
     assert change_words(told) == words
+
+
+HEADS = {"op": "zero", "site": "head_output", "layer": 3, "heads": [1, 2], "positions": "all"}
+MLP = {"op": "zero", "site": "post_mlp", "layer": 3}
+
+
+@pytest.mark.parametrize(
+    ("interventions", "words"),
+    [
+        ([], None),
+        ([HEADS], "without L3H1, L3H2"),
+        ([HEADS, MLP], "without L3H1, L3H2, L3 MLP"),
+        ([HEADS | {"positions": "last"}], "zero L3H1, L3H2 at last"),
+        ([MLP, HEADS | {"op": "scale", "value": 2}], "without L3 MLP; scale L3H1, L3H2 by 2"),
+        ([MLP] * 9, f"without {', '.join(['L3 MLP'] * 8)}; 1 more"),
+        ([{"op": 5}], "edited"),
+    ],
+)
+def test_all_that_was_changed_is_told_in_a_few_words(interventions, words):
+    assert changed_words(interventions) == words

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from nanochat.analysis.thumbnails import kept_infos
+from nanochat.capture.request import with_value_norms
 from nanochat.capture.sites import CaptureSettings
 from nanochat.errors import StorageFullError
 from nanochat.gpt_config import GPTConfig
-from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent, with_value_norms
+from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
 from nanochat.traces import size
 from nanochat.traces.size import LARGE, expected_bytes, size_notice, stored_as
 from nanochat.traces.tensors import Positions, TensorInfo

@@ -69,6 +69,7 @@ def test_each_point_is_what_its_stream_says_when_it_is_read_alone(case: str) -> 
     for point, beliefs in zip(found.points, found.beliefs, strict=True):
         rows = expected[point]
         divergence = (np.exp(final) * (final - rows)).sum(axis=1)
+        entropies = -(np.exp(rows) * rows).sum(axis=1)
         for belief in beliefs:
             row = rows[belief.position]
             tops = np.exp(np.sort(row)[::-1][:4])
@@ -81,6 +82,7 @@ def test_each_point_is_what_its_stream_says_when_it_is_read_alone(case: str) -> 
                 above = (row > row[chance.token] + 1e-5).sum()
                 assert above < chance.rank <= (row > row[chance.token] - 1e-5).sum() + 1
             assert belief.kl == pytest.approx(divergence[belief.position], abs=1e-5)
+            assert belief.entropy == pytest.approx(entropies[belief.position], abs=1e-5)
 
 
 @every_model

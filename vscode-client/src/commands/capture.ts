@@ -1,15 +1,7 @@
 // Capturing: a prompt from an input box, from a selection, or from a code lens; the text shows as it streams.
 
 import path from "node:path";
-import {
-  commands,
-  ProgressLocation,
-  Uri,
-  window,
-  type CancellationToken,
-  type CodeAction,
-  type Progress,
-} from "vscode";
+import { commands, ProgressLocation, Uri, window, type CancellationToken, type CodeAction } from "vscode";
 import type { App, CommandTable } from "../app";
 import { tell } from "../app";
 import { againParams } from "../captured_again";
@@ -19,12 +11,10 @@ import type { GenerateAndCaptureParams, GenerateAndCaptureResult } from "../prot
 import { captureDefaults, capturesChats } from "../settings";
 import { CAPTURE_AGAIN, type TraceData } from "../shared/messages";
 import { onOneLine } from "../views/tree_groups";
-import type { RequestId } from "../connection/language_client";
+import { streamed, type Report } from "./streamed";
 
 const CAPTURE_PROMPT = "nanoscope.capturePrompt"; // the daemon's own command, which its lenses call
 const PROMPT_KEY = "prompt";
-const SHOWN_LENGTH = 160;
-const SHOW_MS = 80;
 
 export function captureCommands(app: App): CommandTable {
   return {
@@ -96,7 +86,6 @@ function paramsOf(prompt: string): GenerateAndCaptureParams {
   return { ...captureDefaults(), ...text };
 }
 
-type Report = Progress<{ message?: string; increment?: number }>;
 type Run = (progress: Report, token: CancellationToken) => Promise<GenerateAndCaptureResult>;
 
 /** Generate with progress that can be cancelled, then show the trace, unless it is shown elsewhere. */
@@ -130,7 +119,12 @@ function captureWith(
   show = true,
 ): Promise<GenerateAndCaptureResult | undefined> {
   const title = `Capturing “${onOneLine(prompt)}”`;
-  return capture(app, title, (progress, token) => generate(app, params, progress, token), show);
+  return capture(
+    app,
+    title,
+    (progress, token) => streamed(app, "generate_and_capture", params, progress, token, app.daemon),
+    show,
+  );
 }
 
 /**
@@ -161,65 +155,6 @@ function captureLens(app: App, given: readonly unknown[]): Promise<GenerateAndCa
     const lens = { command: CAPTURE_PROMPT, arguments: given, report };
     return app.daemon.execute<GenerateAndCaptureResult>(lens, token).catch(leadingToFault(uri));
   });
-}
-
-async function generate(
-  app: App,
-  params: GenerateAndCaptureParams,
-  progress: Report,
-  token: CancellationToken,
-): Promise<GenerateAndCaptureResult> {
-  let id: RequestId | undefined;
-  const shown = new Streamed(progress, params.max_tokens ?? 0);
-  const listener = app.daemon.onNotified(({ name, params: told }) => {
-    if (name === "generation_progress" && told.request === id) {
-      shown.token(told.text);
-    } else if (name === "request_progress" && told.request === id && told.notice) {
-      void window.showInformationMessage(told.notice);
-    } else if (name === "request_progress" && told.request === id && told.state !== "running") {
-      progress.report({ message: told.message ?? "" });
-    }
-  });
-  try {
-    return await app.daemon.request("generate_and_capture", { ...params, stream: true }, token, (number) => {
-      id = number;
-    });
-  } finally {
-    listener.dispose();
-    shown.dispose();
-  }
-}
-
-/** The end of the text so far, a few times a second. */
-class Streamed {
-  private text = "";
-  private increment = 0;
-  private timer: NodeJS.Timeout | undefined;
-
-  constructor(
-    private readonly progress: Progress<{ message?: string; increment?: number }>,
-    private readonly maxTokens: number,
-  ) {}
-
-  token(text: string): void {
-    this.text = (this.text + text).slice(-2 * SHOWN_LENGTH); // no more is shown
-    this.increment += this.maxTokens > 0 ? 100 / this.maxTokens : 0;
-    this.timer ??= setTimeout(() => {
-      this.show();
-    }, SHOW_MS);
-  }
-
-  dispose(): void {
-    clearTimeout(this.timer);
-  }
-
-  private show(): void {
-    const text = this.text.replace(/\s+/g, " ");
-    const message = text.length > SHOWN_LENGTH ? `…${text.slice(-SHOWN_LENGTH)}` : text;
-    this.progress.report({ message, increment: this.increment });
-    this.increment = 0;
-    this.timer = undefined;
-  }
 }
 
 const AGAIN: Partial<Record<ProblemName, string>> = {

@@ -13,6 +13,9 @@ import { TRACE_EDITOR, traceIdOf } from "../views/trace_editor";
 import { onOneLine } from "../views/tree_groups";
 import { pickTrace, traceRows } from "./trace_argument";
 
+/** Given two places and a title. */
+export const COMPARE_TRACES = "nanoscope.compareTraces";
+
 interface Compared {
   place: TracePlace;
   prompt: string;
@@ -39,6 +42,7 @@ export function compareCommands(app: App, folders: Folders): CommandTable {
   });
   app.context.subscriptions.push(pages);
   return {
+    [COMPARE_TRACES]: (one, other, title) => pages.open(one as TracePlace, other as TracePlace, String(title)),
     "nanoscope.compareWith": async (first, selected) => {
       const [one, second] = await comparedOf(app, first, selected);
       if (one === undefined) {

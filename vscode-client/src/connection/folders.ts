@@ -36,13 +36,26 @@ export class Folders implements Disposable {
     return state.kind === "running" && path.resolve(state.greeting.traces_dir) === path.resolve(folder);
   }
 
+  /** Tells, now or once the daemon has answered, that the session itself serves this folder. */
+  onOwn(folder: string, tell: () => void): Disposable {
+    const look = (): void => {
+      if (this.isOwn(folder)) {
+        listener.dispose();
+        tell();
+      }
+    };
+    const listener = this.daemon.onReady(look);
+    look();
+    return listener;
+  }
+
   /** Where the traces of a folder are asked for; `release` it when they are no longer shown. */
   acquire(folder: string): { source: TraceSource; release: () => void } {
     if (this.isOwn(folder)) {
       return { source: this.own, release: () => undefined };
     }
     const entry = this.opened.get(folder) ?? {
-      folder: new OtherFolder(folder, this.daemon, this.command, this.log),
+      folder: new OtherFolder(folder, this, this.daemon, this.own, this.command, this.log),
       users: 0,
     };
     this.opened.set(folder, entry);
@@ -73,7 +86,9 @@ class OtherFolder implements TraceSource, Disposable {
 
   constructor(
     private readonly folder: string,
+    private readonly folders: Folders,
     private readonly daemon: Daemon,
+    private readonly own: TraceSource,
     private readonly command: () => Promise<Command>,
     private readonly log: (text: string) => void,
   ) {
@@ -83,11 +98,19 @@ class OtherFolder implements TraceSource, Disposable {
       daemon.onReady(() => {
         this.readyEmitter.fire(); // whoever shows a trace asks again, and that connects
       }),
+      own.onTracesChanged((change) => {
+        if (this.isOwn()) {
+          this.tracesEmitter.fire(change);
+        }
+      }),
     ];
   }
 
   async request<M extends MethodName>(method: M, params: Params<M>, token?: CancellationToken): Promise<Result<M>> {
     await this.daemon.request("hello", {}, token); // it is started once, and its problems are told once
+    if (this.isOwn()) {
+      return this.own.request(method, params, token); // which was not known when it was acquired
+    }
     try {
       return await this.send(method, params, token);
     } catch (error) {
@@ -101,6 +124,10 @@ class OtherFolder implements TraceSource, Disposable {
   dispose(): void {
     void this.pump?.stop();
     disposeAll(...this.listeners);
+  }
+
+  private isOwn(): boolean {
+    return this.folders.isOwn(this.folder);
   }
 
   private async send<M extends MethodName>(

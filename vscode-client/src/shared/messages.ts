@@ -1,6 +1,6 @@
 // What the extension host and its webviews say to each other; both sides import it.
 
-import type { Analysis, Methods, Metric, TokenRow, TraceSummary } from "../protocol";
+import type { Analysis, Intervention, Methods, Metric, TokenRow, TraceSummary } from "../protocol";
 
 /** What all views look at. `token`: the position whose row is lit; `step`: null for the whole sequence. */
 export interface Selection {
@@ -29,6 +29,9 @@ export interface TraceData {
 /** Given a trace's data, by the host: captures its prompt again, with attention. */
 export const CAPTURE_AGAIN = "nanoscope.captureAgain";
 
+/** Given what runs a trace once more and the interventions: makes its child, and compares the two. */
+export const SWITCH_OFF = "nanoscope.switchOff";
+
 /** One click that does what the message beside it says. */
 export interface ViewAction {
   label: string;
@@ -42,11 +45,12 @@ export type ViewState =
   | { kind: "trace"; trace: TraceData };
 
 /** The tabs of a trace's page. */
-export const PAGE_PARTS = ["attention", "layers"] as const;
+export const PAGE_PARTS = ["attention", "layers", "lens", "attribution"] as const;
 export type PagePart = (typeof PAGE_PARTS)[number];
 
 /** What a view may read of the trace that it shows; the host adds which that is. */
-export type ReadMethod = "get_tensor" | "get_attention" | "get_head_thumbnails" | "get_alternatives";
+export type ReadMethod =
+  "get_tensor" | "get_attention" | "get_head_thumbnails" | "get_alternatives" | "logit_lens" | "attribute_logits";
 export type ReadParams<M extends ReadMethod> = Omit<Methods[M]["params"], "trace_id">;
 export type ReadResult<M extends ReadMethod> = Methods[M]["result"];
 
@@ -66,8 +70,11 @@ export type ToView =
   | ({ type: "state"; state: ViewState; given: readonly GivenRead[] } & Selected)
   | ({ type: "selection" } & Selected)
   | { type: "read"; request: number; result: ReadResult<ReadMethod> }
-  | { type: "readFailed"; request: number; message: string }
+  /** `name`: the problem's, by which a page knows what can be done. */
+  | { type: "readFailed"; request: number; message: string; name?: string }
   | { type: "settings"; statistic: string; colourMap: string }
+  /** Whether the page's trace is being run once more. */
+  | { type: "running"; running: boolean }
   | { type: "showPart"; part: PagePart };
 
 /** The host answers every read; one of an earlier trace fails. */
@@ -86,5 +93,7 @@ export type FromView =
   /** `arguments`: default: the file that the view is about. */
   | { type: "command"; command: string; arguments?: readonly (string | number)[] }
   | { type: "setStatistic"; statistic: string }
+  /** Runs the trace that is shown once more, with something changed on the way. */
+  | { type: "switchOff"; interventions: Intervention[] }
   /** The trace that is shown, with attention. */
   | { type: "captureAgain" };

@@ -1,4 +1,5 @@
-// What tells a trace from others of the same prompt: its time, the settings that differ, and a model that few have.
+// What tells a trace from others of the same prompt: its time, what was changed in its model, the settings that differ,
+// and a model that few have.
 
 import type { TraceRow } from "../protocol";
 import { exactTime, shortTime } from "./trace_times";
@@ -13,7 +14,7 @@ const SETTINGS: readonly { name: Setting; word: (value: number) => string }[] = 
 ];
 
 export interface Difference {
-  /** Time, settings and model, in that order, as far as they are told and worth telling. */
+  /** Changes, time, settings and model, in that order, as far as they are told and worth telling. */
   words: readonly string[];
   /** Whether another row has the same prompt. */
   twin: boolean;
@@ -26,13 +27,15 @@ export function differences(rows: readonly TraceRow[], now: Date): Map<string, D
   for (const alike of byPrompt(rows).values()) {
     const settings = SETTINGS.filter(({ name }) => new Set(alike.map((row) => row[name] ?? null)).size > 1);
     const rest = alike.map((row) => [
+      ...(row.changed == null ? [] : [row.changed]),
       ...settings.flatMap(({ name, word }) => (row[name] == null ? [] : [word(row[name])])),
       ...(row.model == null || row.model === usual ? [] : [row.model]),
     ]);
     const times = distinctTimes(alike, rest, now);
     for (const [place, row] of alike.entries()) {
       const time = times[place] ?? "";
-      const words = [...(time === "" ? [] : [time]), ...(rest[place] ?? [])];
+      const [changed, others] = row.changed == null ? [[], rest[place]] : [[row.changed], rest[place]?.slice(1)];
+      const words = [...changed, ...(time === "" ? [] : [time]), ...(others ?? [])];
       found.set(row.trace_id, { words, twin: alike.length > 1 });
     }
   }
@@ -42,7 +45,7 @@ export function differences(rows: readonly TraceRow[], now: Date): Map<string, D
 /** All that the trace tells of its model and settings, for tooltips. */
 export function madeWith(row: TraceRow): string {
   const settings = SETTINGS.flatMap(({ name, word }) => (row[name] == null ? [] : [word(row[name])]));
-  return [row.model ?? "", ...settings].filter((word) => word !== "").join(", ");
+  return [row.changed ?? "", row.model ?? "", ...settings].filter((word) => word !== "").join(", ");
 }
 
 function byPrompt(rows: readonly TraceRow[]): Map<string, TraceRow[]> {

@@ -51,20 +51,23 @@ export class TraceEditor implements CustomReadonlyEditorProvider {
     const soon = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
     await Promise.race([this.ready().catch(() => undefined), soon]); // then it is known which folder is the session's
     const { source, release } = this.folders.acquire(folder);
-    const own = this.folders.isOwn(folder) ? { traceId } : {};
-    const local = new LocalChoice();
-    const choice = "traceId" in own ? this.store : local;
+    const choice = new LocalChoice();
     const open = new OpenTrace(source, choice);
     const view = new TracePanel(panel.webview, this.store, open, choice, uri);
+    const bringToFront = (): void => {
+      if (choice.isShared && panel.active) {
+        this.store.select({ traceId });
+      }
+    };
     const listeners = [
-      local,
+      choice,
       open.onState(() => {
         panel.title = tabTitle(open);
       }),
-      panel.onDidChangeViewState(() => {
-        if (panel.active) {
-          this.store.select(own);
-        }
+      panel.onDidChangeViewState(bringToFront),
+      this.folders.onOwn(folder, () => {
+        choice.share(this.store);
+        bringToFront();
       }),
     ];
     panel.onDidDispose(() => {
@@ -72,7 +75,9 @@ export class TraceEditor implements CustomReadonlyEditorProvider {
       release();
     });
     open.show(traceId);
-    this.store.select(own);
+    if (choice.isShared) {
+      this.store.select({ traceId });
+    }
     panel.webview.html = page(this.extension, "trace", traceId);
   }
 }

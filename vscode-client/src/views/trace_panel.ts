@@ -1,25 +1,26 @@
 // What one webview and the host say to each other: the trace, the selection, and tensors as they are asked for.
 
-import { CancellationTokenSource, commands, type Disposable, type Event, type Uri, type Webview } from "vscode";
+import { CancellationTokenSource, commands, type Disposable, type Uri, type Webview } from "vscode";
 import { disposeAll, type Releasable } from "../disposables";
+import type { Choice } from "../local_choice";
 import type { OpenTrace } from "../open_trace";
 import { selectionIn } from "../trace_data";
 import { isCancelled, problemOf } from "../problems";
 import { parsed } from "../selection";
 import { COLOUR_MAP, colourMap, followSettings } from "../settings";
-import { CAPTURE_AGAIN, type FromView, type PagePart, type Selection, type ToView } from "../shared/messages";
+import type { Intervention } from "../protocol";
+import {
+  CAPTURE_AGAIN,
+  SWITCH_OFF,
+  type FromView,
+  type PagePart,
+  type Selection,
+  type ToView,
+} from "../shared/messages";
 import type { Store } from "../store";
 import { copyText, saveFile } from "./view_output";
 
 const COMMANDS = "nanoscope."; // a webview may run these alone
-
-/** Where a view has its selection from, and where its changes go. */
-export interface Choice {
-  readonly onSelection: Event<unknown>;
-  /** In the trace that the view shows. */
-  selectionIn: (traceId: string | null) => Selection;
-  select: (change: Partial<Selection>) => void;
-}
 
 export class TracePanel implements Disposable {
   private readonly listeners: Releasable[];
@@ -108,9 +109,21 @@ export class TracePanel implements Disposable {
       case "captureAgain":
         void commands.executeCommand(CAPTURE_AGAIN, this.open.data);
         break;
+      case "switchOff":
+        void this.switchOff(message.interventions);
+        break;
       case "setStatistic":
         this.store.setStatistic(message.statistic);
         break;
+    }
+  }
+
+  private async switchOff(interventions: readonly Intervention[]): Promise<void> {
+    this.send({ type: "running", running: true });
+    try {
+      await commands.executeCommand(SWITCH_OFF, this.open, interventions);
+    } finally {
+      this.send({ type: "running", running: false });
     }
   }
 
@@ -122,8 +135,9 @@ export class TracePanel implements Disposable {
       const result = await this.open.source.request(method, { ...params, trace_id: traceId }, source.token);
       this.send({ type: "read", request, result });
     } catch (error) {
-      const message = isCancelled(error) ? "It was not read any more." : problemOf(error).message;
-      this.send({ type: "readFailed", request, message });
+      const { name, message } = problemOf(error);
+      const told = isCancelled(error) ? "It was not read any more." : message;
+      this.send({ type: "readFailed", request, message: told, name });
     } finally {
       if (this.asked.get(request) === source) {
         this.asked.delete(request);

@@ -15,6 +15,7 @@ import {
 import { disposeAll, type Releasable } from "../disposables";
 import type { TraceRow } from "../protocol";
 import type { Store } from "../store";
+import { RowCommands } from "./row_commands";
 import { differences, type Difference } from "./trace_differences";
 import { families, type Family } from "./trace_families";
 import { untilMidnight } from "./trace_times";
@@ -35,6 +36,7 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
   private readonly emitter = new EventEmitter<void>();
   readonly onDidChangeTreeData: Event<void> = this.emitter.event;
   readonly view: TreeView<TreeNode>;
+  private readonly rowCommands = new RowCommands();
   private readonly listeners: Releasable[];
   private words = "";
   private nodes: TreeNode[] = [];
@@ -55,6 +57,7 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
     this.listeners = [
       this.view,
       this.emitter,
+      this.rowCommands,
       store.onRows(() => {
         this.show();
       }),
@@ -117,7 +120,8 @@ export class TracesTree implements TreeDataProvider<TreeNode>, Disposable {
       return groupItem(node.group, this.grouping);
     }
     const difference = this.told.get(node.row.trace_id) ?? UNTOLD;
-    return traceItem(node.row, difference, this.grouping, node.children.length);
+    const show = this.rowCommands.of(node.row.trace_id);
+    return traceItem(node.row, difference, this.grouping, node.children.length, show);
   }
 
   /** Tooltips are made when they are looked at: there may be thousands. */

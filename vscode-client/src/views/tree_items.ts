@@ -1,7 +1,7 @@
 // What VS Code shows of a node of the traces tree.
 
 import { createHash } from "node:crypto";
-import { ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleState } from "vscode";
+import { ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleState, type Command } from "vscode";
 import type { TraceRow } from "../protocol";
 import type { Difference } from "./trace_differences";
 import { facts, GROUPINGS, rowWords, type Group, type Grouping } from "./tree_groups";
@@ -18,7 +18,14 @@ export function groupItem({ key, name, count }: Group, by: Grouping): TreeItem {
   return item;
 }
 
-export function traceItem(row: TraceRow, difference: Difference, by: Grouping, children: number): TreeItem {
+/** `show`: what a click does. */
+export function traceItem(
+  row: TraceRow,
+  difference: Difference,
+  by: Grouping,
+  children: number,
+  show: Command,
+): TreeItem {
   const { label, rest } = rowWords(row, difference, by);
   const item = new TreeItem(label, children === 0 ? TreeItemCollapsibleState.None : TreeItemCollapsibleState.Expanded);
   item.id = row.trace_id;
@@ -27,7 +34,7 @@ export function traceItem(row: TraceRow, difference: Difference, by: Grouping, c
   if (!row.readable) {
     item.iconPath = new ThemeIcon("warning", new ThemeColor("list.warningForeground"));
   } // else none: one that all rows have would take the room of what tells them apart
-  item.command = { command: "nanoscope.showTrace", title: "Show Trace", arguments: [row.trace_id] };
+  item.command = show;
   const below = children === 0 ? "" : ` ${children} made from it.`;
   item.accessibilityInformation = { label: `${label}: ${rest}. ${facts(row).join(". ")}.${below}` };
   return item;

@@ -9,7 +9,7 @@ import { tilesOf } from "../../src/shared/tiles";
 import { colourAt, type Ground } from "../../webviews/common/colour_map";
 import { difference as apart, type Rgb } from "../../webviews/common/colour";
 import { commonHeads, headRows, movedHead } from "../../webviews/compare/divergence_order";
-import { divergingAt, divergingMap } from "../../webviews/compare/diverging_map";
+import { divergingAt, divergingMap } from "../../webviews/common/diverging_map";
 import { factsOf } from "../../webviews/compare/facts";
 import { CONTEXT, sectionsOf } from "../../webviews/compare/folds";
 import { gridsOf, largestByRow, paint, PENDING, type TiledHead } from "../../webviews/compare/grids";

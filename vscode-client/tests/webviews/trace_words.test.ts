@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TraceData } from "../../src/shared/messages";
-import { capturedWords, headerFacts, modelWords, settingsWords } from "../../webviews/trace/trace_words";
+import { capturedWords, editedWords, headerFacts, modelWords, settingsWords } from "../../webviews/trace/trace_words";
 
 const shape = { shape: [1, 2, 5, 5], dtype: "torch.float32" };
 
@@ -32,6 +32,12 @@ function trace(
     positions: 2,
   } as TraceData;
 }
+
+void test("a trace of a changed model says that it is edited", () => {
+  const { summary, ...rest } = trace({}, {}, {});
+  const edited = (changed: string | null): string => editedWords({ ...rest, summary: { ...summary, changed } });
+  assert.deepEqual([null, "edited", "without L3H2"].map(edited), ["", "edited", "edited: without L3H2"]);
+});
 
 void test("the model is told by its tag and step, else by where it comes from", () => {
   assert.equal(modelWords(trace({ source: "sft", tag: "d12", step: 2289 }, {}, {})), "d12 · step 2289");

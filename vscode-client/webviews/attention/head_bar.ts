@@ -3,6 +3,8 @@
 import { element, icon, ICONS, setAttributes } from "../common/dom";
 import { headName } from "../common/number_text";
 import { traceOf } from "../common/page";
+import { markOff } from "../switch_off/mark_off";
+import { editName } from "../switch_off/edits";
 import type { AttentionState } from "./attention_state";
 import { BESIDES, besideWords, isSame, MOST_PINS, togglePin, type Beside } from "./beside";
 import type { HeadPlace } from "../heads/trace_heads";
@@ -11,6 +13,13 @@ export function headBar(looking: AttentionState, tools: HTMLElement): HTMLElemen
   const { page, store } = looking;
   const name = element("h2", { class: "head-name" });
   const pin = element("button", { type: "button", class: "icon-button" }, icon(ICONS.pin));
+  const off = element("button", { type: "button", class: "icon-button" }, icon(ICONS.off));
+  off.addEventListener("click", () => {
+    const place = looking.place();
+    if (place !== null) {
+      page.edits.toggle(place);
+    }
+  });
   const clear = element("button", { type: "button", class: "quiet" });
   const options = BESIDES.map((value) => element("option", { value }));
   const choice = element("select", {
@@ -44,6 +53,11 @@ export function headBar(looking: AttentionState, tools: HTMLElement): HTMLElemen
     const pinned = pins.some((one) => isSame(one, place));
     const label = `${pinned ? "Unpin" : "Pin"} ${headName(place.layer, place.head)} (p)`;
     setAttributes(pin, { "aria-pressed": String(pinned), title: label, "aria-label": label });
+    name.dataset.edit = headName(place.layer, place.head);
+    const isOff = page.edits.store.state.edits.some((edit) => editName(edit) === name.textContent);
+    const offLabel = `Switch ${isOff ? "on" : "off"} ${name.textContent} (x)`;
+    setAttributes(off, { "aria-pressed": String(isOff), title: offLabel, "aria-label": offLabel });
+    markOff(bar, page.edits.store.state.edits);
     clear.hidden = pins.length === 0;
     clear.textContent = pins.length === 1 ? "Unpin 1 head" : `Unpin ${pins.length} heads`;
     for (const option of options) {
@@ -54,13 +68,15 @@ export function headBar(looking: AttentionState, tools: HTMLElement): HTMLElemen
     choice.value = beside;
   }
 
+  const bar = element("div", { class: "bar" }, name, pin, off, clear, choice, element("div", { class: "push" }, tools));
   page.store.subscribe(show);
+  page.edits.store.subscribe(show);
   store.subscribe((state, before) => {
     if (state.pins !== before.pins || state.beside !== before.beside) {
       show();
     }
   });
-  return element("div", { class: "bar" }, name, pin, clear, choice, element("div", { class: "push" }, tools));
+  return bar;
 }
 
 /** Pins a head or lets go of it, and says so. */

@@ -1,6 +1,7 @@
 // A page of parts: it listens to the host, keeps what all parts share, and shows them or why there is nothing to show.
 
 import type { Selection, TraceData, ViewState } from "../../src/shared/messages";
+import { createEdits, type EditStore } from "../switch_off/edit_store";
 import { announcer } from "./announcer";
 import { colourMap, DEFAULT_MAP, type ColourMap } from "./colour_map";
 import { element } from "./dom";
@@ -27,6 +28,8 @@ export interface Page {
   reads: TraceReads;
   /** Takes effect here at once, and everywhere by way of the host. */
   select: (change: Partial<Selection>) => void;
+  /** What is to be switched off in the trace. */
+  edits: EditStore;
   /** Says something to those who do not see it. */
   announce: (text: string) => void;
 }
@@ -57,7 +60,9 @@ export function runPage(title: string, parts: readonly Part[]): void {
   });
   const live = element("div", { class: "visually-hidden", "aria-live": "polite", role: "status" });
   const selection = selectionOf(host, store);
-  const page: Page = { host, store, reads, announce: announcer(live), select: selection.select };
+  const announce = announcer(live);
+  const edits = createEdits(host, store, announce);
+  const page: Page = { host, store, reads, edits, announce, select: selection.select };
   const shown = parts.map((part) => part(page));
   const notice = element("div", { class: "notice", role: "status" });
   const heading = element("h1", { class: "visually-hidden" }, title);
@@ -114,7 +119,8 @@ function receive({ host, store, reads }: Page, selection: SharedSelection): void
       case "readFailed":
         reads.answer(message);
         break;
-      case "showPart": // for the page that has parts
+      case "running": // for the page that has parts
+      case "showPart":
         break;
     }
   });

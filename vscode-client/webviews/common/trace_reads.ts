@@ -10,7 +10,7 @@ export interface Read<M extends ReadMethod> {
   /** Larger goes first. */
   urgency: number;
   done: (result: ReadResult<M>) => void;
-  failed: (message: string) => void;
+  failed: (message: string, name: string) => void;
 }
 
 /** The daemon reads one while the other is on its way; more would only keep a new wish waiting. */
@@ -57,7 +57,7 @@ export class TraceReads {
     if (message.type === "read") {
       read.done(message.result);
     } else {
-      read.failed(message.message);
+      read.failed(message.message, message.name ?? "");
     }
     this.next();
   }

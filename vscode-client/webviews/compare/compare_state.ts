@@ -20,7 +20,7 @@ import { createStore, type Store } from "../common/store";
 import { readTheme, watchTheme, type Theme } from "../common/theme";
 import { TraceReads } from "../common/trace_reads";
 import { commonHeads, type Order } from "./divergence_order";
-import { divergingMap, type DivergingMap } from "./diverging_map";
+import { divergingMap, type DivergingMap } from "../common/diverging_map";
 import { flipped, pairSpace, type PairSpace } from "./pair_space";
 
 /** Both traces, as they are shown: A first. */

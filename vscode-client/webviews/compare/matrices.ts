@@ -10,7 +10,7 @@ import { element } from "../common/dom";
 import { headName, shortWeight } from "../common/number_text";
 import { tokenLabel } from "../common/token_text";
 import type { Comparing, Shown } from "./compare_state";
-import { divergingTextAt } from "./diverging_map";
+import { divergingTextAt } from "../common/diverging_map";
 import { scalesOf, scalePart } from "./matrix_scales";
 import { fitPanel, matrixPanel, type Panel, type PanelSize } from "./matrix_panel";
 import { onMatrixInput } from "./matrix_input";

@@ -5,7 +5,7 @@ import { gradient } from "../common/colour_map";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
 import type { Comparing, CompareState } from "./compare_state";
-import { divergingGradient } from "./diverging_map";
+import { divergingGradient } from "../common/diverging_map";
 import type { Scales } from "./pictures";
 import { DIFFERENCE, MINUS } from "./words";
 

@@ -5,7 +5,7 @@ import { css } from "../common/colour";
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
 import { clipped, isSpecial, tokenText, type Named } from "../common/token_text";
-import { divergingAt, type DivergingMap } from "./diverging_map";
+import { divergingAt, type DivergingMap } from "../common/diverging_map";
 import type { Section } from "./folds";
 import { bits, DIFFERENCE, MINUS, shownToken, signed, spokenPair } from "./words";
 

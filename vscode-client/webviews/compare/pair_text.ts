@@ -3,7 +3,7 @@
 import { element } from "../common/dom";
 import { threeDigits } from "../common/number_text";
 import type { Comparing } from "./compare_state";
-import { divergingGradient } from "./diverging_map";
+import { divergingGradient } from "../common/diverging_map";
 import { sectionsOf, type Section } from "./folds";
 import { barTop, endsLine, foldCell, paintBar, pairCell, pairNote } from "./pair_cells";
 import { besideIn, lineAway } from "./stops";

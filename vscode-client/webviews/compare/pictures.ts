@@ -6,7 +6,7 @@ import { fittedTop, pixelOf, shareOf, type Scale } from "../matrix/value_scale";
 import { STEPS, type ColourMap } from "../common/colour_map";
 import type { Theme } from "../common/theme";
 import type { Shown } from "./compare_state";
-import type { DivergingMap } from "./diverging_map";
+import type { DivergingMap } from "../common/diverging_map";
 import { gridsOf, largestByRow, paint, type Grids } from "./grids";
 import { positionsOf } from "./pair_space";
 

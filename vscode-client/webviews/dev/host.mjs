@@ -14,7 +14,7 @@ const saved = []; // files and texts that the view gave
 async function rpc(method, params) {
   const answer = await fetch("/rpc", { method: "POST", body: JSON.stringify({ method, params }) });
   const { result, error } = await answer.json();
-  if (error !== undefined) throw new Error(error.message);
+  if (error !== undefined) throw Object.assign(new Error(error.message), { name: error.data?.name ?? "UNKNOWN" });
   return result;
 }
 
@@ -72,7 +72,7 @@ const ANSWERS = {
       const result = await rpc(method, { trace_id: selection.traceId, ...params });
       if (!cancelled.delete(request)) say({ type: "read", request, result });
     } catch (error) {
-      say({ type: "readFailed", request, message: error.message });
+      say({ type: "readFailed", request, message: error.message, name: error.name });
     }
   },
   cancelRead({ request }) {

@@ -4,21 +4,24 @@ import type { TraceData } from "../../src/shared/messages";
 import { css } from "../common/colour";
 import { colourAt, gradient, type ColourMap } from "../common/colour_map";
 import { HeadPictures } from "./head_pictures";
+import { fillGrid } from "./head_grid";
 import { drawPicture } from "./picture_drawing";
+import { pictureSheet } from "./picture_sheet";
 import { element } from "../common/dom";
 import { headName, threeDigits } from "../common/number_text";
 import { traceOf } from "../common/page";
 import { bestRole, domainOf, headStatistics, statisticNamed, statisticsOf, type Statistic } from "../common/statistics";
 import type { HeadLook } from "./head_look";
 import { BY_LAYER, headMoved, headRows, placeKey, type HeadRow } from "./head_order";
+import { cellOf, placeOf } from "./head_cells";
 import { headPreview } from "./head_preview";
 import { group, headWords, unitOf } from "./head_words";
 import { keyName } from "../matrix/moves";
+import { markOff } from "../switch_off/mark_off";
 import type { HeadPlace } from "./trace_heads";
 
 const PATTERN = "pattern";
 const ORDER_KEY = "headOrder";
-const GRID_HEIGHT = 280; // CSS pixels that the cells share, until they are too small to hit
 
 /** `pin`: on a page that shows heads side by side. */
 export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void): HTMLElement {
@@ -29,11 +32,13 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
   const [least, most] = [element("span"), element("span")];
   const legend = element("div", { class: "legend", "aria-hidden": "true" }, least, ramp, most);
   const grid = element("div", { class: "heads sheet", role: "grid", "aria-label": "Heads" });
+  const sheet = pictureSheet(grid);
   const words = element("p", { class: "head-words" });
   const orderSelect = element("select", { "aria-label": "Order of the heads" });
   const preview = headPreview();
   const cells = new Map<string, HTMLElement>();
   let rows: HeadRow[] = [];
+  let marked: { chosen: HTMLElement | null; pinned: readonly HTMLElement[] } = { chosen: null, pinned: [] };
   const kept = page.host.recall(ORDER_KEY);
   let order = typeof kept === "string" ? kept : BY_LAYER;
 
@@ -64,30 +69,14 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
   function arrange(trace: TraceData): void {
     rows = headRows(trace, order);
     cells.clear();
+    sheet.clear();
+    marked = { chosen: null, pinned: [] };
     for (const place of rows.flatMap(({ heads }) => heads)) {
       cells.set(placeKey(place), cellOf(place));
     }
-    for (const part of [grid, legend]) {
-      part.style.setProperty("--heads", String(trace.heads));
-    }
-    grid.style.setProperty("--layers", String(rows.length));
-    grid.style.setProperty("--height", `${Math.max(9, Math.min(20, Math.floor(GRID_HEIGHT / rows.length)))}px`);
-    const numbers = Array.from({ length: trace.heads }, (_, head) =>
-      element("span", { class: "heads-number", role: "columnheader" }, String(head)),
-    );
+    legend.style.setProperty("--heads", String(trace.heads));
     const first = order === BY_LAYER ? "Layer" : "Rank";
-    const corner = element("span", { role: "columnheader" }, element("span", { class: "visually-hidden" }, first));
-    grid.replaceChildren(
-      element("div", { class: "heads-row", role: "row" }, corner, ...numbers),
-      ...rows.map(({ name, heads }) =>
-        element(
-          "div",
-          { class: "heads-row", role: "row" },
-          element("span", { class: "heads-layer", role: "rowheader" }, name),
-          ...heads.map((place) => cellAt(place) ?? null),
-        ),
-      ),
-    );
+    fillGrid(grid, { first, heads: trace.heads, rows, cellAt });
   }
 
   function paint(trace: TraceData, statistic: Statistic, map: ColourMap): void {
@@ -120,9 +109,10 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
     }
     for (const place of rows.flatMap(({ heads }) => heads)) {
       const picture = which.includes(place.layer) ? pictures.of(place) : null;
-      if (picture !== null) {
-        cellAt(place)?.classList.remove("unknown");
-        cellAt(place)?.replaceChildren(drawPicture(picture, map));
+      const cell = cellAt(place);
+      if (picture !== null && cell !== undefined) {
+        cell.classList.remove("unknown");
+        sheet.put(cell, drawPicture(picture, map));
       }
     }
   }
@@ -159,23 +149,25 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
     if (statistic !== null) {
       select.value = statistic.name;
       select.title = statistic.meaning;
-      for (const cell of cells.values()) {
-        cell.replaceChildren();
-      }
+      sheet.clear();
       paint(trace, statistic, map);
     }
   }
 
+  /** Touches the cells that change, of hundreds. */
   function mark(): void {
     const place = looking.place();
-    const pinned = new Set(store.state.pins.map(placeKey));
-    const chosenKey = place === null ? "" : placeKey(place);
-    for (const [key, cell] of cells) {
-      const chosen = key === chosenKey;
-      cell.setAttribute("aria-selected", String(chosen));
-      cell.setAttribute("tabindex", chosen ? "0" : "-1");
-      cell.classList.toggle("pinned", pinned.has(key));
+    const chosen = (place === null ? undefined : cellAt(place)) ?? null;
+    const pinned = store.state.pins.flatMap((pin) => cellAt(pin) ?? []);
+    if (marked.chosen !== chosen) {
+      setChosen(marked.chosen, false);
+      setChosen(chosen, true);
     }
+    for (const cell of new Set([...marked.pinned, ...pinned])) {
+      cell.classList.toggle("pinned", pinned.includes(cell));
+    }
+    marked = { chosen, pinned };
+    markOff(grid, page.edits.store.state.edits);
   }
 
   function describe(): void {
@@ -267,6 +259,7 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
     mark();
     describe();
   });
+  page.edits.store.subscribe(mark);
   store.subscribe((state, before) => {
     if (state.pointedHead !== before.pointedHead) {
       describe();
@@ -281,20 +274,12 @@ export function overviewPart(looking: HeadLook, pin?: (place: HeadPlace) => void
     element("h2", {}, "Heads"),
     element("div", { class: "push" }, orderSelect, select),
   );
-  return element("section", { class: "overview", "aria-label": "Heads" }, bar, grid, legend, words, preview.element);
+  const pictured = element("div", { class: "heads-sheet" }, grid, sheet.element);
+  const parts = [bar, pictured, legend, words, preview.element];
+  return element("section", { class: "overview", "aria-label": "Heads" }, ...parts);
 }
 
-function cellOf(place: HeadPlace): HTMLElement {
-  return element("span", {
-    class: "head",
-    role: "gridcell",
-    tabindex: -1,
-    "data-layer": place.layer,
-    "data-head": place.head,
-  });
-}
-
-function placeOf(target: EventTarget | null): HeadPlace | null {
-  const cell = target instanceof Element ? target.closest<HTMLElement>(".head") : null;
-  return cell === null ? null : { layer: Number(cell.dataset.layer), head: Number(cell.dataset.head) };
+function setChosen(cell: HTMLElement | null, chosen: boolean): void {
+  cell?.setAttribute("aria-selected", String(chosen));
+  cell?.setAttribute("tabindex", chosen ? "0" : "-1");
 }

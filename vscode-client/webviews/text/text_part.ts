@@ -1,7 +1,5 @@
 // The one text of a trace: coloured by attention from or to a token, or by surprisal; it and the matrix scroll each other.
 
-import { css } from "../common/colour";
-import { colourAt, textAt, STEPS } from "../common/colour_map";
 import { element, iconButton, setAttributes } from "../common/dom";
 import { traceOf } from "../common/page";
 import { metricsOf } from "../common/statistics";
@@ -14,13 +12,13 @@ import { findBar, FIND_ICON } from "./find_bar";
 import type { Pointed } from "../attention/pointed";
 import { coloursOf } from "./text_colours";
 import { marksKey, textLegend, textSwitch } from "./text_head";
+import { textPaint } from "./text_paint";
 import { pointedInText } from "./text_source";
 import { createTextLooking } from "./text_state";
 import { textWords } from "./text_words";
 import { weightParts } from "./weight_tip";
 
 type By = "mouse" | "keyboard";
-const NO_COLOUR = -1;
 const REST = 80; // milliseconds without a move
 const NO_ROW = "The last token was never read by the model: it has no row.";
 
@@ -30,7 +28,6 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
   const text = createTextLooking(looking);
   const tip = tokenTip();
   let pointed: { position: number; by: By } | null = null;
-  let painted: number[] = [];
   let resting: ReturnType<typeof setTimeout> | undefined;
   const marked = new Map<string, HTMLElement | undefined>();
   const words = element("p", { class: "text-words muted" });
@@ -58,6 +55,7 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
       }
     },
   });
+  const colours = textPaint(list);
   const find = findBar(list, {
     page,
     current: () => page.store.state.selection.token ?? 0,
@@ -87,16 +85,7 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
   }
 
   function paint(anew: boolean): void {
-    const { map, shareAt } = coloursOf(text);
-    list.spans.forEach((span, position) => {
-      const share = shareAt(position);
-      const step = share === null ? NO_COLOUR : Math.round(share * (STEPS - 1));
-      if (anew || painted[position] !== step) {
-        painted[position] = step;
-        span.style.backgroundColor = share === null ? "" : css(colourAt(map, share));
-        span.style.color = share === null ? "" : css(textAt(map, share));
-      }
-    });
+    colours.paint(coloursOf(text), anew);
     const attention = text.mode() !== "surprisal";
     mark(attention ? text.source() : looking.lit(), "lit");
     const { pointed: cell } = store.state;
@@ -132,12 +121,12 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
   }
 
   function fill(trace: TraceData): void {
-    painted = [];
     marked.clear();
     pointed = null;
     clearTimeout(resting);
     tip.close();
     list.fill(trace.tokens);
+    colours.look();
     list.spans.slice(looking.place() === null ? trace.tokens.length : trace.positions).forEach((span) => {
       span.classList.add("no-row");
       span.title = NO_ROW;
@@ -192,6 +181,7 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
   const showMode = (): void => {
     box.checked = text.store.state.hideSpecial;
     list.element.classList.toggle("hide-special", box.checked);
+    colours.look();
     paint(true);
   };
   text.store.subscribe(showMode);

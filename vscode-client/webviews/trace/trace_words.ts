@@ -53,10 +53,16 @@ export function capturedWords({ summary: { data_info, model } }: TraceData): str
   return [...parts, ...logits].join(", ") || "tokens alone";
 }
 
+/** Edited: without L3H2; nothing where nothing was changed. */
+export function editedWords({ summary: { changed } }: TraceData): string {
+  return changed == null || changed === "" ? "" : changed === "edited" ? "edited" : `edited: ${changed}`;
+}
+
 /** What stands below the prompt, each fact with what it is. */
 export function headerFacts(trace: TraceData): { name: string; text: string }[] {
   const written = trace.tokens.filter((token) => token.generated).length;
   const facts = [
+    { name: "Edited", text: editedWords(trace) },
     { name: "Model", text: modelWords(trace) },
     { name: "Settings", text: settingsWords(trace) },
     { name: "Tokens", text: `${trace.tokens.length - written} + ${written} tokens` },

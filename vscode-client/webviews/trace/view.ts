@@ -1,32 +1,43 @@
 // The page of a trace: a header that stays, and below it one tab for each part.
 
 import "./trace.css";
+import "../switch_off/switch_off.css";
 import { PAGE_PARTS, type PagePart } from "../../src/shared/messages";
 import { attentionView } from "../attention/view";
+import { attributionView } from "../attribution/view";
 import { element } from "../common/dom";
-import { traceOf, type Page, type Part } from "../common/page";
-import { whileShown } from "../common/while_shown";
+import { traceOf, type Page, type PageState, type Part } from "../common/page";
+import { whileShown, type WhileShown } from "../common/while_shown";
 import { layersView } from "../layers/view";
+import { lensView } from "../lens/view";
 import { headerPart } from "./header";
+import { shownHead } from "../heads/trace_heads";
+import { editBar } from "../switch_off/edit_bar";
+import { onEditInput } from "../switch_off/edit_input";
+import type { Tab } from "./tab";
 import { onTraceKeys } from "./trace_keys";
 
 const PART_KEY = "part";
 const SCROLL_KEY = "scroll";
-const PARTS: Record<PagePart, { label: string; part: Part }> = {
+const PARTS: Record<PagePart, { label: string; part: (page: Page, tab: Tab) => HTMLElement }> = {
   attention: { label: "Attention", part: attentionView },
   layers: { label: "Layers", part: layersView },
+  lens: { label: "Lens", part: lensView },
+  attribution: { label: "Attribution", part: attributionView },
 };
+/** Those that hear of changes only while they are shown; attention is always ready to be. */
+const QUIET = PAGE_PARTS.filter((name) => name !== "attention");
 
 export const tracePage: Part = (page) => {
-  const layers = whileShown(page.store);
-  const pages: Record<PagePart, Page> = { attention: page, layers: { ...page, store: layers.store } };
+  const quiet = new Map<PagePart, WhileShown<PageState>>(QUIET.map((name) => [name, whileShown(page.store)]));
+  const left = new Map(PAGE_PARTS.map((name) => [name, [] as (() => void)[]]));
   const panels = new Map(
     PAGE_PARTS.map((name) => [
       name,
       element(
         "div",
         { id: `part-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, class: "part" },
-        PARTS[name].part(pages[name]),
+        PARTS[name].part({ ...page, store: quiet.get(name)?.store ?? page.store }, tabOf(name)),
       ),
     ]),
   );
@@ -38,12 +49,27 @@ export const tracePage: Part = (page) => {
     ),
   );
   const list = element("div", { class: "tabs", role: "tablist", "aria-label": "Parts of the trace" }, ...tabs);
-  const header = element("header", { class: "trace-header" }, headerPart(page), list);
+  const header = element("header", { class: "trace-header" }, headerPart(page), editBar(page), list);
   const whole = element("div", { class: "trace" }, header, ...panels.values());
   const scrolls = rememberedScrolls(page);
   let shown = partNamed(page.host.recall(PART_KEY));
 
+  function tabOf(name: PagePart): Tab {
+    return {
+      open: (part) => {
+        show(part);
+        tabs[PAGE_PARTS.indexOf(part)]?.focus();
+      },
+      onLeave: (listener) => left.get(name)?.push(listener),
+    };
+  }
+
   function show(name: PagePart): void {
+    if (name !== shown) {
+      left.get(shown)?.forEach((listener) => {
+        listener();
+      });
+    }
     shown = name;
     page.host.keep(PART_KEY, name);
     PAGE_PARTS.forEach((one, index) => {
@@ -52,7 +78,9 @@ export const tracePage: Part = (page) => {
       tabs[index]?.setAttribute("aria-selected", String(chosen));
       tabs[index]?.setAttribute("tabindex", chosen ? "0" : "-1");
     });
-    layers.show(name === "layers");
+    for (const [one, { show: showQuiet }] of quiet) {
+      showQuiet(one === name);
+    }
     scrolls.back(name);
   }
 
@@ -96,6 +124,11 @@ export const tracePage: Part = (page) => {
     scrolls.keep(shown);
   });
   onTraceKeys(page);
+  onEditInput(page, whole, () => {
+    const trace = traceOf(page.store.state);
+    const { selection } = page.store.state;
+    return trace === null ? null : (shownHead(trace, selection) ?? { layer: selection.layer, head: selection.head });
+  });
   show(shown);
   return whole;
 };

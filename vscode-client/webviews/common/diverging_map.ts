@@ -2,9 +2,9 @@
 //
 // Blue and orange stay apart for every kind of colour vision; the hues are fixed, as some themes' own are not apart.
 
-import { fromLab, textOn, toLab, type Rgb } from "../common/colour";
-import { colourAt, STEPS, textAt, type ColourMap, type Ground } from "../common/colour_map";
-import { css } from "../common/colour";
+import { fromLab, textOn, toLab, type Rgb } from "./colour";
+import { colourAt, STEPS, textAt, type ColourMap, type Ground } from "./colour_map";
+import { css } from "./colour";
 
 export interface DivergingMap {
   below: ColourMap;
