@@ -20,7 +20,9 @@ FIGURE = re.compile(r"\d+(?:\.\d+)?")
 SPINNER = re.compile("[\u2801-\u28ff] ")  # a line that goes when its work is done
 CHANGING = (  # what no two runs have in common
     (re.compile(r"trace_\d{8}_\d{6}_\d{6}"), "trace_20261129_080000_000001"),
-    (re.compile(r"\b\d+ a second"), "500 a second"),
+    (re.compile(r"\b[\d,.]+ a second"), "500 a second"),
+    (re.compile(r"\b\d{3}\.\d kB"), "400.0 kB"),
+    (re.compile(r"the sum is out by \S+"), "the sum closes to the last digit"),
 )
 
 

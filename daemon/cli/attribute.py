@@ -106,7 +106,8 @@ def _show(result: AttributeLogitsResult, tokens: list[TokenRow], rows: int) -> N
         value = sum(_sum(parts) for _, parts in rest)
         lines.append([f"{len(rest)} others", f"{value:+.2f}", _bar(value, largest), ""])
     lines.append(["together", f"{result.total:+.2f}", "", f"{result.logit:+.2f} after the softcap"])
-    print_rows(COLUMNS, lines, caption=f"{CAPTION}; the sum is out by {result.error:.0e}")
+    closes = f"is out by {result.error:.0e}" if result.error else "closes to the last digit"
+    print_rows(COLUMNS, lines, caption=f"{CAPTION}; the sum {closes}")
 
 
 def _groups(result: AttributeLogitsResult) -> dict[str, list[LogitComponent]]:

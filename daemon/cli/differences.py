@@ -1,4 +1,7 @@
-"""What tells traces of a listing apart: settings that differ among those of one prompt, models other than most have."""
+"""What tells traces of a listing apart.
+
+How they were made from a parent, settings that differ among those of one prompt, models other than most have.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ SETTINGS: dict[str, Callable[[Any], str]] = {
 
 
 def differences(rows: Sequence[TraceRow]) -> list[str]:
-    """Of each row, what others of the same prompt have otherwise, and its model where most have another."""
+    """Of each row, its lineage, what others of the same prompt have otherwise, and its model where it is unusual."""
     values: dict[tuple[str, str], set[Any]] = {}
     for row in rows:
         for name in SETTINGS:
@@ -36,6 +39,13 @@ def differences(rows: Sequence[TraceRow]) -> list[str]:
             for name, word in SETTINGS.items()
             if getattr(row, name) is not None and len(values[row.prompt, name]) > 1
         ]
+        found = [*_lineage(row), *found]
         return ", ".join(found + ([on_one_line(row.model)] if row.model not in (None, usual) else []))
 
     return [of(row) for row in rows]
+
+
+def _lineage(row: TraceRow) -> list[str]:
+    """How it was made from its parent."""
+    forked = [] if row.position is None else [f"forked at {row.position}"]
+    return forked if row.changed is None else [*forked, on_one_line(row.changed)]

@@ -140,4 +140,5 @@ def _tell(result: LogitLensResult, rows: list[TokenRow]) -> None:
         lines.append([point_label(point), top, followed, short_number(belief.kl)])
     print_rows(COLUMNS, lines, caption=CAPTION)
     answer, first, stays = named(decided.text), point_label(decided.first), point_label(decided.stays)
-    output().print(f"{answer} leads first after {first}, and from {stays} on.", soft_wrap=True)
+    begins = "" if first == stays else f" first after {first}, and"
+    output().print(f"{answer} leads{begins} from {stays} on.", soft_wrap=True)

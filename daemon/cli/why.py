@@ -16,6 +16,7 @@ from nanochat.system.text import on_one_line
 if TYPE_CHECKING:
     from protocol.types import TokenRow, WhyResult
 
+GAP = "  "
 BEFORE = 12  # tokens of the text that the heading shows
 
 
@@ -51,14 +52,15 @@ def why(
     if is_printed(result, as_json):
         return 0
     if sys.stdout.isatty():
-        _tell(result, rows)
+        _tell(result, rows, (trace_id, trace))
     else:
         for line in result.lines:
             print_line(f"{line.about}\t{line.text}\t{line.command}")
     return 0
 
 
-def _tell(result: WhyResult, rows: list[TokenRow]) -> None:
+def _tell(result: WhyResult, rows: list[TokenRow], names: tuple[str, str]) -> None:
+    """The commands name the trace as it was asked for; one that does not fit beside its sentence stands below it."""
     from rich.text import Text
 
     position = result.position
@@ -66,4 +68,8 @@ def _tell(result: WhyResult, rows: list[TokenRow]) -> None:
     said = "" if result.text is None else f"'{on_one_line(result.text)}' "
     output().print(f"Why {said}after '{on_one_line(text)}' (position {position})?", style="bold", soft_wrap=True)
     for line in result.lines:
-        output().print(Text.assemble(on_one_line(line.text), "  ", (line.command, "dim cyan")))
+        sentence, shows = Text(on_one_line(line.text)), Text(line.command.replace(*names), "dim cyan")
+        fits = sentence.cell_len + len(GAP) + shows.cell_len <= output().width
+        output().print(Text.assemble(sentence, GAP, shows) if fits else sentence)
+        if not fits:
+            output().print(Text.assemble(GAP, shows), soft_wrap=True)

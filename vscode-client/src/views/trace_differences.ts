@@ -20,6 +20,12 @@ export interface Difference {
   twin: boolean;
 }
 
+/** How it was made from its parent. */
+function lineage(row: TraceRow): string[] {
+  const forked = row.position == null ? [] : [`forked at ${row.position}`];
+  return row.changed == null ? forked : [...forked, row.changed];
+}
+
 /** By trace id, of all rows that can be read. */
 export function differences(rows: readonly TraceRow[], now: Date): Map<string, Difference> {
   const usual = usualModel(rows);
@@ -27,15 +33,16 @@ export function differences(rows: readonly TraceRow[], now: Date): Map<string, D
   for (const alike of byPrompt(rows).values()) {
     const settings = SETTINGS.filter(({ name }) => new Set(alike.map((row) => row[name] ?? null)).size > 1);
     const rest = alike.map((row) => [
-      ...(row.changed == null ? [] : [row.changed]),
+      ...lineage(row),
       ...settings.flatMap(({ name, word }) => (row[name] == null ? [] : [word(row[name])])),
       ...(row.model == null || row.model === usual ? [] : [row.model]),
     ]);
     const times = distinctTimes(alike, rest, now);
     for (const [place, row] of alike.entries()) {
       const time = times[place] ?? "";
-      const [changed, others] = row.changed == null ? [[], rest[place]] : [[row.changed], rest[place]?.slice(1)];
-      const words = [...changed, ...(time === "" ? [] : [time]), ...(others ?? [])];
+      const made = lineage(row);
+      const others = rest[place]?.slice(made.length) ?? [];
+      const words = [...made, ...(time === "" ? [] : [time]), ...others];
       found.set(row.trace_id, { words, twin: alike.length > 1 });
     }
   }
