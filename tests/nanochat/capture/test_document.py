@@ -1,4 +1,4 @@
-"""docs/interventions.md: its Python block runs as written, and its table has every op, site and word."""
+"""docs/interventions.md: its Python blocks run as written, and its table has every op, site and word."""
 
 import re
 from pathlib import Path
@@ -11,15 +11,16 @@ from nanochat.capture.sites import SITES
 PAGE = (Path(__file__).parents[3] / "docs" / "interventions.md").read_text(encoding="utf-8")
 
 
-def test_the_block_runs_as_written(
+def test_the_blocks_run_as_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    exec(block, {})
-    repeated, capital = capsys.readouterr().out.splitlines()
+    exec("\n".join(blocks), {})  # the later go on from the first
+    repeated, capital, steered = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r" silver, red,? \|.*\| touched \[\d+\]", repeated) and repeated.count("silver") == 1
     assert re.fullmatch(r".*\| touched \[\d+\]", capital)
+    assert steered == " Marare."  # docs/interventions.md says so too
 
 
 def test_the_table_has_every_word() -> None:
