@@ -39,7 +39,7 @@ def test_a_terminal_sees_the_question_and_the_sentences(trace):
     shown = in_terminal("why", "--at", "12", columns=240).out
     lines = [line.rstrip() for line in shown.splitlines() if line.strip()]
     assert lines[0].startswith("Why 'ree' after '") and lines[0].endswith("(position 12)?")
-    assert lines[1] == f"It was 88% sure of 'ree' (ends ' three').  nanoscope tokens latest"
+    assert lines[1] == "It was 88% sure of 'ree' (ends ' three').  nanoscope tokens latest"
     assert any(
         line.startswith("Without head 2.0, which by habit looks one token back and did its work") for line in lines
     )

@@ -20,7 +20,7 @@ def test_the_blocks_run_as_written(
     repeated, capital, steered = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r" silver, red,? \|.*\| touched \[\d+\]", repeated) and repeated.count("silver") == 1
     assert re.fullmatch(r".*\| touched \[\d+\]", capital)
-    assert steered == " Marare."  # docs/interventions.md says so too
+    assert steered.startswith(" Marare.")  # as the page says
 
 
 def test_the_table_has_every_word() -> None:
