@@ -32,6 +32,13 @@ async function back() {
   await frame.locator(".coloured-text").waitFor();
 }
 
+/** By keys, from the text's first token. */
+async function walkTo(position) {
+  await token(0).focus();
+  await editor.page.keyboard.press("Home");
+  for (let step = 0; step < position; step++) await editor.page.keyboard.press("ArrowRight");
+}
+
 test("the mouse on an alternative goes on from there, and compares the two", async () => {
   const position = await first();
   await token(position).hover();
@@ -52,8 +59,7 @@ test("the mouse on an alternative goes on from there, and compares the two", asy
 test("the keyboard reaches the alternatives from the token", async () => {
   await back();
   const position = (await first()) + 1;
-  await token(position - 1).focus();
-  await editor.page.keyboard.press("ArrowRight");
+  await walkTo(position);
   await frame.locator(".tip .tip-head", { hasText: `position ${position},` }).waitFor();
   await editor.page.keyboard.press("Tab");
   await eventually("The focus on an alternative", () =>
@@ -71,11 +77,10 @@ test("the keyboard reaches the alternatives from the token", async () => {
 
 test("f asks for a text, in the prompt too; the first token says why not", async () => {
   await back();
-  await token(1).focus();
-  await editor.page.keyboard.press("ArrowLeft");
+  await walkTo(0);
   await editor.page.keyboard.press("f");
   await editor.toast("Every text begins with this token").waitFor();
-  for (let step = 0; step < 4; step++) await editor.page.keyboard.press("ArrowRight");
+  await walkTo(4);
   await editor.page.keyboard.press("f");
   await editor.answer(" Norway is");
   const made = await child(3);
@@ -89,7 +94,10 @@ test("the tree has the children under their parent, by where they were forked", 
   if ((await twistie.count()) > 0) await twistie.first().click(); // it had no children when it came
   const position = await first();
   for (const place of [position, position + 1]) {
-    const row = editor.rows().filter({ hasText: `forked at ${place}` }).first();
+    const row = editor
+      .rows()
+      .filter({ hasText: `forked at ${place}` })
+      .first();
     await row.waitFor();
     assert.equal(await row.getAttribute("aria-level"), "3");
   }
