@@ -7,6 +7,7 @@ import { register, tell, type App } from "./app";
 import { captureCommands } from "./commands/capture";
 import { compareCommands } from "./commands/compare";
 import { daemonCommands } from "./commands/daemon";
+import { forkCommands } from "./commands/fork";
 import { modelCommands } from "./commands/model";
 import { switchOffCommands } from "./commands/switch_off";
 import { traceCommands } from "./commands/traces";
@@ -96,6 +97,7 @@ export function activate(context: ExtensionContext): void {
   }
   register(app, compareCommands(app, folders));
   register(app, switchOffCommands(app));
+  register(app, forkCommands(app));
 }
 
 /** Which Python to run nanoscope with. The one that was found last is not looked at again until it fails. */

@@ -9,7 +9,7 @@ const SHOWN_LENGTH = 160;
 const SHOW_MS = 80;
 
 export type Report = Progress<{ message?: string; increment?: number }>;
-type Writing = "generate_and_capture" | "intervene";
+type Writing = "generate_and_capture" | "intervene" | "fork_trace";
 
 /** `source`: where it is asked; what another connection than the window's own says meanwhile is not heard. */
 export async function streamed<M extends Writing>(

@@ -32,6 +32,9 @@ export const CAPTURE_AGAIN = "nanoscope.captureAgain";
 /** Given what runs a trace once more and the interventions: makes its child, and compares the two. */
 export const SWITCH_OFF = "nanoscope.switchOff";
 
+/** Given what a trace is forked in, the position and the token to put there: makes its child, and compares the two. */
+export const FORK = "nanoscope.forkHere";
+
 /** One click that does what the message beside it says. */
 export interface ViewAction {
   label: string;
@@ -95,5 +98,10 @@ export type FromView =
   | { type: "setStatistic"; statistic: string }
   /** Runs the trace that is shown once more, with something changed on the way. */
   | { type: "switchOff"; interventions: Intervention[] }
+  /**
+   * Puts a token into the text of the trace that is shown, and goes on from there. `position`: null where none is chosen,
+   * which the user is told; `token`: null for a text that the user types.
+   */
+  | { type: "fork"; position: number | null; token: number | null }
   /** The trace that is shown, with attention. */
   | { type: "captureAgain" };

@@ -11,6 +11,7 @@ import { COLOUR_MAP, colourMap, followSettings } from "../settings";
 import type { Intervention } from "../protocol";
 import {
   CAPTURE_AGAIN,
+  FORK,
   SWITCH_OFF,
   type FromView,
   type PagePart,
@@ -108,6 +109,9 @@ export class TracePanel implements Disposable {
         break;
       case "captureAgain":
         void commands.executeCommand(CAPTURE_AGAIN, this.open.data);
+        break;
+      case "fork":
+        void commands.executeCommand(FORK, this.open, message.position, message.token);
         break;
       case "switchOff":
         void this.switchOff(message.interventions);

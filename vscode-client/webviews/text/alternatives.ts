@@ -7,8 +7,8 @@ import { colourAt, type ColourMap } from "../common/colour_map";
 import { element } from "../common/dom";
 import { percent } from "../common/number_text";
 import type { Page } from "../common/page";
-import { shortLabel } from "../common/token_text";
 import { capturedCount } from "./captured";
+import { alternativeLabel } from "./fork";
 
 const URGENCY = 3;
 
@@ -19,7 +19,9 @@ export function alternativesPart(page: Page, trace: TraceData, token: TokenRow, 
   const part = element("div", { class: "alternatives-part" });
   const count = capturedCount(trace, token.position);
   const show = (alternatives: readonly Alternative[]): void => {
-    part.replaceChildren(tableOf(alternatives, token.id, map));
+    part.replaceChildren(
+      tableOf(alternatives, token.id, map, (alternative) => alternativeLabel(page, trace, token, alternative)),
+    );
     if (count > alternatives.length && !hasAll()) {
       part.append(moreButton());
     }
@@ -53,22 +55,24 @@ export function alternativesPart(page: Page, trace: TraceData, token: TokenRow, 
   return part;
 }
 
-function tableOf(alternatives: readonly Alternative[], chosen: number, map: ColourMap): HTMLElement {
-  const rows = alternatives.map((alternative) => rowOf(alternative, alternative.token === chosen, map));
+type LabelOf = (alternative: Alternative) => Node;
+
+function tableOf(alternatives: readonly Alternative[], chosen: number, map: ColourMap, labelOf: LabelOf): HTMLElement {
+  const rows = alternatives.map((one) => rowOf(one, labelOf(one), one.token === chosen, map));
   const caption = element("caption", {}, "What was likely there");
   return element("table", { class: "alternatives" }, caption, element("tbody", {}, ...rows));
 }
 
-function rowOf(alternative: Alternative, chosen: boolean, map: ColourMap): HTMLElement {
-  const share = alternative.probability ?? 0;
+function rowOf({ probability }: Alternative, label: Node, chosen: boolean, map: ColourMap): HTMLElement {
+  const share = probability ?? 0;
   const bar = element("span", { class: "likely-bar", "aria-hidden": "true" });
   bar.style.width = `${share * 100}%`;
   bar.style.backgroundColor = css(colourAt(map, 0.5));
   return element(
     "tr",
     chosen ? { class: "chosen" } : {},
-    element("th", { scope: "row", class: "mono" }, shortLabel(alternative), chosen ? " ✓" : ""),
-    element("td", {}, percent(alternative.probability)),
+    element("th", { scope: "row", class: "mono" }, label, chosen ? " ✓" : ""),
+    element("td", {}, percent(probability)),
     element("td", { class: "likely", "aria-hidden": "true" }, bar),
   );
 }

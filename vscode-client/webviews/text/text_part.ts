@@ -9,6 +9,7 @@ import type { AttentionState } from "../attention/attention_state";
 import type { TraceData } from "../../src/shared/messages";
 import { surprisalParts, tokenTip } from "./token_tip";
 import { findBar, FIND_ICON } from "./find_bar";
+import { onForkKey } from "./fork";
 import type { Pointed } from "../attention/pointed";
 import { coloursOf } from "./text_colours";
 import { marksKey, textLegend, textSwitch } from "./text_head";
@@ -68,6 +69,8 @@ export function textPart(looking: AttentionState, reveal: (query: number, key: n
       }
     },
   });
+
+  onForkKey(page, () => pointed?.position ?? page.store.state.selection.token);
 
   function tell(by: By): void {
     const trace = looking.trace();

@@ -9,6 +9,7 @@ import type { Page } from "../common/page";
 import type { Statistic } from "../common/statistics";
 import { clipped, tokenLabel } from "../common/token_text";
 import { alternativesPart } from "./alternatives";
+import { forkPart } from "./fork";
 import { surprisalWords } from "./surprisal";
 
 type By = "mouse" | "keyboard";
@@ -45,6 +46,14 @@ export function tokenTip(): TokenTip {
     timer = setTimeout(close, GRACE);
   }
 
+  /** The focus goes back to the token. */
+  function dismiss(): void {
+    if (tip.contains(document.activeElement)) {
+      anchor?.focus();
+    }
+    close();
+  }
+
   new ResizeObserver(() => {
     if (anchor !== null) {
       place(tip, anchor);
@@ -53,10 +62,27 @@ export function tokenTip(): TokenTip {
   tip.addEventListener("pointerenter", () => {
     clearTimeout(timer);
   });
-  tip.addEventListener("pointerleave", closeSoon);
+  tip.addEventListener("pointerleave", () => {
+    if (!tip.contains(document.activeElement)) {
+      closeSoon();
+    }
+  });
+  tip.addEventListener("focusin", () => {
+    clearTimeout(timer);
+  });
+  tip.addEventListener("focusout", () => {
+    if (!tip.matches(":hover")) {
+      closeSoon();
+    }
+  });
+  tip.addEventListener("click", ({ target }) => {
+    if (target instanceof Element && target.closest("button.fork") !== null) {
+      dismiss();
+    }
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !tip.hidden) {
-      close();
+      dismiss();
       event.stopPropagation();
     } else if (event.key === "m" && !tip.hidden && !isTyping(event)) {
       tip.querySelector<HTMLButtonElement>("button.more")?.click();
@@ -115,7 +141,8 @@ export function surprisalParts(
   map: ColourMap,
 ): HTMLElement[] {
   const parts = [tokenHead(token), element("p", {}, surprisalWords(token)), ...numbersOf(token, metrics)];
-  return token.top.length === 0 ? parts : [...parts, alternativesPart(page, trace, token, map)];
+  const alternatives = token.top.length === 0 ? [] : [alternativesPart(page, trace, token, map)];
+  return [...parts, ...alternatives, forkPart(page, trace, token)];
 }
 
 /** What is known of it besides what the line above says. */
