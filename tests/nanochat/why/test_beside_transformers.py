@@ -151,7 +151,7 @@ def test_the_logit_lens_is_their_hidden_states_through_their_norm_and_unembeddin
     streams = {Point(None, "embedding"): states[0], Point(None, "output"): states[-1]}
     streams |= {Point(layer, "mlp"): states[layer + 1] for layer in range(depth)}
     streams |= {Point(layer, "attention"): value for (_, layer), value in values_of(case, tokens, "between").items()}
-    cap = model.era.softcap
+    cap = float(theirs.config.final_logit_softcapping or 0.0)
     found = logit_lens(model, tokens, range(0, len(tokens), 5), chosen=range(size), followers=False)
     assert set(found.points) == set(streams)
     final = their_log_shares(theirs.lm_head(theirs.model.norm(states[-1]))[0, :, :size], cap)[1]

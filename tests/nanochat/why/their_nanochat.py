@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nanochat.gpt import GPT, NORM_EPSILON
+from nanochat.gpt import GPT
 from tests.nanochat.why.models import model_of
 
 if TYPE_CHECKING:  # importing it takes seconds, which only the tests that compare are to cost
@@ -37,7 +37,7 @@ def both(case: str) -> tuple[GPT, NanoChatForCausalLM, tuple[int, ...]]:
     from transformers import NanoChatConfig, NanoChatForCausalLM
 
     model, tokens = model_of(case)
-    config, era = model.config, model.era
+    config = model.config
     theirs = NanoChatForCausalLM(
         NanoChatConfig(
             vocab_size=model.lm_head.weight.size(0),  # with the padded rows of Ap
@@ -47,9 +47,7 @@ def both(case: str) -> tuple[GPT, NanoChatForCausalLM, tuple[int, ...]]:
             num_attention_heads=config.n_head,
             num_key_value_heads=config.n_kv_head,
             max_position_embeddings=config.sequence_len,
-            rms_norm_eps=NORM_EPSILON,
-            rope_parameters={"rope_type": "default", "rope_theta": era.rotary_base},
-            final_logit_softcapping=era.softcap,
+            rms_norm_eps=torch.finfo(torch.float32).eps,  # theirs is 1e-6; rotary base and softcap are as nanochat's
             pad_token_id=None,
         )
     )
