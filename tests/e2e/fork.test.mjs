@@ -88,6 +88,18 @@ test("f asks for a text, in the prompt too; the first token says why not", async
   assert.equal(made.prompt, "The capital of Norway is");
 });
 
+test("the command forks at the token that is chosen", async () => {
+  await back();
+  const position = (await first()) + 1;
+  await token(position).click();
+  await frame.locator(`.token.selected[data-position="${position}"]`).waitFor();
+  await editor.command("nanoscope: Fork Here...");
+  await editor.answer("ortugal");
+  const made = await child(4);
+  assert.equal(made.position, position);
+  assert.ok(made.response.startsWith(" Portugal"), made.response);
+});
+
 test("the tree has the children under their parent, by where they were forked", async () => {
   await editor.showTraces();
   const twistie = editor.rows().filter({ hasText: PROMPT }).locator(".monaco-tl-twistie.collapsible.collapsed");
