@@ -14,16 +14,20 @@ from tests.stress.ground import Ground, ground
 
 TOUR = Path(__file__).resolve().parents[1] / "docs" / "tour.md"
 COLUMNS, LINES = 100, 200
-BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OPENS, CLOSES = "```console\n", "```\n"  # a block of commands and what they say
 PROMPT = "$ "
 FIGURE = re.compile(r"\d+(?:\.\d+)?")
 SPINNER = re.compile("[\u2801-\u28ff] ")  # a line that goes when its work is done
-CHANGING = (  # what no two runs have in common
-    (re.compile(r"trace_\d{8}_\d{6}_\d{6}"), "trace_20261129_080000_000001"),
-    (re.compile(r"\b[\d,.]+ a second"), "500 a second"),
-    (re.compile(r"\b\d{3}\.\d kB"), "400.0 kB"),
-    (re.compile(r"the sum is out by \S+"), "the sum closes to the last digit"),
-)
+TRACE_ID = re.compile(r"trace_\d{8}_\d{6}_\d{6}")
+SPEED = re.compile(r"\b[\d,.]{1,9} a second")
+SIZE = re.compile(r"\b\d{3}\.\d kB")
+ERROR = re.compile(r"the sum is out by \S+")
+CHANGING = {  # what no two runs have in common
+    TRACE_ID: "trace_20261129_080000_000001",
+    SPEED: "500 a second",
+    SIZE: "400.0 kB",
+    ERROR: "the sum closes to the last digit",
+}
 
 
 class CommandFailedError(Exception):
@@ -55,25 +59,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def retold(text: str) -> str:
     """The tour with what its commands say now: they run in their order, in a traces folder of their own."""
+    prose, *rest = blocks(text)
     with ground() as here:
-        return BLOCK.sub(lambda block: _block(here, block[1]), text)
+        return prose[1] + "".join(f"{OPENS}{_said(here, content)}{CLOSES}{after}" for content, after in rest)
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Each block's content, and the prose after it; the first has the prose before them all."""
+    before, *opened = text.split(OPENS)
+    parts = (part.partition(CLOSES) for part in opened)
+    return [("", before), *((content, after) for content, _, after in parts)]
 
 
 def unfounded(text: str) -> list[tuple[str, str]]:
     """The figures of the prose that no output of their section holds, each with the section's title."""
     missing = []
-    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+    for section in text.split("\n## ")[1:]:
         title, _, content = section.partition("\n")
-        shown = set(FIGURE.findall(" ".join(BLOCK.findall(content))))
-        prose = re.sub(r"\]\([^)]*\)", "]", BLOCK.sub("", content))  # without the addresses of links
+        parts = blocks(content)
+        shown = set(FIGURE.findall(" ".join(output for output, _ in parts)))
+        prose = " ".join(words for _, words in parts)
         missing += [(title, figure) for figure in FIGURE.findall(prose) if figure not in shown]
     return missing
 
 
-def _block(here: Ground, content: str) -> str:
+def _said(here: Ground, content: str) -> str:
     commands = [line for line in content.splitlines() if line.startswith(PROMPT)]
-    said = [f"{command}\n{said_by(here, command.removeprefix(PROMPT))}" for command in commands]
-    return "```console\n" + "\n".join(said) + "```"
+    return "\n".join(f"{command}\n{said_by(here, command.removeprefix(PROMPT))}" for command in commands)
 
 
 def said_by(here: Ground, command: str) -> str:
@@ -89,7 +101,7 @@ def said_by(here: Ground, command: str) -> str:
         shown = terminal.plain
     if status != 0:
         raise CommandFailedError(f"{command}\n{shown}")
-    for pattern, steady in CHANGING:
+    for pattern, steady in CHANGING.items():
         shown = pattern.sub(steady, shown)
     lines = (line.rsplit("\r", 1)[-1].rstrip() for line in shown.split("\n"))
     return "".join(f"{line}\n" for line in lines if line and not SPINNER.match(line))

@@ -185,6 +185,12 @@ ROWS: dict[str, tuple[str, list[Text]]] = {
         ("2020-01-01T00:00:00.", "1", "x"), ("", "2020-", ""), ("", "1\n", ""),
     ]),
     "scripts.golden_exchanges._settled#3": ("", [("pid ", "1", "x"), ("", "pid ", ""), ("", "pid", "")]),
+    "scripts.tour.ERROR": ("search", [("", "the sum is out by ", ""), ("the sum is out by ", "x", " ")]),
+    "scripts.tour.FIGURE": ("findall", DIGITS),
+    "scripts.tour.SIZE": ("search", [*DIGITS, ("", "123.4 ", "x"), ("", "123.4 k", "")]),
+    "scripts.tour.SPEED": ("search", [*DIGITS, ("", "1,", "x"), ("", "1 a second", ""), ("", "1 a ", "")]),
+    "scripts.tour.SPINNER": ("match", [("", "⠋", ""), ("", "⠋ ", "")]),
+    "scripts.tour.TRACE_ID": ("search", [("", "trace_", ""), ("", "trace_20260102_", ""), ("", "1", "")]),
 }  # fmt: skip
 
 

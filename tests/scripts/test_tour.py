@@ -14,7 +14,7 @@ def test_every_command_says_what_the_tour_shows(capsys: pytest.CaptureFixture[st
 def test_a_figure_that_no_output_holds_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tour, "TOUR", told(tmp_path, "It was 96% sure. [Page 3](page7.md).", ""))
+    monkeypatch.setattr(tour, "TOUR", told(tmp_path, "It was 96% sure. Page 3.", ""))
     monkeypatch.setattr(tour, "said_by", lambda here, command: "It was 97% sure of 3.\n")
     assert tour.main([]) == 1
     assert capsys.readouterr().err == "docs/tour.md, Here: no output there says 96.\n"
