@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from difflib import unified_diff
 from pathlib import Path
 
 from tests.daemon.commands import Terminal
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         TOUR.write_text(told, encoding="utf-8")
     elif told != written:
         print("What the commands of docs/tour.md say has changed: run `python -m scripts.tour`.", file=sys.stderr)
+        lines = unified_diff(written.splitlines(), told.splitlines(), "docs/tour.md", "now", n=0, lineterm="")
+        print(*lines, sep="\n", file=sys.stderr)
     made_up = unfounded(told)
     for section, figure in made_up:
         print(f"docs/tour.md, {section}: no output there says {figure}.", file=sys.stderr)
@@ -95,7 +98,7 @@ def said_by(here: Ground, command: str) -> str:
     """
     program, *words = shlex.split(command)
     assert program == "nanoscope", f"the tour runs nothing but nanoscope: {command}"
-    variables = here.environment | {"NO_COLOR": "1"}
+    variables = here.environment | {"NO_COLOR": "1", "COLUMNS": str(COLUMNS), "LINES": str(LINES)}
     with Terminal(*words, columns=COLUMNS, lines=LINES, variables=variables) as terminal:
         status = terminal.end()
         shown = terminal.plain
