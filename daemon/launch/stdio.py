@@ -20,6 +20,7 @@ from protocol.errors import RpcError
 
 CHUNK = 256 * 1024
 PIPE_CLOSED = 141
+LAST_WORDS_SECONDS = 0.5  # where it has closed its end of stdin as well, they are read at once
 EXITING = 0x4  # Linux: a process that is ending
 
 
@@ -66,11 +67,13 @@ def pump(connection: socket.socket, source: int, target: int, hung_up: Callable[
     """
     daemon, farewell, ended = peer_of(connection), Farewell(), threading.Event()
     sending = (connection, source, farewell, ended)
-    threading.Thread(target=_send, args=sending, name="stdin", daemon=True).start()
+    sender = threading.Thread(target=_send, args=sending, name="stdin", daemon=True)
+    sender.start()
     try:
         while chunk := connection.recv(CHUNK):
             _write(target, chunk)
     except BrokenPipeError:  # once it has ended the conversation, it need not read what others do meanwhile
+        sender.join(LAST_WORDS_SECONDS)  # its goodbye may lie unread
         return 0 if farewell.is_proper else PIPE_CLOSED
     except ConnectionError as error:
         return fail(f"The daemon went away ({error.strerror}): ask again, which starts a new one.", 1)

@@ -47,10 +47,14 @@ def connected(here: Ground, framing: str, way: str) -> Iterator[WireClient]:
         with WireClient(connection, framing) as client:
             client.introduce(CLIENT_NAME)
             yield client
-            if framing == "editor":
-                with contextlib.suppress(ConnectionError):  # where it has ended the daemon
+            with contextlib.suppress(OSError):  # where it has ended the daemon
+                if framing == "editor":
                     client.call("shutdown", None)
                     client.notify("exit", None)
+                else:  # who hangs up with something unread has not heard all
+                    client.connection.shutdown(socket.SHUT_WR)
+                    while client.connection.recv(65536):
+                        pass
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,17 @@ def test_it_ends_quietly_when_nobody_reads_its_output(capfd):
         pumped.close(pumped.stdout)
         pumped.daemon.sendall(b"answer")
         assert pumped.ended() == 141
+    assert capfd.readouterr().err == ""
+
+
+def test_a_goodbye_that_lies_unread_while_nobody_reads_the_output_is_heard(capfd):
+    with Pumped() as pumped:
+        pumped.close(pumped.stdout)
+        pumped.daemon.sendall(b"what others do meanwhile")
+        time.sleep(0.1)
+        os.write(pumped.stdin, b'{"jsonrpc": "2.0", "id": 1, "method": "shutdown"}\n')
+        pumped.close(pumped.stdin)
+        assert pumped.ended() == 0
     assert capfd.readouterr().err == ""
 
 
