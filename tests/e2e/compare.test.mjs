@@ -199,8 +199,7 @@ test("Copy as Markdown copies what is shown, A first", async () => {
 
 test("a reload of the window brings the page back, swapped and at its head", async () => {
   await chooseHead(1, 2);
-  await editor.command("Developer: Reload Window"); // a reload of the browser's page keeps no editors
-  await editor.page.locator(".monaco-workbench .activitybar").waitFor();
+  await editor.reload();
   await tab(`${SILVER} ↔ ${GOLD}`).waitFor();
   frame = await pageOf(SILVER, GOLD);
   await frame.locator('.matrices[data-complete=true][data-head="1.2"]').waitFor();

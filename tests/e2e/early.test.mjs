@@ -44,9 +44,7 @@ test("a trace file's tab that was there at the start shares its selection with t
   await eventually("L2H1 in the side bar", async () => (await chosen(await summary())) === "2.1");
 
   writeFileSync(slowly, "");
-  const loaded = editor.page.waitForEvent("load");
-  await editor.command("Developer: Reload Window");
-  await loaded;
+  await editor.reload();
   const again = await page();
   await eventually("L2H1 in the tab again", async () => (await chosen(again)) === "2.1");
   await editor.showTraces();

@@ -223,6 +223,13 @@ export class Editor {
     await this.page.keyboard.press("Enter");
   }
 
+  /** Loads the window again, by VS Code: the browser's own reload loses what was changed in the last five seconds. */
+  async reload() {
+    const loaded = this.page.waitForEvent("load");
+    await this.command("Developer: Reload Window");
+    await loaded;
+  }
+
   /** Answers the input box that a command has opened. */
   async answer(text) {
     const input = this.page.locator(".quick-input-widget input.input");
@@ -274,6 +281,13 @@ export class Editor {
   configure(settings) {
     mkdirSync(join(this.workspace, ".vscode"), { recursive: true });
     writeFileSync(join(this.workspace, ".vscode/settings.json"), JSON.stringify(settings));
+  }
+
+  /** Sets them and waits until VS Code has read them: the window's title is one of them. */
+  async configureAndWait(settings) {
+    const title = `Settings of ${Date.now()}`;
+    this.configure({ ...settings, "window.title": title });
+    await eventually("The settings", async () => (await this.page.title()) === title);
   }
 
   /** Waits for a row of the tree with that text, brings it into sight, and shows its trace. */

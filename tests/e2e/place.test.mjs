@@ -100,9 +100,7 @@ test("after the window is loaded again, the tabs are there with their traces and
   const frame = await shown("silver");
   await frame.getByRole("tab", { name: "Layers" }).click();
   const before = await tabs();
-  const loaded = editor.page.waitForEvent("load");
-  await editor.command("Developer: Reload Window");
-  await loaded;
+  await editor.reload();
   const again = await shown("silver");
   await again.locator("[role=tab][aria-selected=true]", { hasText: "Layers" }).waitFor();
   assert.deepEqual(await tabs(), before);

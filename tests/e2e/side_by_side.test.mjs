@@ -182,7 +182,7 @@ test("zooming by keys keeps the chosen cell where it is, in all matrices", async
 });
 
 test("pins come back with the window, nothing is out of reach, and the matrix goes out as CSV", async () => {
-  await editor.page.reload();
+  await editor.reload();
   await editor.showTraces();
   frame = await editor.frame(SIDE);
   await frame.locator(".panel-name", { hasText: "L0H0" }).first().waitFor();

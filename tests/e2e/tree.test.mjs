@@ -372,7 +372,7 @@ test("a wrong setting of a prompt: the cursor goes to its line, and no notificat
 });
 
 test("a wrong setting of VS Code: it is shown where it stands, without a notification", async () => {
-  editor.configure({ "nanoscope.capture.temperature": -1 });
+  await editor.configureAndWait({ "nanoscope.capture.temperature": -1 });
   await editor.command("nanoscope: Capture Trace...");
   await editor.answer(GOLD);
   await editor.page

@@ -223,9 +223,7 @@ test("after the window is loaded again, the same head of the same trace is shown
   const frame = await editor.frame(MATRIX);
   await frame.locator(".head[data-layer='2'][data-head='1']").click();
   await drawnHead(frame, "2.1");
-  const loaded = editor.page.waitForEvent("load");
-  await editor.command("Developer: Reload Window");
-  await loaded;
+  await editor.reload();
   await drawnHead(await editor.frame(MATRIX, 90_000), "2.1");
   const summary = await editor.frame(".summary .heads");
   await summary.locator(".head[data-layer='2'][data-head='1'][aria-selected=true]").waitFor();
