@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from nanochat.traces.trace import Trace
 from nanochat.why.identity import check_writer
 
 LOGITS = "output_logits"
+LONGEST = 1e9  # seconds of a part, that are believed
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ def _settings(document: Document, trace_id: str) -> GenerationSettings:
 def _seconds(document: Document) -> float | None:
     """Of each position, by the times that a trace tells."""
     told = document.run.timings if document.run else None
-    if told is None or not document.tokens.all:
+    if told is None or not document.tokens.prompt:
         return None
-    seconds = told.prefill_seconds + told.decode_seconds + told.analysis_seconds
-    return seconds / document.tokens.positions.count if math.isfinite(seconds) and seconds >= 0 else None
+    times = told.prefill_seconds, told.decode_seconds, told.analysis_seconds
+    return sum(times) / document.tokens.positions.count if all(0 <= time < LONGEST for time in times) else None
 
 
 def capture_of(infos: Mapping[str, TensorInfo], positions: Positions, layers: int) -> CaptureSettings:

@@ -1,5 +1,6 @@
 """What running a trace again would take: as much as it then takes, and said without doing it."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,6 +125,20 @@ def test_the_time_is_by_what_the_trace_took(engine: InterpretabilityEngine, pare
         found = ask(engine, parent, run, estimate=True)
         positions = found["prompt_tokens"] + most - 1
         assert found["cost"]["seconds"] == pytest.approx(took * positions / tokens.positions.count)
+
+
+@pytest.mark.parametrize("seconds", [None, -1, 10**400, float("nan"), float("inf"), "long"])
+def test_of_a_trace_that_tells_no_time_the_first_tokens_are_run(
+    engine: InterpretabilityEngine, parent: str, seconds: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = engine.storage.path_of(parent)
+    document = json.loads(path.read_text())
+    document["generation"]["timings"]["decode_seconds"] = seconds
+    path.write_text(json.dumps(document))
+    with watched(monkeypatch) as taken:
+        cost = ask(engine, parent, "off", estimate=True)["cost"]
+    assert (taken.tokens, taken.captured) == (8, 0)
+    assert 0 < cost["seconds"] < 60
 
 
 def test_of_another_model_s_trace_the_first_tokens_are_run(
