@@ -31,6 +31,7 @@ from nanochat.traces.size import check_room, expected_bytes, size_notice, stored
 from nanochat.traces.tensors import Positions
 from nanochat.why.fork import fork_of, put_tokens
 from nanochat.why.rerun import Rerun, check_prompt, rerun_of
+from nanochat.why.run_cost import estimated, run_cost
 from nanochat.why.values import with_computed, with_stored
 
 __all__ = ["InterpretabilityEngine", "TokenEvent"]
@@ -144,6 +145,7 @@ class InterpretabilityEngine:
         *,
         capture: CaptureSettings | dict[str, Any] | None = None,
         anyway: bool = False,
+        estimate: bool = False,
         on_token: OnToken | None = None,
         on_notice: Callable[[str], None] = notice,
         cancel: threading.Event | None = None,
@@ -157,6 +159,7 @@ class InterpretabilityEngine:
             interventions: as for `generate_and_capture`.
             capture: what to capture; None: what the parent did.
             anyway: run it on this model, though another one wrote the trace; a notice then says so.
+            estimate: say what it would take, and do no more: with `cost`, no `summary` and an empty `trace_id`.
             on_token, on_notice, cancel: as for `generate_and_capture`.
 
         Returns:
@@ -174,6 +177,8 @@ class InterpretabilityEngine:
         check_prompt(again, self.tokenizer, self.model.config)
         wanted = again.capture if capture is None else capture
         request = self._request(again.start, again.settings, wanted, interventions)
+        if estimate:
+            return self._estimated(again, request) | {"position": None}
         result = self._run_again(again, request, on_token, on_notice, cancel)
         with self.storage.open_trace(result["trace_id"]) as child:
             return result | {"position": again.parted_at(child.fields.tokens)}
@@ -189,6 +194,7 @@ class InterpretabilityEngine:
         max_tokens: int | None = None,
         capture: CaptureSettings | dict[str, Any] | None = None,
         anyway: bool = False,
+        estimate: bool = False,
         on_token: OnToken | None = None,
         on_notice: Callable[[str], None] = notice,
         cancel: threading.Event | None = None,
@@ -205,7 +211,7 @@ class InterpretabilityEngine:
             interventions: as for `generate_and_capture`; None: those that the parent was made with.
             max_tokens: how many to write after it at most; None: as many as the parent had left.
             capture: what to capture; None: what the parent did.
-            anyway, on_notice, cancel: as for `intervene`.
+            anyway, estimate, on_notice, cancel: as for `intervene`.
             on_token: called with each token, those kept and put there included.
 
         Returns:
@@ -225,6 +231,8 @@ class InterpretabilityEngine:
         start, settings = fork_of(again, position, put, self.tokenizer, max_tokens)
         changes = again.interventions if interventions is None else interventions
         request = self._request(start, settings, again.capture if capture is None else capture, changes)
+        if estimate:
+            return self._estimated(again, request) | {"position": position}
         return self._run_again(again, request, on_token, on_notice, cancel) | {"position": position}
 
     def analyze_trace(self, trace_id: str) -> dict[str, Any]:
@@ -268,12 +276,16 @@ class InterpretabilityEngine:
         cancel: threading.Event | None,
     ) -> dict[str, Any]:
         """A child of the trace."""
-        category = DEFAULT_CATEGORY if again.category is None else again.category
-        check_category(category)
+        kept = _kept_as(again)
         for text in again.notices:
             on_notice(text)
-        result = self._generate(request, Kept(category, {}, again.format), on_token, on_notice, cancel)
+        result = self._generate(request, kept, on_token, on_notice, cancel)
         return result | {"notices": [*again.notices, *result["notices"]]}
+
+    def _estimated(self, again: Rerun, request: Request) -> dict[str, Any]:
+        """What a child of the trace would take."""
+        notices = self._foretell_size(request, _kept_as(again))
+        return estimated(again, request, run_cost(self.model, self.tokenizer, again, request), notices)
 
     def _generate(
         self,
@@ -335,3 +347,10 @@ class InterpretabilityEngine:
         infos |= kept_infos(infos)
         check_room(self.storage.directory, expected_bytes(infos, positions, kept.format, steps=kept.steps))
         return list(filter(None, [size_notice(infos, positions, kept.format, steps=kept.steps)]))
+
+
+def _kept_as(again: Rerun) -> Kept:
+    """As the trace is that is run again. Raises CategoryInvalidError."""
+    category = DEFAULT_CATEGORY if again.category is None else again.category
+    check_category(category)
+    return Kept(category, {}, again.format)

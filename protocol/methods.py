@@ -46,7 +46,7 @@ class Method:
     @property
     def writes(self) -> bool:
         """Whether it writes a text, token by token."""
-        return isinstance(self.result, type) and issubclass(self.result, types.GenerateAndCaptureResult)
+        return isinstance(self.result, type) and issubclass(self.result, types.WrittenResult)
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ DIFF_TRACES = Method(
     types.DiffTracesParams,
     types.DiffTracesResult,
     "What differs between two traces: where they part, and then tokens, heads and sites, as numbers.",
-    TRACE_ERRORS,
+    (*TRACE_ERRORS, "TOO_LARGE"),
     repeatable=True,
     long=True,
 )

@@ -107,6 +107,7 @@ ASKED: dict[str, dict[str, Asked]] = {
     },
     "intervene": {
         "Three heads off, on another model than the one that wrote the trace.": Asked({**TRACE, **OFF, "anyway": True}),
+        "What it would take.": Asked({**TRACE, **OFF, "anyway": True, "estimate": True}),
         "Another model wrote the trace.": Asked({**TRACE, **OFF}, "OTHER_MODEL"),
         "A head that the model does not have.": Asked({**TRACE, **off(3, 4)}, "SETTING_INVALID"),
         "Nothing to change.": Asked({**TRACE, "interventions": []}, "SETTING_INVALID"),
@@ -119,6 +120,7 @@ ASKED: dict[str, dict[str, Asked]] = {
         "A text in the prompt, and two tokens after it at most.": Asked(
             {**TRACE, "position": 4, "text": " silver is", "max_tokens": 2, "anyway": True}
         ),
+        "What it would take.": Asked({**TRACE, "position": 8, "token": 65, "anyway": True, "estimate": True}),
         "Another model wrote the trace.": Asked({**TRACE, "position": 8, "token": 65}, "OTHER_MODEL"),
         "A position that there is not.": Asked(
             {**TRACE, "position": 400, "token": 65, "anyway": True}, "SETTING_INVALID"
@@ -183,6 +185,7 @@ ASKED: dict[str, dict[str, Asked]] = {
     },
     "diff_traces": {
         "A trace and itself: nothing differs.": Asked({**TRACE, "other_id": EXAMPLE_ID}),
+        "What it would take: no forward of a model.": Asked({**TRACE, "other_id": EXAMPLE_ID, "estimate": True}),
         "A trace and one that is not there.": Asked({**TRACE, "other_id": ABSENT}, "TRACE_NOT_FOUND"),
         "An id that cannot be one.": Asked({**TRACE, "other_id": "../secrets"}, "TRACE_ID_INVALID"),
         "A file that is not whole.": Asked({**TRACE, "other_id": DAMAGED_ID}, "TRACE_UNREADABLE"),

@@ -13,6 +13,7 @@ from daemon.cli import trace_names
 from daemon.cli.capture import STDIN, LiveText, follow, print_outcome, shape_of, typed
 from daemon.cli.options import INTERRUPTED, TRACES, Daemon, Json, Trace, command, misused
 from daemon.cli.output import notice
+from daemon.cli.questions import Estimate, print_estimate
 from protocol.types import InterveneParams, InterveneResult, Intervention
 
 PARTS = {"attn": "post_attn", "mlp": "post_mlp"}
@@ -39,6 +40,7 @@ def ablate(
         typer.Option(metavar="WHICH", help="all, prompt, generated, last (the prompt's), or positions: 0,4,7:12."),
     ] = "all",
     anyway: Annotated[bool, typer.Option("--anyway", help="On this model, though another wrote the trace.")] = False,
+    estimate: Estimate = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the response alone, when it is whole.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -57,7 +59,11 @@ def ablate(
     with daemon.client(model=True) as client:
         trace_id = trace_names.find(client, trace)
         prompt = client.get_summary(trace_id=trace_id).prompt
-        params = InterveneParams(trace_id=trace_id, interventions=interventions, anyway=anyway, stream=True)
+        params = InterveneParams(
+            trace_id=trace_id, interventions=interventions, anyway=anyway, estimate=estimate, stream=True
+        )
+        if estimate:
+            return print_estimate(client.call(INTERVENE, params), as_json)
         result: InterveneResult | None = follow(client, INTERVENE, params, LiveText(prompt, chat=False), shape)
     if result is None:
         return INTERRUPTED

@@ -13,7 +13,7 @@ from daemon.cli.options import INTERRUPTED, MISUSED, TRACES, Daemon, Json, comma
 from daemon.cli.output import Waiting, error, notice, output, print_json
 from nanochat.system.from_outside import read_text
 from protocol.trace_formats import Format
-from protocol.types import Capture, GenerateAndCaptureParams, GenerateAndCaptureResult, Message
+from protocol.types import Capture, ChildResult, GenerateAndCaptureParams, GenerateAndCaptureResult, Message
 
 if TYPE_CHECKING:
     from daemon.client.sync import Client
@@ -174,7 +174,7 @@ def follow(client: Client, method: Method, params: Params, live: LiveText, shape
         return result
 
 
-def print_outcome(result: GenerateAndCaptureResult, shape: str) -> int:
+def print_outcome(result: GenerateAndCaptureResult | ChildResult, shape: str) -> int:
     """The whole result, or the response where it has not been printed; and on stderr which trace it is."""
     if shape == "json":
         print_json(result)
@@ -185,6 +185,7 @@ def print_outcome(result: GenerateAndCaptureResult, shape: str) -> int:
         output().print(printable(result.response), soft_wrap=True)
     speed = result.timings.get("tokens_per_second")
     counts = f"{result.prompt_tokens} + {result.response_tokens} tokens"
+    assert result.summary is not None  # of an estimate, which has no outcome
     model = result.summary.model or {}
     name = model_words(model)  # the built-in model where there is no other, which is worth knowing
     parts = (counts, f"{speed:.0f} a second" if speed else "", f"by {name}" if name else "")

@@ -10,6 +10,7 @@ from daemon.cli import trace_names
 from daemon.cli.compare import signed
 from daemon.cli.options import TRACES, Daemon, Json, Trace, command
 from daemon.cli.output import Column, Waiting, notice, output, print_json, print_rows
+from daemon.cli.questions import Estimate, print_estimate
 from nanochat.analysis.characters import named
 from nanochat.system.text import on_one_line, short_number
 
@@ -37,7 +38,7 @@ Row = TypeVar("Row")
 
 
 @command("diff", panel=TRACES)
-def diff(daemon: Daemon, trace: Trace, other: Trace, *, as_json: Json = False) -> int:
+def diff(daemon: Daemon, trace: Trace, other: Trace, *, estimate: Estimate = False, as_json: Json = False) -> int:
     """What differs between two traces: where they part, then the tokens, heads and sites that differ most.
 
     `compare` has all their tokens side by side. In a pipe: `parted` with the position, then a line for every `token`,
@@ -45,8 +46,10 @@ def diff(daemon: Daemon, trace: Trace, other: Trace, *, as_json: Json = False) -
     """
     with daemon.client() as client, Waiting("comparing") as waiting:
         a, b = trace_names.find(client, trace), trace_names.find(client, other)
-        result = client.diff_traces(trace_id=a, other_id=b)
+        result = client.diff_traces(trace_id=a, other_id=b, estimate=estimate)
         waiting.end()
+    if estimate:
+        return print_estimate(result, as_json)
     if as_json:
         print_json(result)
         return 0

@@ -11,6 +11,7 @@ from daemon.cli.ablate import switched_off
 from daemon.cli.capture import LiveText, follow, print_outcome, shape_of
 from daemon.cli.options import INTERRUPTED, TRACES, Daemon, Json, Trace, command, misused
 from daemon.cli.output import notice
+from daemon.cli.questions import Estimate, print_estimate
 from nanochat.system.text import on_one_line, shortened
 from protocol.types import ForkTraceParams, ForkTraceResult, Intervention
 
@@ -36,6 +37,7 @@ def fork(
         int | None, typer.Option("--max-tokens", "-n", min=0, metavar="N", help="At most so many after it.")
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="On this model, though another wrote the trace.")] = False,
+    estimate: Estimate = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the response alone, when it is whole.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -62,8 +64,11 @@ def fork(
             interventions=interventions,
             max_tokens=max_tokens,
             anyway=anyway,
+            estimate=estimate,
             stream=True,
         )
+        if estimate:
+            return print_estimate(client.call(FORK_TRACE, params), as_json)
         result: ForkTraceResult | None = follow(client, FORK_TRACE, params, LiveText(prompt, chat=False), shape)
         if result is None:
             return INTERRUPTED

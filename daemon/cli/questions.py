@@ -10,7 +10,16 @@ from daemon.cli.output import notice, print_facts, print_json
 from nanochat.system.text import human_size
 
 if TYPE_CHECKING:
-    from protocol.types import AttributeLogitsResult, Cost, LogitLensResult, PatchScanResult, WhyResult
+    from protocol.types import (
+        AttributeLogitsResult,
+        Cost,
+        DiffTracesResult,
+        ForkTraceResult,
+        InterveneResult,
+        LogitLensResult,
+        PatchScanResult,
+        WhyResult,
+    )
 
 Anyway = Annotated[bool, typer.Option("--anyway", help="Ask the model held, though another one wrote the trace.")]
 Estimate = Annotated[bool, typer.Option("--estimate", help="Say what it would take, and do no more.")]
@@ -25,6 +34,18 @@ def is_printed(result: LogitLensResult | AttributeLogitsResult | PatchScanResult
     elif result.cost is not None:
         _print_cost(result.cost)
     return as_json or result.cost is not None
+
+
+def print_estimate(result: InterveneResult | ForkTraceResult | DiffTracesResult, as_json: bool) -> int:
+    """What it would take, and what to know before; the exit status."""
+    assert result.cost is not None
+    for text in result.notices:
+        notice(text)
+    if as_json:
+        print_json(result)
+    else:
+        _print_cost(result.cost)
+    return 0
 
 
 def _print_cost(cost: Cost) -> None:

@@ -58,6 +58,7 @@ class InterveneOptions(TypedDict, total=False):
 
     capture: Capture | None
     anyway: bool
+    estimate: bool
 
 
 class ForkOptions(TypedDict, total=False):
@@ -69,6 +70,7 @@ class ForkOptions(TypedDict, total=False):
     max_tokens: int | None
     capture: Capture | None
     anyway: bool
+    estimate: bool
 
 
 class TensorOptions(TypedDict, total=False):

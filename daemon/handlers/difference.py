@@ -12,9 +12,19 @@ from daemon.server.dispatch import Context, handles, in_thread
 from nanochat.analysis.alignment import parted_at
 from nanochat.trace_storage import TraceStorage
 from nanochat.traces.trace import Trace
-from nanochat.why.difference import differing_notices, head_differences, site_differences, surprisals
+from nanochat.why.difference import (
+    compared_heads,
+    compared_sites,
+    differing_notices,
+    head_differences,
+    site_differences,
+    surprisals,
+)
+from nanochat.why.difference_cost import difference_cost
+from protocol.errors import RpcError
 from protocol.methods import DIFF_TRACES
 from protocol.types import (
+    Cost,
     DiffTracesParams,
     DiffTracesResult,
     HeadDifference,
@@ -23,6 +33,9 @@ from protocol.types import (
     TokenDifference,
     TokenSide,
 )
+
+LARGEST = 16 << 20  # bytes of an answer; a message may have 24 MiB
+TOKEN_BYTES, HEAD_BYTES, SITE_BYTES = 250, 600, 200  # of an answer, at most as a rule
 
 
 @handles(DIFF_TRACES)
@@ -33,9 +46,17 @@ async def diff_traces(context: Context, params: DiffTracesParams) -> DiffTracesR
 
 
 def difference(storage: TraceStorage, params: DiffTracesParams, text: TokenText, cancel: Event) -> DiffTracesResult:
-    """Raises the errors of `TraceStorage.open_trace`, and CancelledError."""
+    """Raises RpcError TOO_LARGE, the errors of `TraceStorage.open_trace`, and CancelledError."""
     other = beside(storage, params.other_dir)
     with storage.open_trace(params.trace_id) as a, other.open_trace(params.other_id) as b:
+        notices = differing_notices(a, b)
+        if params.estimate:
+            size, seconds = difference_cost(a, b)
+            cost = Cost(forwards=0, bytes=size, seconds=seconds)
+            return DiffTracesResult(
+                aligned=[], parted_at=None, tokens=[], heads=[], sites=[], notices=notices, cost=cost
+            )
+        _check_size(a, b)
         texts = texts_of(a, text), texts_of(b, text)
         pairs = aligned_texts(*texts)
         sides = _sides(a, texts[0], text, cancel), _sides(b, texts[1], text, cancel)
@@ -49,7 +70,20 @@ def difference(storage: TraceStorage, params: DiffTracesParams, text: TokenText,
             ],
             heads=msgspec.convert(heads, list[HeadDifference], from_attributes=True),
             sites=msgspec.convert(sites, list[SiteDifference], from_attributes=True),
-            notices=differing_notices(a, b),
+            notices=notices,
+        )
+
+
+def _check_size(a: Trace, b: Trace) -> None:
+    tokens = len(a.fields.tokens.all) + len(b.fields.tokens.all)
+    heads = sum(a.shape(names[0])[1] for *_, names in compared_heads(a, b))
+    size = tokens * TOKEN_BYTES + heads * HEAD_BYTES + len(compared_sites(a, b)) * SITE_BYTES
+    if size > LARGEST:
+        raise RpcError(
+            "TOO_LARGE",
+            f"That is {tokens:,} tokens of both and {heads:,} heads, about {size:,} bytes; one answer holds "
+            f"{LARGEST:,}. Diff traces of shorter texts or fewer layers, or use `compare_traces`, a layer at a time.",
+            {"bytes": size, "limit": LARGEST},
         )
 
 

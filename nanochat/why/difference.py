@@ -19,6 +19,7 @@ from nanochat.traces.document import generated_statistics, prompt_statistics
 from nanochat.traces.trace import Trace
 
 TokenText = Callable[[int], str]
+Names = tuple[str, str]  # of a tensor in A and in B
 Layers = list[tuple[int, int]]  # of A and of B, that are set beside each other
 
 
@@ -80,19 +81,25 @@ def head_differences(
     Raises:
         TraceUnreadableError: a tensor's bytes are damaged. CancelledError: `cancel` was set.
     """
-    captured = set(attention_layers(a)), set(attention_layers(b))
-    layers = [(i, j) for i, j in paired_layers(depth_of(a), depth_of(b)) if i in captured[0] and j in captured[1]]
+    layers = compared_heads(a, b)
     if not layers:
         return []
     ours, theirs = (_head_numbers(trace, text, cancel) for trace in (a, b))
     found = []
-    for i, j in layers:
+    for i, j, _ in layers:
         divergences = head_divergence(a.attention(i), b.attention(j), pairs, cancel).tolist()
         for head, value in enumerate(divergences):
             one, other = ours.get((i, head), {}), theirs.get((j, head), {})
             numbers = {key: other[key] - one[key] for key in one if key in other}
             found.append(HeadDifference(i, j, head, None if math.isnan(value) else value, numbers))
     return found
+
+
+def compared_heads(a: Trace, b: Trace) -> list[tuple[int, int, Names]]:
+    """The layers of A and of B whose heads are set beside each other, and their weights' names: captured in both."""
+    captured = set(attention_layers(a)), set(attention_layers(b))
+    layers = [(i, j) for i, j in paired_layers(depth_of(a), depth_of(b)) if i in captured[0] and j in captured[1]]
+    return [(i, j, (SITES[WEIGHTS].tensor_name(i), SITES[WEIGHTS].tensor_name(j))) for i, j in layers]
 
 
 def _head_numbers(
@@ -115,35 +122,38 @@ def site_differences(
     Raises:
         TraceUnreadableError: a tensor's bytes are damaged. CancelledError: `cancel` was set.
     """
-    layers = paired_layers(depth_of(a), depth_of(b))
-    ends = [*layers, (depth_of(a), depth_of(b))]  # of a stream that reaches one past the last block
     found = []
-    for site in _compared_sites():
-        for i, j in (ends if site.name == "residual" else layers) if site.in_layers else [(0, 0)]:
-            names = site.tensor_name(i), site.tensor_name(j)
-            if names[0] not in a.names() or names[1] not in b.names() or not _fit(a, b, names):
-                continue
-            check_cancel(cancel)
-            numbers = _distances(_rows(a, names[0]), _rows(b, names[1]), pairs)
-            found.append(SiteDifference(site.name, *((i, j) if site.in_layers else (None, None)), *numbers))
+    for site, i, j, names in compared_sites(a, b):
+        check_cancel(cancel)
+        numbers = distances(rows_of(a, names[0]), rows_of(b, names[1]), pairs)
+        found.append(SiteDifference(site.name, *((i, j) if site.in_layers else (None, None)), *numbers))
     return found
 
 
-def _compared_sites() -> list[Site]:
-    return [site for site in SITES.values() if site.name not in (WEIGHTS, NORMS)]
+def compared_sites(a: Trace, b: Trace) -> list[tuple[Site, int, int, Names]]:
+    """The sites that are set beside each other, with their layers in A and in B, and their tensors' names."""
+    layers = paired_layers(depth_of(a), depth_of(b))
+    ends = [*layers, (depth_of(a), depth_of(b))]  # of a stream that reaches one past the last block
+    ours, theirs, found = a.names(), b.names(), []
+    for site in (site for site in SITES.values() if site.name not in (WEIGHTS, NORMS)):
+        for i, j in (ends if site.name == "residual" else layers) if site.in_layers else [(0, 0)]:
+            names = site.tensor_name(i), site.tensor_name(j)
+            if names[0] in ours and names[1] in theirs and _fit(a, b, names):
+                found.append((site, i, j, names))
+    return found
 
 
-def _fit(a: Trace, b: Trace, names: tuple[str, str]) -> bool:
+def _fit(a: Trace, b: Trace, names: Names) -> bool:
     return a.shape(names[0])[2:] == b.shape(names[1])[2:]
 
 
-def _rows(trace: Trace, name: str) -> np.ndarray:
-    """A row a position, (S, width) float64; heads stand side by side."""
-    values = trace.tensor(name, 0)
+def rows_of(trace: Trace, name: str, count: int | None = None) -> np.ndarray:
+    """A row a position, (S, width) float64, of the first so many, None: of all; heads stand side by side."""
+    values = trace.tensor(name, (0, slice(count)))
     return values.reshape(len(values), -1).astype(np.float64)
 
 
-def _distances(a: np.ndarray, b: np.ndarray, pairs: Sequence[Pair]) -> tuple[float | None, float | None, float | None]:
+def distances(a: np.ndarray, b: np.ndarray, pairs: Sequence[Pair]) -> tuple[float | None, float | None, float | None]:
     """Cosine distance, length of the difference, and that as a share of A's length."""
     both = [(pair.a, pair.b) for pair in pairs if pair.a is not None and pair.b is not None]
     rows = [(i, j) for i, j in both if i < len(a) and j < len(b)]

@@ -22,6 +22,7 @@ from nanochat.traces.trace import Trace
 from nanochat.why.identity import check_writer
 
 LOGITS = "output_logits"
+LONGEST = 1e9  # seconds of a part, that are believed
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Rerun:
     tokens: the trace's own.
     interventions: those that it was made with.
     notices: what to tell before it is run.
+    seconds: that each of its positions took; None where it does not tell, or another model wrote it.
     """
 
     start: Start
@@ -42,6 +44,7 @@ class Rerun:
     tokens: Tokens
     interventions: list[dict[str, Any]]
     notices: list[str]
+    seconds: float | None = None
 
     def parted_at(self, other: Tokens) -> int | None:
         """The first position whose token is not the trace's, the end of a shorter text among them; None: all are."""
@@ -80,6 +83,7 @@ def rerun_of(trace: Trace, model: GPT, *, anyway: bool = False) -> Rerun:
         tokens,
         document.interventions,
         [] if written_by_another is None else [written_by_another],
+        _seconds(document) if written_by_another is None else None,
     )
 
 
@@ -108,6 +112,15 @@ def _settings(document: Document, trace_id: str) -> GenerationSettings:
     settings = GenerationSettings(**{name: told[name] for name in SETTINGS})
     settings.check()
     return settings
+
+
+def _seconds(document: Document) -> float | None:
+    """Of each position, by the times that a trace tells."""
+    told = document.run.timings if document.run else None
+    if told is None or not document.tokens.prompt:
+        return None
+    times = told.prefill_seconds, told.decode_seconds, told.analysis_seconds
+    return sum(times) / document.tokens.positions.count if all(0 <= time < LONGEST for time in times) else None
 
 
 def capture_of(infos: Mapping[str, TensorInfo], positions: Positions, layers: int) -> CaptureSettings:

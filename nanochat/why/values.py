@@ -125,10 +125,7 @@ def with_computed(
     Raises:
         CancelledError: `cancel` was set. ModelBusyError: a capture is under way.
     """
-    places: dict[str, set[SiteLayer]] = {}
-    for item in interventions:
-        for prompt in _lacking(item):
-            places.setdefault(prompt, set()).add((item.site, item.layer))
+    places = prompts_to_run(interventions)
     if not places:
         return tuple(interventions)
     means: dict[str, tuple[int, dict[SiteLayer, np.ndarray]]] = {}
@@ -142,6 +139,15 @@ def with_computed(
         finally:
             model.attach(before)
     return tuple(replace(item, numbers=_computed(item, means)) if _lacking(item) else item for item in interventions)
+
+
+def prompts_to_run(interventions: Sequence[Intervention]) -> dict[str, set[SiteLayer]]:
+    """The prompts that have yet to be run for some interventions, each once, and what is wanted of them."""
+    places: dict[str, set[SiteLayer]] = {}
+    for item in interventions:
+        for prompt in _lacking(item):
+            places.setdefault(prompt, set()).add((item.site, item.layer))
+    return places
 
 
 def _lacking(item: Intervention) -> Iterable[str]:

@@ -8,6 +8,7 @@ from msgspec import Meta, field
 
 from protocol.types import meanings
 from protocol.types.base import Count, FolderPath, Id, Params, Result
+from protocol.types.why import ESTIMATE, Cost
 
 
 class CompareTracesParams(Params):
@@ -59,6 +60,7 @@ class DiffTracesParams(Params):
     trace_id: Annotated[Id, meanings.TRACE_ID]
     other_id: Annotated[Id, Meta(description="B, as `list_traces` has it.")]
     other_dir: Annotated[FolderPath | None, Meta(description="B's folder; null: the session's, as A's is.")] = None
+    estimate: Annotated[bool, ESTIMATE] = False
 
 
 class TokenSide(Result):
@@ -108,11 +110,12 @@ class SiteDifference(Result):
 
 
 class DiffTracesResult(Result):
-    """All differences are B's minus A's."""
+    """All differences are B's minus A's. An estimate has none: the lists are empty."""
 
     aligned: Annotated[list[PositionPair], Meta(description="In the order of both texts.")]
     parted_at: Annotated[
-        int | None, Meta(description="The first position where the texts part; null: they are the same.")
+        int | None,
+        Meta(description="The first position where the texts part; null: they are the same, or an estimate."),
     ]
     tokens: Annotated[list[TokenDifference], Meta(description="One for each pair of `aligned`.")]
     heads: Annotated[list[HeadDifference], Meta(description="Those captured in both; the first layer first.")]
@@ -120,3 +123,4 @@ class DiffTracesResult(Result):
     notices: Annotated[
         list[str], Meta(description="What was not captured in both, and which layers stand side by side.")
     ] = field(default_factory=list)
+    cost: Annotated[Cost | None, Meta(description="What it would take, where that was asked.")] = None

@@ -12,6 +12,7 @@ from protocol.types.base import Count, DType, Id, Name, Params, RequestId, Resul
 from protocol.types.interventions import Intervention, Interventions
 from protocol.types.models import ModelInfo
 from protocol.types.traces import Alternative, TraceSummary
+from protocol.types.why import ESTIMATE, Cost
 
 
 class Message(Params):
@@ -80,7 +81,7 @@ class GenerateAndCaptureParams(Params):
     stream: Annotated[bool, Meta(description="Send `generation_progress` with every token.")] = False
 
 
-class GenerateAndCaptureResult(Result):
+class WrittenResult(Result):
     """What was written, and where the trace of it is."""
 
     trace_id: Annotated[str, meanings.TRACE_ID]
@@ -89,7 +90,6 @@ class GenerateAndCaptureResult(Result):
     prompt_tokens: Annotated[int, meanings.PROMPT_TOKENS]
     response_tokens: Annotated[int, meanings.RESPONSE_TOKENS]
     metadata: Annotated[dict[str, Any], meanings.METADATA]
-    summary: Annotated[TraceSummary, Meta(description="As `get_summary` gives it.")]
     path: Annotated[str, Meta(description="The trace's file.")]
     timings: Annotated[dict[str, float | None], Meta(description="Seconds; tokens_per_second.")]
     model: Annotated[ModelInfo | None, Meta(description="The model that wrote.")] = None
@@ -99,6 +99,19 @@ class GenerateAndCaptureResult(Result):
     parent: Annotated[str | None, meanings.PARENT] = None
     interventions: Annotated[list[dict[str, Any]], meanings.INTERVENTIONS] = field(default_factory=list)
     touched: Annotated[list[int], meanings.TOUCHED] = field(default_factory=list)
+
+
+class GenerateAndCaptureResult(WrittenResult, kw_only=True):
+    """What was written, and where the trace of it is."""
+
+    summary: Annotated[TraceSummary, Meta(description="As `get_summary` gives it.")]
+
+
+class ChildResult(WrittenResult, kw_only=True):
+    """As of a generation, the trace being the child's. An estimate has none: its id, path and response are empty."""
+
+    summary: Annotated[TraceSummary | None, Meta(description="As `get_summary` gives it; null for an estimate.")]
+    cost: Annotated[Cost | None, Meta(description="What it would take, where that was asked.")] = None
 
 
 class InterveneParams(Params):
@@ -117,14 +130,16 @@ class InterveneParams(Params):
     anyway: Annotated[
         bool, Meta(description="Run it on the model held, though another one wrote the trace; a notice says so.")
     ] = False
+    estimate: Annotated[bool, ESTIMATE] = False
     stream: Annotated[bool, Meta(description="Send `generation_progress` with every token.")] = False
 
 
-class InterveneResult(GenerateAndCaptureResult, kw_only=True):
-    """As of a generation, the trace being the child's."""
+class InterveneResult(ChildResult, kw_only=True):
+    """As of a generation, the trace being the child's. An estimate has none: its id, path and response are empty."""
 
     position: Annotated[
-        int | None, Meta(description="The first whose token is not the parent's; null: the texts are the same.")
+        int | None,
+        Meta(description="The first whose token is not the parent's; null: the texts are the same, or an estimate."),
     ] = None
 
 
@@ -155,13 +170,14 @@ class ForkTraceParams(Params):
     anyway: Annotated[
         bool, Meta(description="Run it on the model held, though another one wrote the trace; a notice says so.")
     ] = False
+    estimate: Annotated[bool, ESTIMATE] = False
     stream: Annotated[
         bool, Meta(description="Send `generation_progress` with every token, those that are kept included.")
     ] = False
 
 
-class ForkTraceResult(GenerateAndCaptureResult, kw_only=True):
-    """As of a generation, the trace being the child's."""
+class ForkTraceResult(ChildResult, kw_only=True):
+    """As of a generation, the trace being the child's. An estimate has none: its id, path and response are empty."""
 
     position: Annotated[int, Meta(description="Where it was forked.")]
 

@@ -323,8 +323,6 @@ export interface GenerateAndCaptureResult {
   metadata: {
     [k: string]: unknown;
   };
-  /** As `get_summary` gives it. */
-  summary: TraceSummary;
   /** The trace's file. */
   path: string;
   /** Seconds; tokens_per_second. */
@@ -343,6 +341,44 @@ export interface GenerateAndCaptureResult {
   }[];
   /** Of each intervention, how many positions it touched. */
   touched?: number[];
+  /** As `get_summary` gives it. */
+  summary: TraceSummary;
+}
+
+/** What the daemon holds, or is about to. */
+export interface ModelInfo {
+  /** Whether it can be used. */
+  state: "failed" | "loading" | "ready" | "unloaded";
+  /** `base`, `mid`, `sft`, `rl`, `demo`, or a folder. */
+  source?: string | null;
+  /** Which of the source's models. */
+  tag?: string | null;
+  /** The training step of a checkpoint. */
+  step?: number | null;
+  /** The architecture, by the letter that nanoscope gives it. */
+  era?: string | null;
+  /** Where it lies. */
+  path?: string | null;
+  /** nanochat's base folder when it was loaded. */
+  base_dir?: string | null;
+  /** How many numbers it has learned. */
+  parameters?: number | null;
+  /** How many. */
+  layers?: number | null;
+  /** Attention heads of a layer. */
+  heads?: number | null;
+  /** Positions that the model has. */
+  context?: number | null;
+  /** `cpu`, `cuda` or `mps`. */
+  device?: string | null;
+  /** What is computed in. */
+  dtype?: string | null;
+  /** Every choice that was made in loading it where the checkpoint or the folder leaves one open. */
+  note?: string | null;
+  /** Why loading failed. */
+  error?: string | null;
+  /** What has changed on the disk since it was loaded, where that was asked for. */
+  outdated?: string | null;
 }
 
 /**
@@ -413,42 +449,6 @@ export interface Tensor {
   dtype: string;
 }
 
-/** What the daemon holds, or is about to. */
-export interface ModelInfo {
-  /** Whether it can be used. */
-  state: "failed" | "loading" | "ready" | "unloaded";
-  /** `base`, `mid`, `sft`, `rl`, `demo`, or a folder. */
-  source?: string | null;
-  /** Which of the source's models. */
-  tag?: string | null;
-  /** The training step of a checkpoint. */
-  step?: number | null;
-  /** The architecture, by the letter that nanoscope gives it. */
-  era?: string | null;
-  /** Where it lies. */
-  path?: string | null;
-  /** nanochat's base folder when it was loaded. */
-  base_dir?: string | null;
-  /** How many numbers it has learned. */
-  parameters?: number | null;
-  /** How many. */
-  layers?: number | null;
-  /** Attention heads of a layer. */
-  heads?: number | null;
-  /** Positions that the model has. */
-  context?: number | null;
-  /** `cpu`, `cuda` or `mps`. */
-  device?: string | null;
-  /** What is computed in. */
-  dtype?: string | null;
-  /** Every choice that was made in loading it where the checkpoint or the folder leaves one open. */
-  note?: string | null;
-  /** Why loading failed. */
-  error?: string | null;
-  /** What has changed on the disk since it was loaded, where that was asked for. */
-  outdated?: string | null;
-}
-
 /** Interventions that the trace itself was made with are not run again: those given replace them. */
 export interface InterveneParams {
   /** The trace, as `list_traces` has it. */
@@ -463,11 +463,13 @@ export interface InterveneParams {
   capture?: Capture | null;
   /** Run it on the model held, though another one wrote the trace; a notice says so. */
   anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
   /** Send `generation_progress` with every token. */
   stream?: boolean;
 }
 
-/** As of a generation, the trace being the child's. */
+/** As of a generation, the trace being the child's. An estimate has none: its id, path and response are empty. */
 export interface InterveneResult {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
@@ -483,8 +485,6 @@ export interface InterveneResult {
   metadata: {
     [k: string]: unknown;
   };
-  /** As `get_summary` gives it. */
-  summary: TraceSummary;
   /** The trace's file. */
   path: string;
   /** Seconds; tokens_per_second. */
@@ -503,8 +503,22 @@ export interface InterveneResult {
   }[];
   /** Of each intervention, how many positions it touched. */
   touched?: number[];
-  /** The first whose token is not the parent's; null: the texts are the same. */
+  /** As `get_summary` gives it; null for an estimate. */
+  summary: TraceSummary | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
+  /** The first whose token is not the parent's; null: the texts are the same, or an estimate. */
   position?: number | null;
+}
+
+/** What a question would take. */
+export interface Cost {
+  /** Of the whole text. */
+  forwards: number;
+  /** Of memory beside the model's, about. */
+  bytes: number;
+  /** About, from the time that a part of it took. */
+  seconds: number;
 }
 
 /**
@@ -529,11 +543,13 @@ export interface ForkTraceParams {
   capture?: Capture | null;
   /** Run it on the model held, though another one wrote the trace; a notice says so. */
   anyway?: boolean;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
   /** Send `generation_progress` with every token, those that are kept included. */
   stream?: boolean;
 }
 
-/** As of a generation, the trace being the child's. */
+/** As of a generation, the trace being the child's. An estimate has none: its id, path and response are empty. */
 export interface ForkTraceResult {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
@@ -549,8 +565,6 @@ export interface ForkTraceResult {
   metadata: {
     [k: string]: unknown;
   };
-  /** As `get_summary` gives it. */
-  summary: TraceSummary;
   /** The trace's file. */
   path: string;
   /** Seconds; tokens_per_second. */
@@ -569,6 +583,10 @@ export interface ForkTraceResult {
   }[];
   /** Of each intervention, how many positions it touched. */
   touched?: number[];
+  /** As `get_summary` gives it; null for an estimate. */
+  summary: TraceSummary | null;
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
   /** Where it was forked. */
   position: number;
 }
@@ -1003,13 +1021,15 @@ export interface DiffTracesParams {
   other_id: string;
   /** B's folder; null: the session's, as A's is. */
   other_dir?: string | null;
+  /** Say what it would take, and answer no more than that. */
+  estimate?: boolean;
 }
 
-/** All differences are B's minus A's. */
+/** All differences are B's minus A's. An estimate has none: the lists are empty. */
 export interface DiffTracesResult {
   /** In the order of both texts. */
   aligned: PositionPair[];
-  /** The first position where the texts part; null: they are the same. */
+  /** The first position where the texts part; null: they are the same, or an estimate. */
   parted_at: number | null;
   /** One for each pair of `aligned`. */
   tokens: TokenDifference[];
@@ -1019,6 +1039,8 @@ export interface DiffTracesResult {
   sites: SiteDifference[];
   /** What was not captured in both, and which layers stand side by side. */
   notices?: string[];
+  /** What it would take, where that was asked. */
+  cost?: Cost | null;
 }
 
 /** The tokens of one pair of `aligned`. */
@@ -1179,16 +1201,6 @@ export interface PointName {
    * Era F above mid-depth: true, read without the stream at mid-depth, which the end takes off; false, read as it is. null: there is one reading.
    */
   backout: boolean | null;
-}
-
-/** What a question would take. */
-export interface Cost {
-  /** Of the whole text. */
-  forwards: number;
-  /** Of memory beside the model's, about. */
-  bytes: number;
-  /** About, from the time that a part of it took. */
-  seconds: number;
 }
 
 /** A position of a trace, and whose logit there; the model runs the tokens up to it once more. */

@@ -89,6 +89,16 @@ def test_any_intervention_may_be_given_as_json(trace, tmp_path):
     assert run("ablate", trace, "--edits", str(tmp_path / "absent.json")).status == 1
 
 
+def test_an_estimate_says_what_it_would_take_and_keeps_no_trace(trace):
+    before = json.loads(run("list", "--json").out)["total"]
+    done = run("ablate", trace, "3.1", "--estimate")
+    assert done.status == 0
+    assert [line.split()[0] for line in done.out.splitlines()] == ["forwards", "memory", "time"]
+    found = ablated(trace, "3.1", "--estimate")
+    assert (found["trace_id"], found["summary"], found["cost"]["forwards"]) == ("", None, 1)
+    assert json.loads(run("list", "--json").out)["total"] == before
+
+
 def test_a_terminal_sees_the_text_as_it_comes(trace):
     shown = in_terminal("ablate", trace, "0.0", "--positions", "generated")
     assert f"{PROMPT} Paris." in shown.out

@@ -39,6 +39,16 @@ def test_json_heads_off_and_a_limit(trace):
     assert (result["response_tokens"], result["position"], len(result["touched"])) == (2, 8, 2)
 
 
+def test_estimates_say_what_it_would_take_and_keep_no_trace(trace):
+    before = json.loads(run("list", "--json").out)["total"]
+    for words in (["fork", trace, "--at", "8", "--text", " N"], ["diff", trace, trace]):
+        done = run(*words, "--estimate")
+        assert (done.status, done.err) == (0, "")
+        assert [line.split()[0] for line in done.out.splitlines()] == ["forwards", "memory", "time"]
+        assert json.loads(run(*words, "--estimate", "--json").out)["cost"]["forwards"] == (words[0] == "fork")
+    assert json.loads(run("list", "--json").out)["total"] == before
+
+
 def test_a_terminal_sees_the_text_as_it_comes(trace):
     assert "The capital of Germany is" in in_terminal("fork", trace, "--at", "4", "--text", " Germany is").out
 
