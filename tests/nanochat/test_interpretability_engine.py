@@ -197,7 +197,7 @@ def test_the_times_are_the_models_own(engine: InterpretabilityEngine, monkeypatc
             pass_time(2.0)
             yield step
 
-    for module in ("interpretability_engine", "generation_run"):
+    for module in ("interpretability_engine", "generation.run"):
         monkeypatch.setattr(f"nanochat.{module}.time", SimpleNamespace(perf_counter=lambda: now))
     monkeypatch.setattr(engine.engine, "steps", slow_steps)
     result = engine.generate_and_capture(PROMPT, max_tokens=4, on_token=lambda event: pass_time(50.0))
@@ -219,7 +219,7 @@ def test_alternatives_nobody_asks_for_are_not_computed(
     engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("nanochat.generation_run.top_tokens", lambda *_: asked.append(1))
+    monkeypatch.setattr("nanochat.generation.run.top_tokens", lambda *_: asked.append(1))
     events: list[TokenEvent] = []
     engine.generate_and_capture(PROMPT, max_tokens=2, on_token=events.append)
     assert not asked
@@ -242,7 +242,7 @@ def test_the_prompts_own_surprisal_is_in_the_analysis(engine: InterpretabilityEn
 def test_the_top_logits_alone_give_the_analysis_of_all(
     engine: InterpretabilityEngine, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    monkeypatch.setattr("nanochat.generation_document.ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("nanochat.generation.document.ROWS_AT_ONCE", 4)
     whole, top = (
         engine.generate_and_capture(PROMPT, max_tokens=9, temperature=2.0, top_k=0, capture={"logits": logits})
         for logits in ("generated", count)
@@ -463,7 +463,7 @@ def test_cancel_while_a_trace_is_analysed_or_written_leaves_none(
     if step == "write":
         monkeypatch.setitem(FORMATS, format, replace(FORMATS[format], write=cancelled_as_it_begins))
     else:
-        monkeypatch.setattr("nanochat.generation_document.analyze", cancelled_as_it_begins)
+        monkeypatch.setattr("nanochat.generation.document.analyze", cancelled_as_it_begins)
     with pytest.raises(CancelledError):
         engine.generate_and_capture(PROMPT, max_tokens=2, cancel=cancel, format=format)
     assert files_of(engine) == []
