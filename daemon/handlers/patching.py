@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from daemon.handlers.answers import cost_of
 from daemon.handlers.generation_progress import Progress
 from daemon.handlers.model_work import on_model
 from daemon.handlers.questions import text_of, token_of
@@ -17,7 +18,6 @@ from nanochat.trace_storage import TraceStorage
 from protocol.errors import RpcError
 from protocol.methods import PATCH_SCAN
 from protocol.types import (
-    Cost,
     PatchAxis,
     PatchBaseline,
     PatchPrompt,
@@ -83,8 +83,7 @@ def scan_of(
     forwards = scan_forwards(config, pair, params.what, params.method, axes, receiver)
     result = _result(params, pair, axes, held, next(filter(None, others), None))
     if params.estimate:
-        found = patch_cost(held.model, pair.corrupted, forwards)
-        result.cost = Cost(forwards=found.forwards, bytes=found.bytes, seconds=found.seconds)
+        result.cost = cost_of(patch_cost(held.model, pair.corrupted, forwards))
         return result
     _check_size(forwards, len(axes.cells))
     scan = patch_scan(
