@@ -16,8 +16,8 @@ from nanochat.why.patching.paths import Input
 from nanochat.why.patching.resuming import Kept, Point, keep, logits_of, run_on
 from nanochat.why.patching.runs import What, difference_of, run_both
 from tests.models import random_model
-from tests.nanochat.why.hooks import direct_path, last_logits, put, values_of
 from tests.nanochat.why.models import CASES, ERA_NAMES, EVERY, model_of
+from tests.nanochat.why.patching.by_hooks import direct_path, last_logits, put, values_of
 
 LENGTH = 24  # tokens: longer than the golden checkpoints' short windows
 WHATS: tuple[What, ...] = ("heads", "attention", "mlp", "residual")
