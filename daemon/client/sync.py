@@ -23,13 +23,7 @@ from daemon.client.generations import Generations
 from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import Method
-from protocol.types import (
-    ForkTraceResult,
-    GenerateAndCaptureParams,
-    GenerateAndCaptureResult,
-    InterveneResult,
-    Params,
-)
+from protocol.types import ForkTraceResult, GenerateAndCaptureParams, GenerateAndCaptureResult, InterveneResult, Params
 
 if TYPE_CHECKING:
     import numpy as np

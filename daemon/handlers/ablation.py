@@ -11,13 +11,7 @@ from daemon.handlers.attribution import token_asked
 from daemon.handlers.questions import Question, ask, token_of
 from daemon.server.dispatch import Context, handles
 from protocol.methods import ABLATION_SCAN
-from protocol.types import (
-    AblationEffect,
-    AblationOutcome,
-    AblationScanParams,
-    AblationScanResult,
-    Looked,
-)
+from protocol.types import AblationEffect, AblationOutcome, AblationScanParams, AblationScanResult, Looked
 
 if TYPE_CHECKING:
     from nanochat.why.ablation import Effect, Outcome

@@ -9,15 +9,7 @@ from daemon.handlers.answers import TOKEN_BYTES, check_answer, cost_of, likelies
 from daemon.handlers.questions import Question, ask, token_of
 from daemon.server.dispatch import Context, handles
 from protocol.methods import LOGIT_LENS
-from protocol.types import (
-    LensBelief,
-    LensChance,
-    LensDecided,
-    LensPoint,
-    LogitLensParams,
-    LogitLensResult,
-    PointName,
-)
+from protocol.types import LensBelief, LensChance, LensDecided, LensPoint, LogitLensParams, LogitLensResult, PointName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
