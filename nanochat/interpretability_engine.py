@@ -17,8 +17,8 @@ from nanochat.capture.request import Request, Start, checked_request
 from nanochat.capture.sites import FINAL, CaptureSettings
 from nanochat.engine import ADVICE, Engine
 from nanochat.errors import SettingInvalidError
-from nanochat.generation_document import analysis_of, as_array, document_of
-from nanochat.generation_run import OnToken, TokenEvent, captured_run
+from nanochat.generation.document import analysis_of, as_array, document_of
+from nanochat.generation.run import OnToken, TokenEvent, captured_run
 from nanochat.generation_settings import GenerationSettings
 from nanochat.gpt import GPT
 from nanochat.memory import memory_explained

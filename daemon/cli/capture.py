@@ -23,6 +23,32 @@ if TYPE_CHECKING:
 STDIN = "-"
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in msgspec.structs.fields(GenerateAndCaptureParams)}
 
+Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What the model goes on from; - reads it from stdin.")]
+Chat = Annotated[bool, typer.Option("--chat", help="Send it as a user's message to a chat model.")]
+Category = Annotated[str | None, typer.Option(metavar="NAME", help="A name to find the trace by.")]
+Metadata = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Kept with the trace; may be repeated.")]
+MaxTokens = Annotated[int, typer.Option("--max-tokens", "-n", min=0, metavar="N", help="At most so many.")]
+Temperature = Annotated[
+    float, typer.Option("--temperature", "-t", min=0, metavar="T", help="0 always takes the likeliest.")
+]
+TopK = Annotated[int, typer.Option("--top-k", "-k", min=0, metavar="K", help="Draw from the K likeliest; 0: all.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="The same seed writes the same text.")]
+CaptureSteps = Annotated[bool, typer.Option("--capture-steps", help="Spell out every generation step in a JSON trace.")]
+Layers = Annotated[str | None, typer.Option(metavar="0,1,...", help="Capture these layers alone.")]
+Sites = Annotated[
+    str | None, typer.Option(metavar="NAME,...", help="Capture these sites alone, such as attention_weights.")
+]
+Logits = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHICH",
+        help="Which to keep: generated, all, none, or the top K of every position.",
+        show_default="generated",
+    ),
+]
+KeptAs = Annotated[Format | None, typer.Option(help="How the trace is kept.", show_default="as the daemon is set")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the response alone, when it is whole.")]
+
 
 class LiveText:
     """The text as it comes: the prompt first, then every token in the colour of its surprisal."""
@@ -66,47 +92,21 @@ class LiveText:
 @command("capture", panel=TRACES)
 def capture(
     daemon: Daemon,
-    prompt: Annotated[
-        str, typer.Argument(metavar="PROMPT", help="What the model goes on from; - reads it from stdin.")
-    ],
+    prompt: Prompt,
     *,
-    chat: Annotated[bool, typer.Option("--chat", help="Send it as a user's message to a chat model.")] = False,
-    category: Annotated[str | None, typer.Option(metavar="NAME", help="A name to find the trace by.")] = None,
-    metadata: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Kept with the trace; may be repeated.")
-    ] = None,
-    max_tokens: Annotated[
-        int, typer.Option("--max-tokens", "-n", min=0, metavar="N", help="At most so many.")
-    ] = DEFAULTS["max_tokens"],
-    temperature: Annotated[
-        float, typer.Option("--temperature", "-t", min=0, metavar="T", help="0 always takes the likeliest.")
-    ] = DEFAULTS["temperature"],
-    top_k: Annotated[
-        int, typer.Option("--top-k", "-k", min=0, metavar="K", help="Draw from the K likeliest; 0: all.")
-    ] = DEFAULTS["top_k"],
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed writes the same text.")] = DEFAULTS[
-        "seed"
-    ],
-    capture_steps: Annotated[
-        bool, typer.Option("--capture-steps", help="Spell out every generation step in a JSON trace.")
-    ] = False,
-    layers: Annotated[str | None, typer.Option(metavar="0,1,...", help="Capture these layers alone.")] = None,
-    sites: Annotated[
-        str | None,
-        typer.Option(metavar="NAME,...", help="Capture these sites alone, such as attention_weights."),
-    ] = None,
-    logits: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHICH",
-            help="Which to keep: generated, all, none, or the top K of every position.",
-            show_default="generated",
-        ),
-    ] = None,
-    format: Annotated[
-        Format | None, typer.Option(help="How the trace is kept.", show_default="as the daemon is set")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the response alone, when it is whole.")] = False,
+    chat: Chat = False,
+    category: Category = None,
+    metadata: Metadata = None,
+    max_tokens: MaxTokens = DEFAULTS["max_tokens"],
+    temperature: Temperature = DEFAULTS["temperature"],
+    top_k: TopK = DEFAULTS["top_k"],
+    seed: Seed = DEFAULTS["seed"],
+    capture_steps: CaptureSteps = False,
+    layers: Layers = None,
+    sites: Sites = None,
+    logits: Logits = None,
+    format: KeptAs = None,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
     """Write with the model and keep a trace of it.

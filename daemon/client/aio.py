@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from daemon.client.base import (
     ClientState,
-    ForkOptions,
     GenerationOptions,
-    InterveneOptions,
     ProgressListener,
     TensorOptions,
     Timeout,
@@ -32,18 +30,16 @@ from daemon.client.conversation import (
     overdue,
     pieces_of,
 )
+from daemon.client.generations import Generations
 from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import Method
 from protocol.types import (
-    ForkTraceParams,
     ForkTraceResult,
     GenerateAndCaptureParams,
     GenerateAndCaptureResult,
     GenerationProgress,
-    InterveneParams,
     InterveneResult,
-    Intervention,
     Params,
     RequestProgress,
 )
@@ -52,6 +48,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["AsyncCall", "AsyncClient", "AsyncNotifications", "ConnectionLostError", "Notice"]
+
+Results = Generations[
+    Coroutine[Any, Any, GenerateAndCaptureResult],
+    Coroutine[Any, Any, InterveneResult],
+    Coroutine[Any, Any, ForkTraceResult],
+]
 
 
 class AsyncConnection:
@@ -186,7 +188,7 @@ class AsyncNotifications:
             self._sinks.remove(self._queue.put_nowait)
 
 
-class AsyncClient(AsyncCalls, ClientState[AsyncConnection]):
+class AsyncClient(AsyncCalls, Results, ClientState[AsyncConnection]):
     """A client of the daemon for one event loop; use it in an `async with`. It behaves and fails as Client does."""
 
     new_lock = asyncio.Lock
@@ -252,56 +254,10 @@ class AsyncClient(AsyncCalls, ClientState[AsyncConnection]):
             await running.connection.close()
             attempt += 1
 
-    async def generate_and_capture(
-        self,
-        prompt: str | None = None,
-        *,
-        timeout: Timeout = "default",
-        on_token: TokenListener | None = None,
-        on_progress: ProgressListener | None = None,
-        **options: Unpack[GenerationOptions],
-    ) -> GenerateAndCaptureResult:
-        """As Client's; the listeners are called on the loop."""
-        stream = on_token is not None or on_progress is not None
-        params = GenerateAndCaptureParams(prompt=prompt, stream=stream, **options)
-        return await self.call(
-            methods.GENERATE_AND_CAPTURE, params, timeout=timeout, on_token=on_token, on_progress=on_progress
-        )
-
     async def stream(self, prompt: str | None = None, **options: Unpack[GenerationOptions]) -> AsyncCall:
         """The same as an AsyncCall: `async for` gives each token and where the request stands."""
         params = GenerateAndCaptureParams(prompt=prompt, stream=True, **options)
         return await self.start(methods.GENERATE_AND_CAPTURE, params)
-
-    async def intervene(
-        self,
-        trace_id: str,
-        interventions: list[Intervention],
-        *,
-        timeout: Timeout = "default",
-        on_token: TokenListener | None = None,
-        on_progress: ProgressListener | None = None,
-        **options: Unpack[InterveneOptions],
-    ) -> InterveneResult:
-        """As Client's; the listeners are called on the loop."""
-        stream = on_token is not None or on_progress is not None
-        params = InterveneParams(trace_id=trace_id, interventions=interventions, stream=stream, **options)
-        return await self.call(methods.INTERVENE, params, timeout=timeout, on_token=on_token, on_progress=on_progress)
-
-    async def fork_trace(
-        self,
-        trace_id: str,
-        position: int,
-        *,
-        timeout: Timeout = "default",
-        on_token: TokenListener | None = None,
-        on_progress: ProgressListener | None = None,
-        **options: Unpack[ForkOptions],
-    ) -> ForkTraceResult:
-        """As Client's; the listeners are called on the loop."""
-        stream = on_token is not None or on_progress is not None
-        params = ForkTraceParams(trace_id=trace_id, position=position, stream=stream, **options)
-        return await self.call(methods.FORK_TRACE, params, timeout=timeout, on_token=on_token, on_progress=on_progress)
 
     async def tensor(self, trace_id: str, name: str, **options: Unpack[TensorOptions]) -> np.ndarray:
         """`get_tensor` as an array, sent as bytes of `dtype`, in pieces if need be; uint8 comes back as float32."""

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from daemon.client.base import (
     ClientState,
-    ForkOptions,
     GenerationOptions,
-    InterveneOptions,
     ProgressListener,
     TensorOptions,
     Timeout,
@@ -21,27 +19,21 @@ from daemon.client.base import (
 from daemon.client.calls import Calls
 from daemon.client.connection import Call, Connection, Notifications
 from daemon.client.conversation import ConnectionLostError, Notice, array_of, joined, pieces_of
+from daemon.client.generations import Generations
 from protocol import methods
 from protocol.errors import RpcError
 from protocol.methods import Method
-from protocol.types import (
-    ForkTraceParams,
-    ForkTraceResult,
-    GenerateAndCaptureParams,
-    GenerateAndCaptureResult,
-    InterveneParams,
-    InterveneResult,
-    Intervention,
-    Params,
-)
+from protocol.types import ForkTraceResult, GenerateAndCaptureParams, GenerateAndCaptureResult, InterveneResult, Params
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Call", "Client", "ConnectionLostError", "Notice", "Notifications"]
 
+Results = Generations[GenerateAndCaptureResult, InterveneResult, ForkTraceResult]
 
-class Client(Calls, ClientState[Connection]):
+
+class Client(Calls, Results, ClientState[Connection]):
     """A client of the daemon, which is started if need be. Use it in a `with`; for the arguments see ClientState.
 
     When the daemon has gone away, the next call connects anew. A read that was under way is repeated then; a generation
@@ -123,62 +115,10 @@ class Client(Calls, ClientState[Connection]):
             running.connection.close()
             attempt += 1
 
-    def generate_and_capture(
-        self,
-        prompt: str | None = None,
-        *,
-        timeout: Timeout = "default",
-        on_token: TokenListener | None = None,
-        on_progress: ProgressListener | None = None,
-        **options: Unpack[GenerationOptions],
-    ) -> GenerateAndCaptureResult:
-        """Write on from a prompt, or answer `messages`, and keep a trace of it.
-
-        Args:
-            on_token: called with every token as it comes.
-            on_progress: called when the request is queued, waits for the model, begins.
-            options: fields of GenerateAndCaptureParams.
-        """
-        stream = on_token is not None or on_progress is not None
-        params = GenerateAndCaptureParams(prompt=prompt, stream=stream, **options)
-        return self.call(
-            methods.GENERATE_AND_CAPTURE, params, timeout=timeout, on_token=on_token, on_progress=on_progress
-        )
-
     def stream(self, prompt: str | None = None, **options: Unpack[GenerationOptions]) -> Call:
         """The same as a Call: iterating gives each token (GenerationProgress) and where the request stands."""
         params = GenerateAndCaptureParams(prompt=prompt, stream=True, **options)
         return self.start(methods.GENERATE_AND_CAPTURE, params)
-
-    def intervene(
-        self,
-        trace_id: str,
-        interventions: list[Intervention],
-        *,
-        timeout: Timeout = "default",
-        on_token: TokenListener | None = None,
-        on_progress: ProgressListener | None = None,
-        **options: Unpack[InterveneOptions],
-    ) -> InterveneResult:
-        """Run a trace's prompt again with interventions; listeners as for `generate_and_capture`."""
-        stream = on_token is not None or on_progress is not None
-        params = InterveneParams(trace_id=trace_id, interventions=interventions, stream=stream, **options)
-        return self.call(methods.INTERVENE, params, timeout=timeout, on_token=on_token, on_progress=on_progress)
-
-    def fork_trace(
-        self,
-        trace_id: str,
-        position: int,
-        *,
-        timeout: Timeout = "default",
-        on_token: TokenListener | None = None,
-        on_progress: ProgressListener | None = None,
-        **options: Unpack[ForkOptions],
-    ) -> ForkTraceResult:
-        """Go on from another token of a trace's text; listeners as for `generate_and_capture`."""
-        stream = on_token is not None or on_progress is not None
-        params = ForkTraceParams(trace_id=trace_id, position=position, stream=stream, **options)
-        return self.call(methods.FORK_TRACE, params, timeout=timeout, on_token=on_token, on_progress=on_progress)
 
     def tensor(self, trace_id: str, name: str, **options: Unpack[TensorOptions]) -> np.ndarray:
         """`get_tensor` as an array, sent as bytes of `dtype`, in pieces if need be; uint8 comes back as float32."""

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
+from daemon.handlers.answers import TOKEN_BYTES, check_answer, cost_of, likeliest, texts_of
 from daemon.handlers.attribution import token_asked
-from daemon.handlers.questions import Question, ask, text_of, token_of
+from daemon.handlers.questions import Question, ask, token_of
 from daemon.server.dispatch import Context, handles
-from protocol.errors import RpcError
 from protocol.methods import ABLATION_SCAN
-from protocol.types import (
-    AblationEffect,
-    AblationOutcome,
-    AblationScanParams,
-    AblationScanResult,
-    Alternative,
-    Cost,
-    Looked,
-)
+from protocol.types import AblationEffect, AblationOutcome, AblationScanParams, AblationScanResult, Looked
 
 if TYPE_CHECKING:
     from nanochat.why.ablation import Effect, Outcome
 
-LARGEST = 16 << 20  # bytes of an answer; a message may have 24 MiB
-EFFECT_BYTES, TOKEN_BYTES = 400, 100  # of an answer, at most as a rule
+EFFECT_BYTES = 400  # of an answer, at most as a rule
 
 
 @handles(ABLATION_SCAN)
@@ -43,7 +34,7 @@ def scan_of(context: Context, params: AblationScanParams, question: Question) ->
     position = check_scan(held.model, tokens, params.position, params.layers)
     token = token_asked(params.token, question, position)
     against = None if params.against is None else token_of(held.tokenizer, params.against)
-    text = cache(partial(text_of, held.tokenizer))
+    text = texts_of(held.tokenizer)
     answer = AblationScanResult(
         position=position,
         token=token,
@@ -56,11 +47,12 @@ def scan_of(context: Context, params: AblationScanParams, question: Question) ->
         other_model=question.other_model,
     )
     if params.estimate:
-        found = scan_cost(held.model, tokens, position, params.layers)
-        answer.cost = Cost(forwards=found.forwards, bytes=found.bytes, seconds=found.seconds)
+        answer.cost = cost_of(scan_cost(held.model, tokens, position, params.layers))
         return answer
     layers = held.model.config.n_layer if params.layers is None else len(set(params.layers))
-    _check_size(layers * (held.model.config.n_head + 1), params.top)
+    effects = layers * (held.model.config.n_head + 1)
+    size = effects * (EFFECT_BYTES + 2 * TOKEN_BYTES * params.top)
+    check_answer(size, "layers or tokens", f"{effects:,} heads and MLPs")
     scan = ablation_scan(
         held.model,
         tokens,
@@ -75,17 +67,6 @@ def scan_of(context: Context, params: AblationScanParams, question: Question) ->
     answer.baseline = outcome_of(scan.baseline, text)
     answer.effects = [effect_of(effect, text) for effect in scan.effects]
     return answer
-
-
-def _check_size(effects: int, top: int) -> None:
-    size = effects * (EFFECT_BYTES + 2 * TOKEN_BYTES * top)
-    if size > LARGEST:
-        raise RpcError(
-            "TOO_LARGE",
-            f"That is {effects:,} heads and MLPs, about {size:,} bytes; one answer holds {LARGEST:,}. Ask for fewer "
-            "layers or tokens.",
-            {"bytes": size, "limit": LARGEST},
-        )
 
 
 def effect_of(effect: Effect, text: Callable[[int], str]) -> AblationEffect:
@@ -107,8 +88,3 @@ def outcome_of(outcome: Outcome, text: Callable[[int], str]) -> AblationOutcome:
         rank=outcome.rank,
         top=likeliest(outcome.top, text),
     )
-
-
-def likeliest(top: list[tuple[int, float]], text: Callable[[int], str]) -> list[Alternative]:
-    """Tokens and their probabilities, for the wire."""
-    return [Alternative(token=token, text=text(token), probability=share) for token, share in top]

@@ -5,18 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from daemon.handlers.answers import check_answer, cost_of
 from daemon.handlers.questions import Question, ask, text_of, token_of
 from daemon.server.dispatch import Context, handles
 from nanochat.errors import SettingInvalidError
-from protocol.errors import RpcError
 from protocol.methods import ATTRIBUTE_LOGITS
-from protocol.types import AttributeLogitsParams, AttributeLogitsResult, Cost, LogitComponent, LogitSource
+from protocol.types import AttributeLogitsParams, AttributeLogitsResult, LogitComponent, LogitSource
 
 if TYPE_CHECKING:
     from nanochat.gpt_config import GPTConfig
     from nanochat.why.anatomy import Component
 
-LARGEST = 16 << 20  # bytes of an answer; a message may have 24 MiB
 COMPONENT_BYTES, SOURCE_BYTES = 150, 50  # of an answer, at most as a rule
 
 
@@ -50,8 +49,7 @@ def attribution_of(params: AttributeLogitsParams, question: Question) -> Attribu
         other_model=question.other_model,
     )
     if params.estimate:
-        found = attribution_cost(held.model, tokens, position)
-        answer.cost = Cost(forwards=found.forwards, bytes=found.bytes, seconds=found.seconds)
+        answer.cost = cost_of(attribution_cost(held.model, tokens, position))
         return answer
     _check_size(held.model.config, params, position)
     attribution = attribute_logits(
@@ -82,12 +80,7 @@ def _check_size(config: GPTConfig, params: AttributeLogitsParams, position: int)
     heads, sources = 2 * config.n_layer * config.n_head, min(params.sources, position + 1)
     parts = heads + config.n_layer * (2 + min(params.neurons, 4 * config.n_embd))
     size = parts * COMPONENT_BYTES + heads * sources * SOURCE_BYTES
-    if size > LARGEST:
-        raise RpcError(
-            "TOO_LARGE",
-            f"That is about {size:,} bytes; one answer holds {LARGEST:,}. Ask for fewer sources or neurons.",
-            {"bytes": size, "limit": LARGEST},
-        )
+    check_answer(size, "sources or neurons")
 
 
 def component_of(part: Component) -> LogitComponent:

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
-from daemon.handlers.questions import Question, ask, text_of, token_of
+from daemon.handlers.answers import TOKEN_BYTES, check_answer, cost_of, likeliest, texts_of
+from daemon.handlers.questions import Question, ask, token_of
 from daemon.server.dispatch import Context, handles
-from protocol.errors import RpcError
 from protocol.methods import LOGIT_LENS
-from protocol.types import (
-    Alternative,
-    Cost,
-    LensBelief,
-    LensChance,
-    LensDecided,
-    LensPoint,
-    LogitLensParams,
-    LogitLensResult,
-    PointName,
-)
+from protocol.types import LensBelief, LensChance, LensDecided, LensPoint, LogitLensParams, LogitLensResult, PointName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nanochat.why.lens import Belief, Lens, Point
 
-LARGEST = 16 << 20  # bytes of an answer; a message may have 24 MiB
-BELIEF_BYTES, TOKEN_BYTES = 40, 100  # of an answer, at most as a rule
+BELIEF_BYTES = 40  # of an answer, at most as a rule
 
 
 @handles(LOGIT_LENS)
@@ -46,10 +35,11 @@ def lens_of(context: Context, params: LogitLensParams, question: Question) -> Lo
     points = len(lens_points(held.model.config, params.layers))
     positions = len(tokens) if params.positions is None else len(set(params.positions))
     if params.estimate:
-        found = lens_cost(held.model, tokens, positions, params.layers)
-        cost = Cost(forwards=found.forwards, bytes=found.bytes, seconds=found.seconds)
+        cost = cost_of(lens_cost(held.model, tokens, positions, params.layers))
         return LogitLensResult(points=[], decided=[], model=held.info, other_model=question.other_model, cost=cost)
-    _check_size(points * positions, params)
+    beliefs = points * positions
+    size = beliefs * (BELIEF_BYTES + TOKEN_BYTES * (params.top + len(params.tokens) + 1))
+    check_answer(size, "positions, layers or tokens", f"{beliefs:,} points and positions")
     lens = logit_lens(
         held.model,
         tokens,
@@ -63,19 +53,8 @@ def lens_of(context: Context, params: LogitLensParams, question: Question) -> Lo
     return _answer(lens, question)
 
 
-def _check_size(beliefs: int, params: LogitLensParams) -> None:
-    size = beliefs * (BELIEF_BYTES + TOKEN_BYTES * (params.top + len(params.tokens) + 1))
-    if size > LARGEST:
-        raise RpcError(
-            "TOO_LARGE",
-            f"That is {beliefs:,} points and positions, about {size:,} bytes; one answer holds {LARGEST:,}. Ask for "
-            "fewer positions, layers or tokens.",
-            {"bytes": size, "limit": LARGEST},
-        )
-
-
 def _answer(lens: Lens, question: Question) -> LogitLensResult:
-    text = cache(partial(text_of, question.held.tokenizer))
+    text = texts_of(question.held.tokenizer)
     points = [
         LensPoint(
             layer=point.layer,
@@ -101,7 +80,7 @@ def _answer(lens: Lens, question: Question) -> LogitLensResult:
 def _belief(belief: Belief, text: Callable[[int], str]) -> LensBelief:
     return LensBelief(
         position=belief.position,
-        top=[Alternative(token=token, text=text(token), probability=share) for token, share in belief.top],
+        top=likeliest(belief.top, text),
         chosen=[
             LensChance(
                 token=chance.token,

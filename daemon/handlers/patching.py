@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from daemon.handlers.answers import cost_of
 from daemon.handlers.generation_progress import Progress
 from daemon.handlers.model_work import on_model
 from daemon.handlers.questions import text_of, token_of
@@ -17,7 +18,6 @@ from nanochat.trace_storage import TraceStorage
 from protocol.errors import RpcError
 from protocol.methods import PATCH_SCAN
 from protocol.types import (
-    Cost,
     PatchAxis,
     PatchBaseline,
     PatchPrompt,
@@ -28,8 +28,7 @@ from protocol.types import (
 
 if TYPE_CHECKING:
     from daemon.server.loaded_model import LoadedModel
-    from nanochat.why.pair import Pair
-    from nanochat.why.patching import Axes
+    from nanochat.why.patching import Axes, Pair
 
 MOST_FORWARDS = 5000  # of a whole prompt, in one scan
 MOST_CELLS = 500_000  # in one answer
@@ -68,9 +67,7 @@ def scan_of(
     """On the model thread. Raises RpcError TOO_LARGE, and as `nanochat.why.patching.patch_scan`."""
     from nanochat.why.cost import patch_cost
     from nanochat.why.identity import check_writer
-    from nanochat.why.pair import pair_of
-    from nanochat.why.patching import patch_scan, scan_axes, scan_forwards
-    from nanochat.why.paths import Receiver
+    from nanochat.why.patching import Receiver, pair_of, patch_scan, scan_axes, scan_forwards
 
     config, told = held.model.config, [prompt[1] for prompt in written if prompt]
     others = [check_writer(model, held.model, anyway=params.anyway) for model in told]
@@ -86,8 +83,7 @@ def scan_of(
     forwards = scan_forwards(config, pair, params.what, params.method, axes, receiver)
     result = _result(params, pair, axes, held, next(filter(None, others), None))
     if params.estimate:
-        found = patch_cost(held.model, pair.corrupted, forwards)
-        result.cost = Cost(forwards=found.forwards, bytes=found.bytes, seconds=found.seconds)
+        result.cost = cost_of(patch_cost(held.model, pair.corrupted, forwards))
         return result
     _check_size(forwards, len(axes.cells))
     scan = patch_scan(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from daemon.handlers.ablation import effect_of, likeliest, outcome_of
+from daemon.handlers.ablation import effect_of, outcome_of
+from daemon.handlers.answers import cost_of, likeliest, texts_of
 from daemon.handlers.attribution import component_of
 from daemon.handlers.lens import name_of
 from daemon.handlers.questions import Question, ask, text_of
@@ -82,8 +83,7 @@ def why_of(context: Context, params: WhyParams, written: Written, question: Ques
     if position is None:
         position = _most_asked(written, question, most_asked)
     if params.estimate:
-        found = scan_cost(held.model, tokens, position, None)
-        cost = Cost(forwards=found.forwards + 3, bytes=found.bytes, seconds=found.seconds)
+        cost = cost_of(scan_cost(held.model, tokens, position, None), more_forwards=3)
         return _empty(position, written, question, cost)
     found = why(
         held.model,
@@ -93,7 +93,7 @@ def why_of(context: Context, params: WhyParams, written: Written, question: Ques
         cancel=question.cancel,
     )
     scan = heads_of_model(held.model, held.tokenizer, ablate=False, cancel=question.cancel)
-    text = cache(partial(text_of, held.tokenizer))
+    text = texts_of(held.tokenizer)
     by = written.by(position, question.other_model)
     roles = {(one.layer, one.head): one.roles for one in scan.heads}
     telling = Telling(found, [text(token) for token in tokens], text, Origin(by, written.temperature), roles)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from nanochat.gpt import GPT
 from nanochat.why.ablation import ablation_scan, check_scan, scan_bytes, scan_tokens
 from nanochat.why.anatomy import attribute_logits, attribution_bytes
-from nanochat.why.exact_patching import TOKENS_AT_ONCE
 from nanochat.why.lens import costs, lens_bytes, lens_points, logit_lens
+from nanochat.why.patching.exact import TOKENS_AT_ONCE
 from nanochat.why.reading import read_forward
 
 SAMPLE = 8  # positions that are read to see how fast it goes

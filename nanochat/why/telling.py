@@ -12,7 +12,7 @@ from nanochat.why.heads import described
 from nanochat.why.lens import Point
 from nanochat.why.switching_off import Unit
 from nanochat.why.why import Why
-from nanochat.why.words import Words, percent, quoted
+from nanochat.why.words import Words, either, listed, ordinal, percent, quoted
 
 About = Literal["sure", "else", "decided", "written_by", "head", "heads", "mlps", "flip"]
 HEADS, WRITERS = 3, 3  # told one by one
@@ -21,7 +21,6 @@ MATTERS = 0.9  # without it the answer has less than this share of its probabili
 EARLIER = 0.2  # a head did its work earlier if it does less than this share of it here
 MOST, SOME = 0.5, 0.1  # of a head's weight: looked there alone; looked there too
 CHANGED = " The text was written while parts of the model were changed; this is about the whole model."
-ORDINALS = {1: "first", 2: "second", 3: "third"}
 
 
 @dataclass(frozen=True)
@@ -101,11 +100,11 @@ def _sure(telling: Telling) -> Line:
         return Line("sure", text, ["tokens"])
     assert why.chance is not None
     written, (chance, rank) = telling.said(why.written, whole=True), why.chance
-    choice = f"its {_ordinal(rank)} choice, which it gave {percent(chance)}"
+    choice = f"its {ordinal(rank)} choice, which it gave {percent(chance)}"
     heat = "" if origin.temperature is None else f", at temperature {origin.temperature:g},"
     text = {
         "prompt": f"The prompt goes on with {written}, {choice}; {own}.",
-        "calculator": f"The calculator wrote {written}, the model's {_ordinal(rank)} choice; {own}.",
+        "calculator": f"The calculator wrote {written}, the model's {ordinal(rank)} choice; {own}.",
         "changed": f"{written} was written while parts of the model were changed. To the whole model it is {choice}; "
         f"{own}.",
         "other": f"Another model wrote {written}. To this one it is {choice}; {own}.",
@@ -121,7 +120,9 @@ def _else(telling: Telling) -> Line:
     others = [(token, share) for token, share in why.scan.baseline.top if token != why.answer][:3]
     named = [telling.said(token, percent(share), whole=True) for token, share in others]
     likely = others[0][1] >= 0.01
-    text = f"It might also have said {_or(named)}." if likely else f"Nothing else came near: next were {_and(named)}."
+    text = (
+        f"It might also have said {either(named)}." if likely else f"Nothing else came near: next were {listed(named)}."
+    )
     return Line("else", text, ["lens", *_at(telling)])
 
 
@@ -156,7 +157,7 @@ def _written_by(telling: Telling) -> Line:
     (first, most), *others = [
         (name, value) for name, value in ranked[:WRITERS] if value > LEAST * abs(total)
     ] or ranked[:1]
-    names = _and([f"{first} wrote {most:.2f}", *(f"{name} {value:.2f}" for name, value in others)])
+    names = listed([f"{first} wrote {most:.2f}", *(f"{name} {value:.2f}" for name, value in others)])
     name, value = ranked[-1]
     against = f"; {name} took {-value:.2f} off" if -value > LEAST * abs(total) else ""
     text = f"Of the {total:.2f} by which {telling.said(why.answer)} leads {telling.said(why.rival)}, {names}{against}."
@@ -193,7 +194,7 @@ def _heads(telling: Telling) -> list[Line]:
     lines = [Line("head", _without(telling, effect), ["ablate", _name(effect)]) for effect in needed[:HEADS]]
     rest, more = heads[len(lines) :], [_name(effect) for effect in needed[HEADS:]]
     if more:
-        some = f", {_and(more[:4])} among them" if len(more) > len(more[:4]) else f": {_and(more)}"
+        some = f", {listed(more[:4])} among them" if len(more) > len(more[:4]) else f": {listed(more)}"
         count = "One more" if len(more) == 1 else f"{len(more)} more"
         text = f"{count} of the {len(heads)} heads matter{'s' if len(more) == 1 else ''}{some}."
     elif rest:
@@ -253,7 +254,7 @@ def _places(telling: Telling, effect: Effect) -> str:
     places = [(position, weight) for position, weight in effect.looked if weight >= SOME][:2]
     if places and places[0][1] >= MOST:
         places = places[:1]
-    return _and([f"{quoted(telling.texts[position])} ({percent(weight)})" for position, weight in places])
+    return listed([f"{quoted(telling.texts[position])} ({percent(weight)})" for position, weight in places])
 
 
 def _mlps(telling: Telling) -> list[Line]:
@@ -265,7 +266,7 @@ def _mlps(telling: Telling) -> list[Line]:
     if len(needed) == 1:
         text = f"Of the MLPs it needs that of layer {first.layer}, without which {_outcome(telling, first.everywhere)}."
     else:
-        layers = _and([str(effect.layer) for effect in needed])
+        layers = listed([str(effect.layer) for effect in needed])
         text = f"It needs the MLPs of layers {layers}; without that of layer {first.layer} "
         text += f"{_outcome(telling, first.everywhere)}."
     return [Line("mlps", text, ["ablate", f"{first.layer}.mlp"])]
@@ -276,10 +277,10 @@ def _flip(telling: Telling) -> Line:
     if flip is None:
         text = "No head, no MLP and none of the strongest heads together flip the answer."
         return Line("flip", text, ["heads"])
-    what, then = _and([_unit(unit) for unit in flip.units]), f"(it then says {telling.said(flip.top[0][0])})"
+    what, then = listed([_unit(unit) for unit in flip.units]), f"(it then says {telling.said(flip.top[0][0])})"
     command = ["ablate", *(f"{unit.layer}.{'mlp' if unit.head is None else unit.head}" for unit in flip.units)]
     if len(flip.units) > 1:
-        names = _and([f"{unit.layer}.{unit.head}" for unit in flip.units])
+        names = listed([f"{unit.layer}.{unit.head}" for unit in flip.units])
         return Line(
             "flip", f"No single part flips the answer; switching off heads {names} together does {then}.", command
         )
@@ -295,18 +296,3 @@ def _unit(unit: Unit) -> str:
 
 def _name(effect: Effect) -> str:
     return f"{effect.layer}.{effect.head}"
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
-def _or(names: Sequence[str]) -> str:
-    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
-def _ordinal(number: int) -> str:
-    if number in ORDINALS:
-        return ORDINALS[number]
-    last = 0 if 11 <= number % 100 <= 13 else number % 10
-    return f"{number:,}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(last, 'th') }"

@@ -1,4 +1,4 @@
-"""Tokens as people read them: with the word that a part of a word begins or ends."""
+"""Tokens as people read them, with the word that a part of a word begins or ends; lists and numbers in words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from nanochat.system.text import on_one_line
 
 LONGEST = 40  # characters of a word that are shown
+ORDINALS = {1: "first", 2: "second", 3: "third"}
 
 
 class Words:
@@ -68,3 +69,21 @@ def percent(share: float) -> str:
     if share >= 0.01:
         return f"{100 * share:.0f}%"
     return f"{100 * share:.1g}%" if share >= 1e-6 else "under 0.0001%"
+
+
+def listed(names: Sequence[str]) -> str:
+    """All of them: "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def either(names: Sequence[str]) -> str:
+    """One of them: "a, b or c"."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def ordinal(number: int) -> str:
+    """A place in an order: third, 21st."""
+    if number in ORDINALS:
+        return ORDINALS[number]
+    last = 0 if 11 <= number % 100 <= 13 else number % 10
+    return f"{number:,}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(last, 'th') }"

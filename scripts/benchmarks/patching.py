@@ -11,8 +11,7 @@ from torch import Tensor
 
 from nanochat.checkpoint_manager import load_model
 from nanochat.gpt import GPT
-from nanochat.why.pair import Pair, pair_of
-from nanochat.why.patching import patch_scan
+from nanochat.why.patching import Pair, pair_of, patch_scan
 from scripts.benchmarks.measuring import Row, alternate, ratios, seconds_of
 from scripts.benchmarks.workbench import Bench
 

@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from nanochat import common
+from nanochat.interpretability_engine import InterpretabilityEngine
+from nanochat.trace_storage import TraceStorage
+from tests.models import golden_model
 
 
 @pytest.fixture
@@ -27,3 +30,11 @@ def summed_in(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
     if request.param == "float32":
         monkeypatch.setattr(common, "FLOAT64_PARAMETERS", 0)
     return request.param
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> InterpretabilityEngine:
+    """A golden checkpoint, with a traces folder of its own."""
+    model, tokenizer = golden_model()
+    storage = TraceStorage(tmp_path / "traces", catalogue=tmp_path / "catalogue.sqlite3")
+    return InterpretabilityEngine(model, tokenizer, storage)

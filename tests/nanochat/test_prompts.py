@@ -1,4 +1,4 @@
-"""Prompts and chats as token ids, and what cannot be one; the rest is in test_interpretability_engine."""
+"""Prompts and chats as token ids, and what cannot be one; the rest is in faults/test_bad_input.py."""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ from daemon.client.aio import AsyncClient, AsyncNotifications, ConnectionLostErr
 from daemon.client.sync import Client
 from protocol import methods
 from protocol.errors import RpcError
-from protocol.types import GenerationProgress
+from protocol.types import GenerationProgress, Intervention
 from tests.daemon.running import DaemonProcess, running_daemon
 from tests.daemon.scripted_daemon import NO_TRACES, ScriptedDaemon, error, hang_up, result
 
@@ -46,6 +46,24 @@ def test_many_at_once_each_get_their_own(shared: DaemonProcess) -> None:
             assert np.allclose(head.sum(axis=1), 1)
             names = [row.name for row in (await client.get_status()).sessions]
             assert "loop" in names
+
+    asyncio.run(run())
+
+
+def test_what_is_made_from_a_trace_comes_token_by_token_too(shared: DaemonProcess) -> None:
+    off = Intervention(op="zero", site="post_mlp", layer=3)
+
+    async def run() -> None:
+        async with AsyncClient(shared.settings) as client:
+            parent = await client.generate_and_capture(PROMPT, max_tokens=4, temperature=0)
+            position, fork, change = parent.prompt_tokens, [], []
+            made = await asyncio.gather(
+                client.fork_trace(parent.trace_id, position, token=" N", on_token=fork.append),
+                client.intervene(parent.trace_id, [off], on_token=change.append),
+            )
+            for child, tokens in zip(made, (fork, change), strict=True):
+                assert (child.parent, child.position) == (parent.trace_id, position)
+                assert child.response == "".join(token.text for token in tokens) != parent.response
 
     asyncio.run(run())
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from daemon.client.aio import AsyncClient
-from daemon.client.base import GenerationOptions, TensorOptions
+from daemon.client.base import ForkOptions, GenerationOptions, InterveneOptions, TensorOptions
 from daemon.client.connection import Interrupted
 from daemon.client.sync import Client, ConnectionLostError
 from nanochat.analysis import all_metrics
@@ -21,9 +21,11 @@ from nanochat.trace_storage import TraceStorage
 from protocol import methods
 from protocol.errors import RpcError
 from protocol.types import (
+    ForkTraceParams,
     GenerateAndCaptureParams,
     GenerationProgress,
     GetTensorParams,
+    InterveneParams,
     Intervention,
     RequestProgress,
 )
@@ -90,6 +92,17 @@ def test_a_trace_is_run_again_without_a_part_of_the_model(client: Client) -> Non
         client.delete_trace(trace_id=trace.trace_id)
 
 
+def test_a_text_goes_on_from_another_token(client: Client) -> None:
+    parent = client.generate_and_capture(PROMPT, max_tokens=4, temperature=0)
+    tokens: list[GenerationProgress] = []
+    child = client.fork_trace(parent.trace_id, parent.prompt_tokens, token=" N", on_token=tokens.append)
+    assert (child.parent, child.position) == (parent.trace_id, parent.prompt_tokens)
+    assert [token.forced for token in tokens] == [True] + [False] * (len(tokens) - 1)
+    assert child.response == "".join(token.text for token in tokens) != parent.response
+    for trace in (parent, child):
+        client.delete_trace(trace_id=trace.trace_id)
+
+
 def test_a_tensor_too_large_for_a_message_comes_in_pieces(daemon_process: DaemonProcess, tmp_path: Path) -> None:
     weights = np.random.default_rng(0).random((1, 2, 1500, 1500), np.float32)
     trace_id = TraceStorage(tmp_path, format="safetensors").create_trace(
@@ -138,6 +151,8 @@ def test_every_method_has_its_call(kind: type) -> None:
     ("options", "params", "others"),
     [
         (GenerationOptions, GenerateAndCaptureParams, {"prompt", "stream"}),
+        (InterveneOptions, InterveneParams, {"trace_id", "interventions", "stream"}),
+        (ForkOptions, ForkTraceParams, {"trace_id", "position", "stream"}),
         (TensorOptions, GetTensorParams, {"trace_id", "name", "encoding"}),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daemon.handlers import attribution as handler
+from daemon.handlers import answers
 from nanochat.checkpoint_manager import load_model
 from nanochat.trace_storage import TraceStorage
 from nanochat.why.anatomy import attribute_logits
@@ -82,7 +82,7 @@ def test_another_model_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_an_answer_too_large_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler, "LARGEST", 1000)
+    monkeypatch.setattr(answers, "LARGEST", 1000)
     monkeypatch.setattr("nanochat.why.anatomy.read_forward", None)
 
     async def test(client: DirectClient, trace_id: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemon.handlers import lens as handler
+from daemon.handlers import answers
 from nanochat.checkpoint_manager import load_model
 from nanochat.trace_storage import TraceStorage
 from nanochat.why.lens import logit_lens
@@ -122,7 +122,7 @@ def test_what_there_is_not_is_refused(tmp_path: Path, wish: dict[str, Any], name
 
 
 def test_an_answer_too_large_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler, "LARGEST", 1000)
+    monkeypatch.setattr(answers, "LARGEST", 1000)
     monkeypatch.setattr("nanochat.why.lens.read_forward", None)
 
     async def test(client: DirectClient, trace_id: str) -> None:

@@ -8,8 +8,7 @@ import pytest
 from daemon.handlers import patching as handler
 from nanochat.checkpoint_manager import load_model
 from nanochat.prompts import prompt_tokens
-from nanochat.why.pair import pair_of
-from nanochat.why.patching import patch_scan
+from nanochat.why.patching import pair_of, patch_scan
 from tests.daemon.handlers.test_lens import with_trace
 from tests.daemon.state_ground import DirectClient
 from tests.models import GOLDEN
@@ -102,7 +101,7 @@ def test_a_scan_too_large_is_refused_with_its_size(
     tmp_path: Path, limit: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handler, limit, 11)
-    monkeypatch.setattr("nanochat.why.patching.run_both", None)
+    monkeypatch.setattr("nanochat.why.patching.scan.run_both", None)
 
     async def test(client: DirectClient, trace_id: str) -> None:
         refusal = await client.refusal(client.begin("patch_scan", **ASKED))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from daemon.handlers import ablation as handler
+from daemon.handlers import answers
 from nanochat.checkpoint_manager import load_model
 from nanochat.trace_storage import TraceStorage
 from nanochat.why.ablation import ablation_scan
@@ -134,7 +134,7 @@ def test_another_model_is_refused_by_name_and_asked_anyway(tmp_path: Path) -> No
 
 
 def test_an_answer_too_large_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler, "LARGEST", 1000)
+    monkeypatch.setattr(answers, "LARGEST", 1000)
     monkeypatch.setattr("nanochat.why.ablation.read_forward", None)
 
     async def test(client: DirectClient, trace_id: str) -> None:

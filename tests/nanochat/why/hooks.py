@@ -1,40 +1,28 @@
-"""Activation patching as one would write it with torch's hooks: a whole forward for each patch, no tap."""
+"""Values of a model's modules read and changed by torch's hooks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from nanochat.gpt import GPT
-
-Change = Callable[[Tensor], Tensor | None]
-Site = tuple[int, str]
-
-
-def module_of(model: GPT, site: Site) -> nn.Module:
-    """The module whose input or output a site is."""
-    layer, name = site
-    block = model.transformer.h[layer]
-    return {"residual": block, "heads": block.attn.c_proj, "attention": block.attn, "mlp": block.mlp}[name]
+Change = Callable[[Tensor], Tensor | None]  # None: leave it
 
 
 @contextmanager
-def changed(model: GPT, changes: dict[Site, Change]) -> Iterator[None]:
-    """Call a function with each site's value; what it returns takes its place."""
+def hooked(places: Iterable[tuple[nn.Module, bool, Change]]) -> Iterator[None]:
+    """Call a function with what enters (True) or leaves each module; what it returns takes its place."""
     handles = []
-    for site, change in changes.items():
-        module = module_of(model, site)
-        if site[1] in ("residual", "heads"):  # what comes in
+    for module, entering, change in places:
+        if entering:
 
-            def before(_: Any, args: tuple[Any, ...], change: Change = change) -> tuple[Any, ...]:
+            def enters(_: Any, args: tuple[Any, ...], change: Change = change) -> tuple[Any, ...]:
                 found = change(args[0])
                 return args if found is None else (found, *args[1:])
 
-            handles.append(module.register_forward_pre_hook(before))
+            handles.append(module.register_forward_pre_hook(enters))
         else:
             handles.append(module.register_forward_hook(lambda _, __, out, change=change: change(out)))
     try:
@@ -42,73 +30,3 @@ def changed(model: GPT, changes: dict[Site, Change]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@torch.inference_mode()
-def last_logits(model: GPT, tokens: Sequence[int], changes: dict[Site, Change] | None = None) -> Tensor:
-    """The logits at the last position, (vocab,)."""
-    with changed(model, changes or {}):
-        return model(torch.tensor([list(tokens)]))[0, -1].double()
-
-
-def values_of(model: GPT, tokens: Sequence[int]) -> dict[Site, Tensor]:
-    """Every site's value, (1, T, ...)."""
-    kept: dict[Site, Tensor] = {}
-
-    def keeping(site: Site) -> Change:
-        return lambda value: kept.__setitem__(site, value.clone())
-
-    names = ("residual", "heads", "attention", "mlp")
-    sites = [(layer, name) for layer in range(model.config.n_layer) for name in names]
-    last_logits(model, tokens, {site: keeping(site) for site in sites})
-    return kept
-
-
-def put(model: GPT, site: Site, value: Tensor, unit: int) -> Change:
-    """A change that puts another run's value at one position, or for one head at all of them."""
-
-    def change(own: Tensor) -> Tensor:
-        found = own.clone()
-        if site[1] == "heads":
-            of_head = slice(unit * model.config.head_dim, (unit + 1) * model.config.head_dim)
-            found[..., of_head] = value[..., of_head]
-        else:
-            found[:, unit] = value[:, unit]
-        return found
-
-    return change
-
-
-def direct_path(
-    model: GPT, clean: Sequence[int], corrupted: Sequence[int], sender: tuple[int, int], receiver: tuple[int, int, str]
-) -> Tensor:
-    """The last logits when a sender's head alone, and by no other layer, reaches one head's q, k or v."""
-    of_clean, of_corrupted = values_of(model, clean), values_of(model, corrupted)
-    (layer, head), (to, reader, by) = sender, receiver
-    seen: list[Tensor] = []
-    frozen: dict[Site, Change] = {
-        (i, name): (lambda _, value=of_corrupted[i, name]: value) for i in range(to) for name in ("attention", "mlp")
-    }
-    del frozen[layer, "attention"]
-    frozen[layer, "heads"] = put(model, (layer, "heads"), of_clean[layer, "heads"], head)
-    frozen[to, "residual"] = lambda value: seen.append(value.clone())  # type: ignore[assignment, return-value]
-    last_logits(model, corrupted, frozen)
-    attention = model.transformer.h[to].attn
-    normed = nn.functional.rms_norm(seen[0], (seen[0].size(-1),), eps=torch.finfo(torch.float32).eps)
-    projections = {
-        "q": [attention.c_q],
-        "k": [attention.c_k],
-        "v": [attention.c_v, getattr(attention, "ve_gate", None)],
-    }
-    handles = [
-        projection.register_forward_pre_hook(lambda own, args, normed=normed: (normed[..., : args[0].size(-1)],))
-        for projection in projections[by]
-        if projection is not None
-    ]
-    mixed: list[Tensor] = []
-    try:
-        last_logits(model, corrupted, {(to, "heads"): lambda value: mixed.append(value.clone())})  # type: ignore[dict-item, return-value]
-    finally:
-        for handle in handles:
-            handle.remove()
-    return last_logits(model, corrupted, {(to, "heads"): put(model, (to, "heads"), mixed[0], reader)})

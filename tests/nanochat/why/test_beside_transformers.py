@@ -14,9 +14,8 @@ from torch import Tensor
 from nanochat.why.ablation import ablation_scan
 from nanochat.why.anatomy import attribute_logits
 from nanochat.why.lens import Point, logit_lens
-from nanochat.why.pair import Pair, pair_of
-from nanochat.why.patch_runs import What
-from nanochat.why.patching import patch_scan
+from nanochat.why.patching import Pair, pair_of, patch_scan
+from nanochat.why.patching.runs import What
 from tests.models import GOLDEN
 from tests.nanochat.why.models import CASES
 from tests.nanochat.why.their_nanochat import Change, Site, at, both, head_part, our_logits, their_logits, values_of

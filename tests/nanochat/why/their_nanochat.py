@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nanochat.gpt import GPT
+from tests.nanochat.why.hooks import Change, hooked
 from tests.nanochat.why.models import model_of
 
 if TYPE_CHECKING:  # importing it takes seconds, which only the tests that compare are to cost
@@ -27,7 +27,6 @@ NAMES = {
     "mlp.c_fc": "mlp.fc1",
     "mlp.c_proj": "mlp.fc2",
 }
-Change = Callable[[Tensor], Tensor]
 Site = tuple[str, int]  # what of a layer, and the layer
 
 
@@ -77,34 +76,13 @@ def module_of(theirs: NanoChatForCausalLM, site: Site) -> tuple[nn.Module, bool]
     }[what]
 
 
-@contextmanager
-def hooked(theirs: NanoChatForCausalLM, changes: dict[Site, Change]) -> Iterator[None]:
-    """Put what a function makes of each site's value in its place."""
-    handles = []
-    for site, change in changes.items():
-        module, before = module_of(theirs, site)
-        if before:
-
-            def enters(_: Any, args: tuple[Any, ...], change: Change = change) -> tuple[Any, ...]:
-                return change(args[0]), *args[1:]
-
-            handles.append(module.register_forward_pre_hook(enters))
-        else:
-            handles.append(module.register_forward_hook(lambda _, __, out, change=change: change(out)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 @torch.inference_mode()
 def their_logits(
     case: str, changes: dict[Site, Change] | None = None, tokens: tuple[int, ...] | None = None
 ) -> np.ndarray:
     """Their logits, (T, vocab), without the padded rows."""
     model, theirs, own = both(case)
-    with hooked(theirs, changes or {}):
+    with hooked((*module_of(theirs, site), change) for site, change in (changes or {}).items()):
         logits = theirs(input_ids=torch.tensor([tokens or own]), use_cache=False).logits
     return logits[0, :, : model.config.vocab_size].double().numpy()
 
@@ -121,11 +99,7 @@ def values_of(case: str, tokens: tuple[int, ...], *whats: str) -> dict[Site, Ten
     kept: dict[Site, Tensor] = {}
 
     def keeping(site: Site) -> Change:
-        def keep(value: Tensor) -> Tensor:
-            kept[site] = value.clone()
-            return value
-
-        return keep
+        return lambda value: kept.__setitem__(site, value.clone())
 
     sites = [(what, layer) for what in whats for layer in range(both(case)[0].config.n_layer)]
     their_logits(case, {site: keeping(site) for site in sites}, tokens)

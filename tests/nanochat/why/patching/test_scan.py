@@ -9,17 +9,15 @@ import torch
 
 from nanochat.errors import CancelledError, NonFiniteError, SettingInvalidError
 from nanochat.gpt import GPT
-from nanochat.why import exact_patching
-from nanochat.why.exact_patching import exact_effects, patched_end
-from nanochat.why.gradient_patching import gradient_effects
-from nanochat.why.pair import Pair, pair_of
-from nanochat.why.patch_runs import What, difference_of, run_both
-from nanochat.why.patching import patch_scan
-from nanochat.why.paths import Input, Receiver
-from nanochat.why.resuming import Kept, Point, keep, logits_of, run_on
+from nanochat.why.patching import Pair, Receiver, exact, pair_of, patch_scan
+from nanochat.why.patching.exact import exact_effects, patched_end
+from nanochat.why.patching.gradient import gradient_effects
+from nanochat.why.patching.paths import Input
+from nanochat.why.patching.resuming import Kept, Point, keep, logits_of, run_on
+from nanochat.why.patching.runs import What, difference_of, run_both
 from tests.models import random_model
-from tests.nanochat.why.hooks import direct_path, last_logits, put, values_of
 from tests.nanochat.why.models import CASES, ERA_NAMES, EVERY, model_of
+from tests.nanochat.why.patching.by_hooks import direct_path, last_logits, put, values_of
 
 LENGTH = 24  # tokens: longer than the golden checkpoints' short windows
 WHATS: tuple[What, ...] = ("heads", "attention", "mlp", "residual")
@@ -177,7 +175,7 @@ def test_a_gradients_scan_tells_how_wrong_it_is() -> None:
 def test_a_cut_at_layers_is_those_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     model, pair = pair_for("F")
     whole = patch_scan(model, pair, "mlp")
-    monkeypatch.setattr(exact_patching, "TOKENS_AT_ONCE", 3 * LENGTH)
+    monkeypatch.setattr(exact, "TOKENS_AT_ONCE", 3 * LENGTH)
     told: list[tuple[int, int]] = []
     part = patch_scan(model, pair, "mlp", layers=[2, 1, 2], on_progress=lambda done, of: told.append((done, of)))
     assert part.axes.layers == [1, 2]
@@ -191,30 +189,6 @@ def test_before_the_prompts_part_nothing_has_an_effect() -> None:
     assert pair.first_difference == 4
     for what in ("attention", "mlp", "residual"):
         assert {effect for row in patch_scan(model, pair, what).effects for effect in row[:4]} == {0.0}
-
-
-@pytest.mark.parametrize(
-    ("wish", "message"),
-    [
-        ({"corrupted": [7, 8, 9]}, "clean prompt has 4 tokens and the corrupted one 3"),
-        ({"corrupted": [7, 8, 9, 10]}, "are the same: change a word"),
-        ({"corrupted": [7, 8, 9, 300]}, "no token 300"),
-        ({"clean": []}, "no token to read"),
-        ({"clean": [1] * 641, "corrupted": [2] * 641}, "641 tokens and the model has positions for 640"),
-        ({"answer": 300}, "no token 300"),
-        ({"against": 5}, "answer and against are the same token"),
-    ],
-)
-def test_prompts_that_cannot_be_patched(wish: dict[str, Any], message: str) -> None:
-    given = {"clean": [7, 8, 9, 10], "corrupted": [7, 8, 9, 11], "answer": 5, "against": 6, **wish}
-    with pytest.raises(SettingInvalidError, match=message):
-        pair_of(random_model("F").config, **given)
-
-
-def test_prompts_of_unlike_length_stand_side_by_side() -> None:
-    with pytest.raises(SettingInvalidError) as error:
-        pair_of(random_model("F").config, [7, 8, 9, 10], [7, 88, 9], 5, 6)
-    assert str(error.value).splitlines()[1:-1] == ["  0  7   7", "  1  8   88  ≠", "  2  9   9", "  3  10    ≠"]
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from nanochat.gpt_config import GPTConfig
 from nanochat.memory import memory_explained
 from nanochat.model_turn import turn_of
 from nanochat.why.checks import checked
-from nanochat.why.exact_patching import exact_effects
-from nanochat.why.gradient_patching import gradient_effects
-from nanochat.why.pair import Pair
-from nanochat.why.patch_runs import BY_HEAD, Cell, What, run_both
-from nanochat.why.paths import Receiver, checked_receiver, path_effects
+from nanochat.why.patching.exact import exact_effects
+from nanochat.why.patching.gradient import gradient_effects
+from nanochat.why.patching.pair import Pair
+from nanochat.why.patching.paths import Receiver, checked_receiver, path_effects
+from nanochat.why.patching.runs import BY_HEAD, Cell, What, run_both
 
 Method = Literal["exact", "gradient"]
 CHECKED = 4  # cells that are computed exactly too, where the others are approximations

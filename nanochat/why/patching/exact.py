@@ -11,8 +11,8 @@ from torch import Tensor
 
 from nanochat.cancelling import check_cancel
 from nanochat.gpt import GPT
-from nanochat.why.patch_runs import BY_HEAD, PLACES, Cell, Runs, What, difference_of
-from nanochat.why.resuming import run_on
+from nanochat.why.patching.resuming import run_on
+from nanochat.why.patching.runs import BY_HEAD, PLACES, Cell, Runs, What, difference_of
 
 TOKENS_AT_ONCE = 1024  # of all variants that are run together: more are no quicker on a CPU
 

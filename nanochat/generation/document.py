@@ -20,7 +20,7 @@ from nanochat.capture.request import Request
 from nanochat.capture.sites import FINAL
 from nanochat.checkpoint_manager import SIZES
 from nanochat.engine import Engine
-from nanochat.generation_run import Run
+from nanochat.generation.run import Run
 from nanochat.gpt import GPT
 from nanochat.system.text import note_of
 from nanochat.tokenizer import RustBPETokenizer

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nanochat.gpt import GPT
-from nanochat.why.patch_runs import BY_HEAD, PLACES, Cell, Runs, What, difference_of
-from nanochat.why.resuming import Kept, Point, embedded, run_on
+from nanochat.why.patching.resuming import Kept, Point, embedded, run_on
+from nanochat.why.patching.runs import BY_HEAD, PLACES, Cell, Runs, What, difference_of
 
 
 def gradient_effects(model: GPT, runs: Runs, what: What, cells: Sequence[Cell]) -> dict[Cell, float]:

@@ -12,8 +12,8 @@ from torch import Tensor
 from nanochat.capture.sites import FINAL
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT
-from nanochat.why.pair import Pair
-from nanochat.why.resuming import Kept, Point, keep, logits_of
+from nanochat.why.patching.pair import Pair
+from nanochat.why.patching.resuming import Kept, Point, keep, logits_of
 
 What = Literal["heads", "attention", "mlp", "residual", "paths"]
 # The site whose values are put in, and the point of the stream from which the text is then run on.

@@ -17,9 +17,9 @@ from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT, norm
 from nanochat.gpt_config import GPTConfig
 from nanochat.why.checks import checked_one
-from nanochat.why.exact_patching import TOKENS_AT_ONCE
-from nanochat.why.patch_runs import Cell, Runs, difference_of
-from nanochat.why.resuming import run_on
+from nanochat.why.patching.exact import TOKENS_AT_ONCE
+from nanochat.why.patching.resuming import run_on
+from nanochat.why.patching.runs import Cell, Runs, difference_of
 
 Input = Literal["q", "k", "v"]
 
