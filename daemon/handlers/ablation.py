@@ -52,7 +52,7 @@ def scan_of(context: Context, params: AblationScanParams, question: Question) ->
     layers = held.model.config.n_layer if params.layers is None else len(set(params.layers))
     effects = layers * (held.model.config.n_head + 1)
     size = effects * (EFFECT_BYTES + 2 * TOKEN_BYTES * params.top)
-    check_answer(size, "layers or tokens", f"{effects:,} heads and MLPs")
+    check_answer(size, "Ask for fewer layers or tokens.", f"{effects:,} heads and MLPs")
     scan = ablation_scan(
         held.model,
         tokens,

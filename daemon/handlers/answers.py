@@ -18,13 +18,13 @@ LARGEST = 16 << 20  # bytes of an answer; a message may have 24 MiB
 TOKEN_BYTES = 100  # of an answer, at most as a rule
 
 
-def check_answer(size: int, fewer: str, count: str = "") -> None:
-    """Raise RpcError TOO_LARGE for an answer of too many bytes: `count` is how much of what, `fewer` what to ask."""
+def check_answer(size: int, advice: str, count: str = "") -> None:
+    """Raise RpcError TOO_LARGE for an answer of too many bytes: `count` is how much of what, `advice` what to do."""
     if size > LARGEST:
         about = f"{count}, about" if count else "about"
         raise RpcError(
             "TOO_LARGE",
-            f"That is {about} {size:,} bytes; one answer holds {LARGEST:,}. Ask for fewer {fewer}.",
+            f"That is {about} {size:,} bytes; one answer holds {LARGEST:,}. {advice}",
             {"bytes": size, "limit": LARGEST},
         )
 

@@ -80,7 +80,7 @@ def _check_size(config: GPTConfig, params: AttributeLogitsParams, position: int)
     heads, sources = 2 * config.n_layer * config.n_head, min(params.sources, position + 1)
     parts = heads + config.n_layer * (2 + min(params.neurons, 4 * config.n_embd))
     size = parts * COMPONENT_BYTES + heads * sources * SOURCE_BYTES
-    check_answer(size, "sources or neurons")
+    check_answer(size, "Ask for fewer sources or neurons.")
 
 
 def component_of(part: Component) -> LogitComponent:

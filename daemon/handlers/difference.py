@@ -6,6 +6,7 @@ from threading import Event
 
 import msgspec
 
+from daemon.handlers.answers import check_answer
 from daemon.handlers.comparison import aligned_texts, beside, texts_of
 from daemon.handlers.traces import TokenText, token_text
 from daemon.server.dispatch import Context, handles, in_thread
@@ -21,7 +22,6 @@ from nanochat.why.difference import (
     surprisals,
 )
 from nanochat.why.difference_cost import difference_cost
-from protocol.errors import RpcError
 from protocol.methods import DIFF_TRACES
 from protocol.types import (
     Cost,
@@ -34,7 +34,6 @@ from protocol.types import (
     TokenSide,
 )
 
-LARGEST = 16 << 20  # bytes of an answer; a message may have 24 MiB
 TOKEN_BYTES, HEAD_BYTES, SITE_BYTES = 250, 600, 200  # of an answer, at most as a rule
 
 
@@ -78,13 +77,8 @@ def _check_size(a: Trace, b: Trace) -> None:
     tokens = len(a.fields.tokens.all) + len(b.fields.tokens.all)
     heads = sum(a.shape(names[0])[1] for *_, names in compared_heads(a, b))
     size = tokens * TOKEN_BYTES + heads * HEAD_BYTES + len(compared_sites(a, b)) * SITE_BYTES
-    if size > LARGEST:
-        raise RpcError(
-            "TOO_LARGE",
-            f"That is {tokens:,} tokens of both and {heads:,} heads, about {size:,} bytes; one answer holds "
-            f"{LARGEST:,}. Diff traces of shorter texts or fewer layers, or use `compare_traces`, a layer at a time.",
-            {"bytes": size, "limit": LARGEST},
-        )
+    advice = "Diff traces of shorter texts or fewer layers, or use `compare_traces`, a layer at a time."
+    check_answer(size, advice, f"{tokens:,} tokens of both and {heads:,} heads")
 
 
 def _sides(trace: Trace, texts: tuple[str, ...], text: TokenText, cancel: Event) -> list[TokenSide]:

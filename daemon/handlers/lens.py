@@ -39,7 +39,7 @@ def lens_of(context: Context, params: LogitLensParams, question: Question) -> Lo
         return LogitLensResult(points=[], decided=[], model=held.info, other_model=question.other_model, cost=cost)
     beliefs = points * positions
     size = beliefs * (BELIEF_BYTES + TOKEN_BYTES * (params.top + len(params.tokens) + 1))
-    check_answer(size, "positions, layers or tokens", f"{beliefs:,} points and positions")
+    check_answer(size, "Ask for fewer positions, layers or tokens.", f"{beliefs:,} points and positions")
     lens = logit_lens(
         held.model,
         tokens,
