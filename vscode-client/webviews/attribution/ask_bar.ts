@@ -12,7 +12,7 @@ export function askBar(attribution: Attribution): HTMLElement {
   const { page, store } = attribution;
   const token = field("Another token", "Whose logit: a text that is one token; empty: the written one's");
   const choice = element("select", { "aria-label": "Minus the logit of" });
-  const other = field("A word", "Minus the logit of a text that is one token");
+  const other = field("or minus a word", "Minus the logit of a text that is one token");
   const form = element(
     "form",
     { class: "bar attribution-ask" },
