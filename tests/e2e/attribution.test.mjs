@@ -35,6 +35,28 @@ test("the bars sum to the daemon's total, with and without another token's", asy
   assert.ok(Math.abs(numberIn(await sum.innerText()) - difference) <= 0.005 * Math.abs(difference));
 });
 
+test("the choice says whose logit is taken off: a word's, a likely token's, nobody's", async () => {
+  const choice = frame.getByLabel("Minus the logit of", { exact: true });
+  const word = frame.getByLabel("Minus the logit of a text that is one token");
+  const isSaid = (text) => eventually(text, async () => (await choice.locator("option:checked").innerText()) === text);
+  await isSaid("minus a word:");
+  const likely = choice.locator('option:not([value="nobody"], [value="word"])').first();
+  await choice.selectOption(await likely.getAttribute("value"));
+  await isSaid(await likely.innerText());
+  assert.equal(await word.inputValue(), "");
+  await choice.selectOption({ label: "minus a word:" });
+  assert.equal(await word.evaluate((field) => field === document.activeElement), true);
+  await editor.page.keyboard.type(" S");
+  await editor.page.keyboard.press("Enter");
+  await frame.locator(".attribution-title", { hasText: "rather than “S”" }).waitFor();
+  await isSaid("minus a word:");
+  assert.equal(await word.inputValue(), " S");
+  await choice.selectOption({ label: "minus nothing" });
+  await frame.locator(".attribution-title", { hasText: "rather than" }).waitFor({ state: "detached" });
+  await isSaid("minus nothing");
+  assert.equal(await word.inputValue(), "");
+});
+
 test("axe-core has no serious findings", async () => {
   assert.deepEqual(await seriousFindings(frame, "attribution"), []);
   await editor.screenshot("attribution");

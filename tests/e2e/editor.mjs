@@ -314,6 +314,16 @@ export class Editor {
     return this.page.locator('.statusbar-item[id*="nanoscope"]').first().innerText();
   }
 
+  /** Makes the window that large; once more where VS Code, which was at work, has not seen it. */
+  async resize(size) {
+    await eventually(`A window of ${size.width} by ${size.height}`, async () => {
+      await this.page.setViewportSize({ ...size, width: size.width - 1 });
+      await this.page.setViewportSize(size);
+      const box = await this.page.locator(".monaco-workbench").boundingBox();
+      return box?.width === size.width && box.height === size.height;
+    });
+  }
+
   async screenshot(name) {
     mkdirSync(SHOTS, { recursive: true });
     await this.page.screenshot({ path: join(SHOTS, `${name}.png`) });

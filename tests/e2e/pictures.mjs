@@ -33,8 +33,8 @@ const editor = await Editor.start({
   },
 });
 try {
-  await editor.page.setViewportSize(SIZE);
   await editor.showTraces();
+  await editor.resize(SIZE);
   const id = ids.at(-1);
   await editor.choose(SHOWN);
   const frame = await editor.frame(".trace .attention");

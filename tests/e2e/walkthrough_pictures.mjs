@@ -1,4 +1,4 @@
-// Draws the walkthrough's pictures anew, vscode-client/media/walkthrough/*.png, in the four kinds of theme that VS Code has.
+// Draws the walkthrough's pictures anew, vscode-client/media/walkthrough/*.png, dark and light; those of high contrast show the same.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Editor, ROOT } from "./editor.mjs";
@@ -8,17 +8,15 @@ import { smallPng } from "./small_png.mjs";
 const THEMES = {
   dark: "Default Dark Modern",
   light: "Default Light Modern",
-  hc: "Default High Contrast",
-  "hc-light": "Default High Contrast Light",
 };
-const SIZE = { width: 1140, height: 640 };
+const SIZE = { width: 1140, height: 660 };
 const SHOWN = "apple, river, stone, apple, river,";
 const PROMPT = "The capital of France is";
 const QUERY = 13;
 const DOCUMENT = "\nmax_tokens: 8\ntemperature: 0\nThe symbol of gold is\n---\nmax_tokens: 8\nThe opposite of hot is\n";
 /** Heights that are shown, in pixels. */
-const [TAB, PAGE, SUMMARY, ASKED] = [35, 470, 494, 220];
-const CLASSES = { dark: "vs-dark", light: "vs", hc: "hc-black", "hc-light": "hc-light" };
+const [TAB, PAGE, WHY, SUMMARY, ASKED] = [35, 470, 492, 494, 220];
+const CLASSES = { dark: "vs-dark", light: "vs" };
 
 const editor = await Editor.start({
   prepare: (fresh) => {
@@ -50,8 +48,8 @@ async function inThemes(run) {
 }
 
 try {
-  await editor.page.setViewportSize(SIZE);
   await editor.showTraces();
+  await editor.resize(SIZE);
   await editor.choose(SHOWN);
   const frame = await editor.frame(".trace .attention");
   await drawnHead(frame);
@@ -67,7 +65,18 @@ try {
     await picture(`attention-${name}`, { ...page, y: page.y + TAB, height: PAGE });
     await picture(`summary-${name}`, { ...(await boxOf(editor.page.locator(".part.sidebar"))), height: SUMMARY });
   });
+  await frame.locator("#tab-attribution").click();
+  const bar = frame.locator('[aria-label="The strongest heads"] .bar-row').first();
+  await bar.focus();
+  await editor.page.keyboard.press("x");
+  await frame.locator(".edit-bar", { hasText: "1 head off" }).waitFor();
+  await inThemes(async (name, theme) => {
+    await frame.locator(`body[data-vscode-theme-id="${theme}"]`).waitFor();
+    const page = await boxOf(editor.page.locator(".editor-group-container").first());
+    await picture(`why-${name}`, { ...page, y: page.y + TAB, height: WHY });
+  });
   await editor.openFile("prompts.prompt");
+  await editor.page.mouse.move(SIZE.width - 1, SIZE.height / 2); // where it brings up no hint
   await editor.page.locator(".codelens-decoration", { hasText: "Capture" }).nth(1).waitFor();
   await inThemes(async (name) => {
     await editor.command("nanoscope: Capture Trace...");

@@ -10,7 +10,6 @@ import { colourAt, type Ground } from "../../webviews/common/colour_map";
 import { difference as apart, type Rgb } from "../../webviews/common/colour";
 import { commonHeads, headRows, movedHead } from "../../webviews/compare/divergence_order";
 import { divergingAt, divergingMap } from "../../webviews/common/diverging_map";
-import { factsOf } from "../../webviews/compare/facts";
 import { CONTEXT, sectionsOf } from "../../webviews/compare/folds";
 import { gridsOf, largestByRow, paint, PENDING, type TiledHead } from "../../webviews/compare/grids";
 import { countsOf, flipped, pairSpace, positionsOf } from "../../webviews/compare/pair_space";
@@ -227,28 +226,6 @@ void test("heads by layer or by divergence, and keys in both orders", () => {
     "layer",
   );
   assert.deepEqual(movedHead("ArrowUp", { layer: 1, head: 2 }, uneven), { layer: 0, head: 0 });
-});
-
-void test("what differs in model and settings", () => {
-  const summary = (generation: Record<string, unknown> | null) => ({
-    ...({} as Parameters<typeof factsOf>[0]),
-    model: { source: "demo", parameters: 1_310_850 },
-    generation,
-    category: null,
-  });
-  const facts = factsOf(summary({ seed: 1, top_k: 50 }), summary({ seed: 2, top_k: 50, temperature: 0.5 }));
-  assert.deepEqual(
-    facts.filter(({ differs }) => differs).map(({ name, a, b }) => [name, a, b]),
-    [
-      ["Temperature", "–", "0.5"],
-      ["Seed", "1", "2"],
-    ],
-  );
-  assert.ok(facts.some(({ name, a }) => name === "Parameters" && a === "1,310,850"));
-  assert.deepEqual(
-    factsOf(summary(null), summary(null)).map(({ name }) => name),
-    ["Model", "Parameters"],
-  );
 });
 
 void test("signs are spelled out", () => {

@@ -6,7 +6,7 @@ import { tokenLabel } from "../common/token_text";
 import { writtenAfter } from "../why/place";
 import type { Attribution } from "./attribution_state";
 
-const NOBODY = "";
+const [NOBODY, WORD] = ["nobody", "word"]; // other choices are tokens, by number
 
 export function askBar(attribution: Attribution): HTMLElement {
   const { page, store } = attribution;
@@ -23,15 +23,37 @@ export function askBar(attribution: Attribution): HTMLElement {
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const against = other.value === "" ? numberIn(choice.value) : other.value;
-    store.set({ token: token.value === "" ? null : token.value, against });
+    store.set({ token: token.value === "" ? null : token.value, against: chosen() });
+    say();
   });
   choice.addEventListener("change", () => {
+    if (choice.value === WORD) {
+      other.focus(); // asked once it is typed
+      return;
+    }
     other.value = "";
-    store.set({ against: numberIn(choice.value) });
+    store.set({ against: chosen() });
+  });
+  other.addEventListener("input", () => {
+    choice.value = other.value === "" ? NOBODY : WORD;
   });
 
+  function chosen(): number | string | null {
+    if (choice.value === WORD) {
+      return other.value === "" ? null : other.value;
+    }
+    return choice.value === NOBODY ? null : Number(choice.value);
+  }
+
+  /** Shows whose logit is taken off, and leaves alone what is being typed. */
+  function say(): void {
+    said = store.state.against;
+    choice.value = typeof said === "string" ? WORD : said === null ? NOBODY : String(said);
+    other.value = typeof said === "string" ? said : "";
+  }
+
   let filled: unknown = null;
+  let said: number | string | null = null;
   function fill(): void {
     const trace = attribution.trace();
     if (trace === null) {
@@ -46,11 +68,13 @@ export function askBar(attribution: Attribution): HTMLElement {
         ...others.map((one) =>
           element("option", { value: one.token }, `minus ${tokenLabel(one)} ${percent(one.probability)}`),
         ),
+        element("option", { value: WORD }, "minus a word:"),
       );
-      token.value = other.value = "";
+      token.value = "";
+      say();
+    } else if (said !== store.state.against) {
+      say();
     }
-    const { against } = store.state;
-    choice.value = typeof against === "number" ? String(against) : NOBODY;
   }
 
   page.store.subscribe(fill);
@@ -67,8 +91,4 @@ function field(placeholder: string, label: string): HTMLInputElement {
     title: label,
     maxlength: 1000,
   });
-}
-
-function numberIn(value: string): number | null {
-  return value === NOBODY ? null : Number(value);
 }

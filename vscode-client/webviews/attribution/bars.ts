@@ -25,8 +25,13 @@ export function barList(label: string, { point, open }: Actions): BarList {
   let rows: HTMLElement[] = [];
   let current = "";
 
+  /** `focus`: the keyboard goes there too. */
   function choose(index: number, focus: boolean): void {
     current = shown[index]?.part.name ?? "";
+    mark(index, focus);
+  }
+
+  function mark(index: number, focus: boolean): void {
     rows.forEach((row, place) => {
       setAttributes(row, { tabindex: place === index ? 0 : -1, "aria-selected": String(place === index) });
     });
@@ -47,7 +52,11 @@ export function barList(label: string, { point, open }: Actions): BarList {
     point(null);
   });
   list.addEventListener("focusin", (event) => {
-    point(shown[barAt(event.target)] ?? null);
+    const index = barAt(event.target);
+    point(shown[index] ?? null);
+    if (index !== -1) {
+      choose(index, false);
+    }
   });
   list.addEventListener("click", (event) => {
     const index = barAt(event.target);
@@ -79,7 +88,7 @@ export function barList(label: string, { point, open }: Actions): BarList {
       rows = bars.map((bar) => rowOf(bar, low, high, map));
       list.replaceChildren(...rows);
       const index = bars.findIndex(({ part }) => part.name === current);
-      choose(Math.max(0, index), focused);
+      mark(Math.max(0, index), focused); // of what is not there yet, none is chosen
     },
   };
 }

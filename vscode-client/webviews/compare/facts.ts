@@ -1,4 +1,4 @@
-// What differs between two traces besides their texts: the model and the settings.
+// What differs between two traces besides their texts: what was changed on the way, the model and the settings.
 
 import type { TraceSummary } from "../../src/protocol";
 
@@ -31,8 +31,9 @@ const LONGEST = 80;
 /** Every fact that one of both has, those that differ first. */
 export function factsOf(a: TraceSummary, b: TraceSummary): Fact[] {
   const facts = [...rows(MODEL, a.model, b.model), ...rows(SETTINGS, a.generation, b.generation)];
+  const made = [fact("Edited", a.changed, b.changed), fact("Forked at", a.position, b.position)];
   const category = fact("Category", a.category, b.category);
-  return [...facts, category].filter((one) => one.a !== NONE || one.b !== NONE);
+  return [...made, ...facts, category].filter((one) => one.a !== NONE || one.b !== NONE);
 }
 
 function rows(names: typeof MODEL, a: Values, b: Values): Fact[] {

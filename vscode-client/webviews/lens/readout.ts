@@ -12,7 +12,7 @@ export function lensReadout(lens: Lens, attribution: () => void): HTMLElement {
   const where = element("p", { class: "lens-where" });
   const numbers = element("p", { class: "muted" });
   const list = element("ol", { class: "lens-top" });
-  const who = element("button", { type: "button", class: "quiet" }, "Who wrote it (Enter)");
+  const who = element("button", { type: "button", class: "quiet" }, "Who wrote it ", element("kbd", {}, "Enter"));
   const part = element("section", { class: "lens-readout", "aria-label": "At the cell" }, where, numbers, list, who);
   who.addEventListener("click", attribution);
 
