@@ -12,7 +12,7 @@ import torch
 
 from nanochat.engine import Engine
 from nanochat.interpretability_engine import InterpretabilityEngine
-from tests.nanochat.golden import PROMPT
+from tests.nanochat.generation.golden import PROMPT
 
 
 @pytest.mark.parametrize("format", ["json", "safetensors"])

@@ -19,7 +19,7 @@ from nanochat.errors import (
 from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
 from nanochat.trace_storage import TraceStorage
 from tests.models import golden_model
-from tests.nanochat.golden import PROMPT, files_of
+from tests.nanochat.generation.golden import PROMPT, files_of
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 
 from nanochat.errors import NonFiniteError
 from nanochat.interpretability_engine import InterpretabilityEngine
-from tests.nanochat.golden import PROMPT, files_of
+from tests.nanochat.generation.golden import PROMPT, files_of
 
 
 def test_nan_in_the_model_leaves_no_trace(engine: InterpretabilityEngine) -> None:

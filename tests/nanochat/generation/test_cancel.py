@@ -10,7 +10,7 @@ from nanochat.analysis import analyze
 from nanochat.errors import CancelledError
 from nanochat.interpretability_engine import InterpretabilityEngine
 from nanochat.traces.formats import FORMATS
-from tests.nanochat.golden import PROMPT, files_of
+from tests.nanochat.generation.golden import PROMPT, files_of
 
 
 def test_cancel_leaves_no_trace(engine: InterpretabilityEngine) -> None:

@@ -9,7 +9,7 @@ import pytest
 from nanochat.engine import Step
 from nanochat.interpretability_engine import InterpretabilityEngine, TokenEvent
 from tests.models import write_tokens
-from tests.nanochat.golden import PROMPT
+from tests.nanochat.generation.golden import PROMPT
 
 
 def test_tokens_are_reported_as_they_come(engine: InterpretabilityEngine) -> None:
