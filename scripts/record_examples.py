@@ -21,6 +21,7 @@ from scripts.golden_exchanges import (
     make_scene,
     play,
 )
+from tests.daemon.waiting import until
 from tests.stress.ground import Ground, ground
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "protocol" / "examples"
@@ -96,7 +97,7 @@ def record(here: Ground, method: str) -> Examples:
     exchanges, pushed = [], {}
     with here.client(name="bystander"), here.client(name=CLIENT_NAME, traces_dir=str(scene.traces)) as client:
         if method == "shutdown":
-            client.notification("status_changed", sessions=2)  # those of the methods before have left
+            until(lambda: len(client.call("get_status")["sessions"]) == 2, "those of the methods before have not left")
         for note, asked in requests.items():
             during = DURING.get((method, note))
             request = {"note": note, **({"during": during} if during else {}), "params": asked.params}
