@@ -1,9 +1,9 @@
 // The tab Attribution: opened by mouse and by key, its sum against the daemon's own, from a bar to the head's matrix.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { eventually } from "./editor.mjs";
-import { drawnHead } from "./matrix.mjs";
-import { opened, seriousFindings } from "./why.mjs";
+import { eventually } from "./harness/editor.mjs";
+import { drawnHead } from "./harness/matrix.mjs";
+import { opened, seriousFindings } from "./harness/why.mjs";
 
 let editor;
 let frame;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually, isInSight } from "./editor.mjs";
+import { Editor, eventually, isInSight } from "./harness/editor.mjs";
 
 const METALS = ["gold", "silver"];
 const CLICKS = 40;

@@ -4,8 +4,8 @@ import { readFileSync, unlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually } from "./editor.mjs";
-import { headOf } from "./reader.mjs";
+import { Editor, eventually } from "./harness/editor.mjs";
+import { headOf } from "./harness/reader.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
 const SERIOUS = ["serious", "critical"];

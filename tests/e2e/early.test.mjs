@@ -4,8 +4,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually, PYTHON } from "./editor.mjs";
-import { drawnHead } from "./matrix.mjs";
+import { Editor, eventually, PYTHON } from "./harness/editor.mjs";
+import { drawnHead } from "./harness/matrix.mjs";
 
 const LATE_S = 5; // longer than a trace file's tab waits to hear which folder is the session's
 const folder = mkdtempSync(join(tmpdir(), "nanoscope-early-"));

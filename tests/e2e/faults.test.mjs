@@ -3,8 +3,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, PYTHON, ROOT, eventually } from "./editor.mjs";
-import { barePython, otherVersion } from "./reader.mjs";
+import { Editor, PYTHON, ROOT, eventually } from "./harness/editor.mjs";
+import { barePython, otherVersion } from "./harness/reader.mjs";
 
 const ENDLESS = "apple, river, stone, apple, river,"; // the built-in model goes on with it until it may not
 const SLOW = 90_000;

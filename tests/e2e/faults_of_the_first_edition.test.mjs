@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually } from "./editor.mjs";
-import { drawnHead } from "./matrix.mjs";
-import { headOf } from "./reader.mjs";
+import { Editor, eventually } from "./harness/editor.mjs";
+import { drawnHead } from "./harness/matrix.mjs";
+import { headOf } from "./harness/reader.mjs";
 
 const LIST = "apple, river, stone, apple, river,";
 const HIGH_CONTRAST_LIGHT = "Default High Contrast Light";

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { Editor, eventually, isInSight, vsix } from "./editor.mjs";
-import { assertHovers, coloursOf, drawnHead } from "./matrix.mjs";
-import { makeWideTrace } from "./reader.mjs";
+import { Editor, eventually, isInSight, vsix } from "./harness/editor.mjs";
+import { assertHovers, coloursOf, drawnHead } from "./harness/matrix.mjs";
+import { makeWideTrace } from "./harness/reader.mjs";
 
 const MATRIX = ".trace .matrix[data-complete=true]";
 const LIST = "apple, river, stone, apple, river,";

@@ -1,8 +1,8 @@
 // Fork: an alternative by the mouse and by the keyboard, a text by f, the comparison, and the children in the tree.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { eventually } from "./editor.mjs";
-import { opened, PROMPT } from "./why.mjs";
+import { eventually } from "./harness/editor.mjs";
+import { opened, PROMPT } from "./harness/why.mjs";
 
 const COMPARED = "main:has(.compared-trace)";
 

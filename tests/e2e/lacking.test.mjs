@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually } from "./editor.mjs";
-import { assertHovers, coloursOf, drawnHead } from "./matrix.mjs";
+import { Editor, eventually } from "./harness/editor.mjs";
+import { assertHovers, coloursOf, drawnHead } from "./harness/matrix.mjs";
 
 const IRON = "The symbol of iron is";
 const GOLD = "The symbol of gold is";

@@ -1,8 +1,8 @@
 // The tab Lens: by mouse and by keys, its numbers against the daemon's own.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { eventually } from "./editor.mjs";
-import { opened, seriousFindings } from "./why.mjs";
+import { eventually } from "./harness/editor.mjs";
+import { opened, seriousFindings } from "./harness/why.mjs";
 
 const KNOWN = ".lens-cell:not(.unknown)";
 let editor;

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
-import { Editor, eventually, PYTHON, ROOT } from "./editor.mjs";
-import { coloursOf, drawnHead } from "./matrix.mjs";
-import { slow } from "./remote.mjs";
+import { Editor, eventually, PYTHON, ROOT } from "./harness/editor.mjs";
+import { coloursOf, drawnHead } from "./harness/matrix.mjs";
+import { slow } from "./harness/remote.mjs";
 
 const PROMPT = "apple, river, stone, apple, river,";
 const PRESSES = 15;

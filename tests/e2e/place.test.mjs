@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Editor, eventually, isInSight } from "./editor.mjs";
-import { drawnHead } from "./matrix.mjs";
+import { Editor, eventually, isInSight } from "./harness/editor.mjs";
+import { drawnHead } from "./harness/matrix.mjs";
 
 const METALS = ["gold", "silver", "iron"];
 const PAGE = ".trace .matrix[data-complete=true]";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually } from "./editor.mjs";
+import { Editor, eventually } from "./harness/editor.mjs";
 
 const DOCUMENT = "max_tokens: 3\ntemperature: 0\nThe symbol of gold is\n---\nmax_tokens: 3\ntemperature: 0\nThe symbol of iron is\n";
 const SECOND = 7; // the line of its text

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { copyFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually } from "./editor.mjs";
-import { assertHovers, coloursOf, drawnHead } from "./matrix.mjs";
+import { Editor, eventually } from "./harness/editor.mjs";
+import { assertHovers, coloursOf, drawnHead } from "./harness/matrix.mjs";
 
 const PROMPT = "The capital of France is";
 const LIVE_MS = 5000; // the daemon tells within one second; the rest is the browser's, on a machine that runs other tests

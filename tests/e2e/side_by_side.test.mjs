@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { Editor, eventually, PYTHON, ROOT } from "./editor.mjs";
-import { headOf } from "./reader.mjs";
+import { Editor, eventually, PYTHON, ROOT } from "./harness/editor.mjs";
+import { headOf } from "./harness/reader.mjs";
 
 const SIDE = ".trace .panel.main .matrix[data-complete=true]";
 const LIST = "apple, river, stone, apple, river,";

@@ -1,8 +1,8 @@
 // Switch off: heads by key and by menu, the run, the comparison, and the child in the tree.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { eventually } from "./editor.mjs";
-import { opened, PROMPT } from "./why.mjs";
+import { eventually } from "./harness/editor.mjs";
+import { opened, PROMPT } from "./harness/why.mjs";
 
 let editor;
 let frame;

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { Editor, eventually } from "./editor.mjs";
-import { drawnHead } from "./matrix.mjs";
-import { headOf, likeliestAt, makeTexts } from "./reader.mjs";
+import { Editor, eventually } from "./harness/editor.mjs";
+import { drawnHead } from "./harness/matrix.mjs";
+import { headOf, likeliestAt, makeTexts } from "./harness/reader.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
 const SERIOUS = ["serious", "critical"];

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually } from "./editor.mjs";
+import { Editor, eventually } from "./harness/editor.mjs";
 
 const GOLD = "The symbol of gold is";
 const SLOW = 60_000;

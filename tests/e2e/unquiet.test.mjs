@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually } from "./editor.mjs";
-import { assertHovers, drawnHead } from "./matrix.mjs";
-import { headOf } from "./reader.mjs";
-import { slow } from "./remote.mjs";
+import { Editor, eventually } from "./harness/editor.mjs";
+import { assertHovers, drawnHead } from "./harness/matrix.mjs";
+import { headOf } from "./harness/reader.mjs";
+import { slow } from "./harness/remote.mjs";
 
 const GOLD = "The symbol of gold is";
 const SILVER = "The symbol of silver is";

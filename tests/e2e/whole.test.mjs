@@ -4,9 +4,9 @@ import { readFileSync, readdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Editor, eventually } from "./editor.mjs";
-import { assertHovers, coloursOf, drawnHead, readout } from "./matrix.mjs";
-import { analysisOf, headOf } from "./reader.mjs";
+import { Editor, eventually } from "./harness/editor.mjs";
+import { assertHovers, coloursOf, drawnHead, readout } from "./harness/matrix.mjs";
+import { analysisOf, headOf } from "./harness/reader.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
 const SERIOUS = ["serious", "critical"];

@@ -53,7 +53,7 @@ def look_by_neovim(environment: dict[str, str], document: Path, traces: Path) ->
     words = ["nvim", "--headless", "-n", "-u", "NONE", "-i", "NONE"]
     try:
         done = subprocess.run(
-            [*words, "-c", f"luafile {E2E / 'neovim_looker.lua'}", "-c", "cquit 1"],
+            [*words, "-c", f"luafile {E2E / 'neovim/looker.lua'}", "-c", "cquit 1"],
             env=environment | own,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -81,7 +81,7 @@ def look_by_vscode(
     with (
         tempfile.TemporaryFile("w+") as complaints,
         subprocess.Popen(
-            ["node", "looker.mjs", str(workspace), *map(str, others)],
+            ["node", "harness/looker.mjs", str(workspace), *map(str, others)],
             env=environment | own,
             cwd=E2E,
             stdin=subprocess.PIPE,

@@ -17,7 +17,7 @@ from nanochat.traces.trace import Trace
 from tests.daemon.running import DaemonProcess, running_daemon
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 SECONDS = 120
 PROMPT = "The capital of 🙂 France is"
 ENDLESS = "apple, river, stone, apple, river,"  # the built-in model goes on with it for thousands of tokens
@@ -45,7 +45,7 @@ def session(request, tmp_path_factory) -> Any:
     with running_daemon(format=request.param) as daemon:
         daemon.call("generate_and_capture", {"prompt": "The model is there", "max_tokens": 1})
         told = {"DOCUMENT": str(folder / "a.prompt"), "LENGTH": str(UNITS)}
-        seen = neovim(daemon, HERE / "neovim_documents.lua", "-u", "NONE", **told)
+        seen = neovim(daemon, HERE / "documents.lua", "-u", "NONE", **told)
         yield json.loads(seen), TraceStorage(daemon.settings.traces_dir)
 
 

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { chromium } from "playwright-core";
 
-const HERE = import.meta.dirname;
-export const ROOT = resolve(HERE, "../..");
-const ENTRY = join(HERE, "node_modules/code-server/out/node/entry.js");
+const E2E = resolve(import.meta.dirname, "..");
+export const ROOT = resolve(E2E, "../..");
+const ENTRY = join(E2E, "node_modules/code-server/out/node/entry.js");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const START_MS = 90_000;
 const LISTED_MS = 4000;
@@ -17,7 +17,7 @@ const TREE = '.pane:has(.pane-header:has-text("Traces"))';
 const TREE_PIXELS = 10_000;
 const ROW_PIXELS = 22;
 export const WAIT_MS = 30_000;
-export const SHOTS = join(HERE, "screenshots");
+export const SHOTS = join(E2E, "screenshots");
 export const PYTHON = process.env.NANOSCOPE_TEST_PYTHON ?? join(ROOT, ".venv/bin/python");
 
 const USER_SETTINGS = {

@@ -1,6 +1,6 @@
 // A real VS Code that looks at folders of traces until its input ends, whatever happens to the daemon meanwhile.
 //
-// node looker.mjs WORKSPACE [FOLDER ...]
+// node harness/looker.mjs WORKSPACE [FOLDER ...]
 //
 // WORKSPACE has the traces in its folder `traces`, and a document look.prompt; each FOLDER is looked at now and then.
 // The environment names the daemon. Each look prints a line of JSON: { look, error }, error null where all was seen.
