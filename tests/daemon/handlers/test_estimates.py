@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from daemon.handlers import answers
 from daemon.handlers import difference as handler
 from tests.daemon.handlers.test_fork import with_parent
 from tests.daemon.state_ground import DirectClient
@@ -72,7 +73,7 @@ def test_an_estimate_is_refused_as_the_work_is(
 def test_a_difference_too_large_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("aligned_texts", "head_differences", "site_differences"):
         monkeypatch.setattr(handler, name, None)
-    monkeypatch.setattr(handler, "LARGEST", 10_000)
+    monkeypatch.setattr(answers, "LARGEST", 10_000)
 
     async def test(client: DirectClient, parent: dict[str, Any]) -> None:
         params = asked("diff_traces", parent["trace_id"])
