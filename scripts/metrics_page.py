@@ -43,9 +43,10 @@ each of the prompt's where that is said here. `get_tokens` has them row by row, 
 ROLES = """
 ## Roles of heads
 
-A head is said to have the role that it scores highest in, from the score on that is given here. Everything that names
-roles goes by it: the terminal, VS Code, and whoever reads `metrics` of `analyze_trace`, or `x-metrics` of
-`rpc.discover`, which is the same table.
+A head of a trace is said to have the role that it scores highest in, from the score on that is given here. The terminal
+and VS Code go by it, and whoever reads `metrics` of `analyze_trace`, or `x-metrics` of `rpc.discover`, which is the
+same table. `nanoscope heads` asks the model itself, on random tokens: there a head may have several, and looking at
+the token itself is one more.
 
 | role | a head that | from |
 | --- | --- | --- |

@@ -13,6 +13,7 @@ from daemon.cli.output import Column, Waiting, output, print_line, print_rows
 from daemon.cli.questions import Anyway, Estimate, is_printed
 from nanochat.analysis.characters import named
 from nanochat.system.text import on_one_line
+from nanochat.why.words import writer
 
 if TYPE_CHECKING:
     from protocol.types import AttributeLogitsResult, LogitComponent, TokenRow
@@ -114,13 +115,7 @@ def _groups(result: AttributeLogitsResult) -> dict[str, list[LogitComponent]]:
     """The components by who wrote them: a head's and an MLP's parts together, and all of the embedding's."""
     groups: dict[str, list[LogitComponent]] = {}
     for part in result.components:
-        who = {
-            "embedding": "embedding",
-            "x0": "embedding, mixed in again",
-            "head": f"head {part.layer}.{part.head}",
-            "backout": "backout",
-        }.get(part.kind, f"MLP {part.layer}")
-        groups.setdefault(who, []).append(part)
+        groups.setdefault(writer(part.kind, part.layer, part.head), []).append(part)
     return groups
 
 

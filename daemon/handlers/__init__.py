@@ -1,4 +1,4 @@
-"""The handlers of all methods: importing this registers them; a new file of handlers is one more name here."""
+"""The handlers of all methods: importing this registers them; a new file of handlers is two more lines here."""
 
 from daemon.handlers import (
     ablation,

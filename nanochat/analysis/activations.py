@@ -24,7 +24,7 @@ def mean(site: SiteValues) -> float:
 
 @layer_metric("std", label="Standard deviation", short="std")
 def std(site: SiteValues) -> float:
-    """Standard deviation of all values, divided by their count."""
+    """Population standard deviation of all values: divided by N, not N - 1."""
     return math.sqrt(site.summary.variance)
 
 

@@ -3,7 +3,6 @@
 1.5, [0.5, -1.0, ...]                                 numbers
 {"trace": "trace_2026...", "position": 4}             what another trace has there
 {"difference": ["Good", "Bad"], "times": 4}           of the means over the positions of two prompts
-{"vector": "cheerful", "times": 4}                    kept under a name
 {"mean_over": "trace"}, {"mean_over": ["One", "Two"]} a mean, over the prompt's own positions or those of others
 """
 

@@ -17,6 +17,7 @@ from nanochat.capture.tap import SiteLayer
 from nanochat.gpt import GPT, NORM_EPSILON, SMEAR_CHANNELS, norm
 from nanochat.why.checks import checked_one, checked_text
 from nanochat.why.reading import Reading, read_forward
+from nanochat.why.words import writer
 
 Kind = Literal["embedding", "x0", "head", "mlp", "neuron", "backout"]
 SplitPart = Literal["own", "smeared", "projected", "value_embedding", "rest"]
@@ -63,6 +64,14 @@ class Attribution:
     logit: float
     components: list[Component]
     error: float
+
+    def by_writer(self) -> dict[str, float]:
+        """The components' values added up by who wrote them, such as "head 3.2", "MLP 3", "embedding"."""
+        sums: dict[str, float] = {}
+        for part in self.components:
+            who = writer(part.kind, part.layer, part.head)
+            sums[who] = sums.get(who, 0.0) + part.value
+        return sums
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nanochat.cancelling import check_cancel
 from nanochat.capture.tap import SiteLayer
+from nanochat.eras import ERAS
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT
 from nanochat.gpt_config import GPTConfig
@@ -101,7 +102,7 @@ def lens_points(config: GPTConfig, layers: Sequence[int] | None = None) -> list[
     chosen = range(config.n_layer) if layers is None else checked("layer", layers, config.n_layer)
     points = [Point(None, "embedding")] if layers is None else []
     for layer in chosen:
-        twice = config.era == "F" and layer > config.n_layer // 2
+        twice = ERAS[config.era].smear and layer > config.n_layer // 2
         for at in ("attention", "mlp"):
             points += [Point(layer, at, backout) for backout in ((False, True) if twice else (None,))]
     return [*points, Point(None, "output")]

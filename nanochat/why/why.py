@@ -23,7 +23,7 @@ SHARES = {"lens": 0.1, "scan": 0.9}  # of the work, about
 
 @dataclass(frozen=True)
 class Flip:
-    """The smallest change found that makes the model say something else.
+    """The first change found that makes the model say something else.
 
     Attributes:
         units: heads, or an MLP, switched off together at all positions.

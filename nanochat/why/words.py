@@ -50,6 +50,17 @@ class Words:
         return position
 
 
+def writer(kind: str, layer: int | None, head: int | None) -> str:
+    """Who wrote a component of a logit: a head, an MLP with all its neurons, the embedding ..."""
+    names = {
+        "embedding": "embedding",
+        "x0": "embedding, mixed in again",
+        "head": f"head {layer}.{head}",
+        "backout": "backout",
+    }
+    return names.get(kind, f"MLP {layer}")
+
+
 def _joined(before: str, after: str) -> bool:
     """Whether two tokens are parts of one word."""
     return before[-1:].isalnum() and after[:1].isalnum()

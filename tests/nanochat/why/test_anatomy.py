@@ -195,8 +195,10 @@ def test_the_built_in_model_has_its_capital_from_the_last_mlp() -> None:
     model, tokens = model_of("demo")
     found = attribute_logits(model, tokens, len(tokens) - 1, 348, 347)
     assert found.total == pytest.approx(9.15, abs=0.005)
-    mlp = sum(part.value for kind in ("mlp", "neuron") for part in of(found, kind, layer=3))
-    assert mlp == pytest.approx(9.18, abs=0.005)
+    writers = found.by_writer()
+    assert writers["MLP 3"] == pytest.approx(9.18, abs=0.005)
+    assert writers["head 3.2"] == pytest.approx(sum(part.value for part in of(found, "head", layer=3, head=2)))
+    assert sum(writers.values()) == pytest.approx(found.total, abs=1e-9)
 
 
 def test_float32_closes_as_far_as_float32_does() -> None:
