@@ -120,7 +120,7 @@ def _within(positions: Sequence[int], span: Span) -> list[int]:
 
 
 def _joined(parts: Mapping[SiteLayer, list[Tensor]]) -> dict[SiteLayer, Tensor]:
-    return {place: torch.cat(found) for place, found in parts.items()}
+    return {place: found[0] if len(found) == 1 else torch.cat(found) for place, found in parts.items()}
 
 
 def _check_finite(logits: Tensor, positions: Sequence[int]) -> None:

@@ -156,7 +156,7 @@ def test_a_scan_too_large_is_refused_before_any_work(monkeypatch: pytest.MonkeyP
     model, tokens = model_of("F")
     monkeypatch.setattr(ablation, "LARGEST", 300)
     monkeypatch.setattr(GPT, "_forward", None)
-    with pytest.raises(SettingInvalidError, match="695 tokens to run, and a scan may have 300: ask for fewer layers"):
+    with pytest.raises(SettingInvalidError, match="450 tokens to run, and a scan may have 300: ask for fewer layers"):
         ablation_scan(model, tokens, 39)
 
 
