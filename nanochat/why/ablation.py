@@ -162,8 +162,10 @@ def _layers_run(model: GPT, layers: Sequence[int]) -> int:
 
 
 def scan_bytes(model: GPT, position: int, layers: Sequence[int] | None) -> int:
-    """The memory that it takes beside the model, about: the text's stream, keys and values twice, those of the rows, and
-    their logits."""
+    """The memory that it takes beside the model, about.
+
+    The text's stream, its keys and values twice, those of the rows, and their logits.
+    """
     config, size = model.config, model.compute_dtype.itemsize
     chosen = config.n_layer if layers is None else len(set(layers))
     rows = min(rows_at_once(position + 1), chosen * (config.n_head + 1))
