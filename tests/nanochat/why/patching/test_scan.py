@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from nanochat.errors import CancelledError, NonFiniteError, SettingInvalidError
-from nanochat.gpt import GPT
-from nanochat.why.patching import Pair, Receiver, exact, pair_of, patch_scan
+from nanochat.gpt import GPT, Block
+from nanochat.why.patching import Pair, Receiver, exact, pair_of, patch_scan, scan_axes
 from nanochat.why.patching.exact import exact_effects, patched_end
 from nanochat.why.patching.gradient import gradient_effects
 from nanochat.why.patching.paths import Input
@@ -189,6 +189,25 @@ def test_before_the_prompts_part_nothing_has_an_effect() -> None:
     assert pair.first_difference == 4
     for what in ("attention", "mlp", "residual"):
         assert {effect for row in patch_scan(model, pair, what).effects for effect in row[:4]} == {0.0}
+
+
+def test_only_what_a_patch_can_change_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By layer, rows and positions. What is patched after a layer's attention does not run that."""
+    model, pair = pair_for("F")
+    heads, mlp = (run_both(model, pair, what) for what in ("heads", "mlp"))
+    ran, attended = [], Block.attended
+
+    def noted(self: Block, x: torch.Tensor, *args: Any) -> torch.Tensor:
+        ran.append((self.layer_idx, x.size(0), x.size(1)))
+        return attended(self, x, *args)
+
+    monkeypatch.setattr(Block, "attended", noted)
+    exact_effects(model, heads, "heads", scan_axes(model.config, pair, "heads", "exact").cells)
+    assert ran == [(1, 4, 20), (2, 8, 20)]
+    ran.clear()
+    monkeypatch.setattr(exact, "TOKENS_AT_ONCE", 2 * LENGTH)
+    exact_effects(model, mlp, "mlp", [(0, 4), (0, 22), (1, 4), (2, 23)])
+    assert ran == [(1, 1, 20), (2, 2, 20), (1, 1, 2), (2, 1, 2)]
 
 
 @pytest.mark.parametrize(
