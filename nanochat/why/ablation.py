@@ -10,16 +10,18 @@ import torch
 from torch import Tensor
 
 from nanochat.attention import Span, attention_weights
+from nanochat.capture.tap import SiteLayer
+from nanochat.common import without_autocast
 from nanochat.errors import SettingInvalidError, non_finite_error
 from nanochat.gpt import GPT
-from nanochat.kv_cache import KVCache
 from nanochat.memory import memory_explained
 from nanochat.model_turn import turn_of
 from nanochat.why.checks import checked, checked_one, checked_text
+from nanochat.why.patching.resuming import Kept
 from nanochat.why.reading import read_forward
-from nanochat.why.switching_off import Units, parts, prefix_of, rows_at_once, run_rows, units_of
+from nanochat.why.switching_off import parts, rows_at_once, run_from, units_of
 
-LARGEST = 1 << 22  # tokens of a scan, those of all rows together
+LARGEST = 1 << 22  # tokens of a scan, those of all rows together; one that runs half of the layers is half a token
 ADVICE = "ask for fewer layers, an earlier position, or use a device with more memory"
 LOOKED = 3
 
@@ -108,20 +110,23 @@ def ablation_scan(
     if not top:
         raise SettingInvalidError("top 0: give at least 1.")
     chosen = range(config.n_layer) if layers is None else checked("layer", layers, config.n_layer)
-    text, rows = list(tokens[: position + 1]), [(unit,) for unit in units_of(config, chosen)]
-    done = _Done(len(rows) * (len(text) + 1), on_progress)
-    with turn_of(model).held(cancel), memory_explained(model.get_device(), "this scan", ADVICE):
-        own, looked = _own(model, text, chosen, cancel)
+    text, units = list(tokens[: position + 1]), units_of(config, chosen)
+    device, done = model.get_device(), _Done(_layers_run(model, chosen) * (len(text) + 1), on_progress)
+    with turn_of(model).held(cancel), memory_explained(device, "this scan", ADVICE), without_autocast(device):
+        own, kept, looked = _own(model, text, chosen, cancel)
         answer = int(own.argmax()) if asked[0] is None else asked[0]
         tell = _Teller(answer, asked[1], min(top, config.vocab_size), position)
-        prefix = prefix_of(model, text[:-1], cancel)
         everywhere, here = (
-            _outcomes(model, of_rows, rows, start, tell, done, cancel)
-            for of_rows, start in ((text, None), (text[-1:], prefix))
+            [
+                tell(logits)
+                for part in parts(units, len(text))
+                for logits in run_from(model, kept, part, here=alone, on_progress=done, cancel=cancel)
+            ]
+            for alone in (False, True)
         )
     effects = [
         Effect(unit.layer, unit.head, of_all, of_one, looked.get((unit.layer, unit.head), []))
-        for (unit,), of_all, of_one in zip(rows, everywhere, here, strict=True)
+        for unit, of_all, of_one in zip(units, everywhere, here, strict=True)
     ]
     return AblationScan(position, answer, asked[1], tell(own), effects)
 
@@ -142,19 +147,31 @@ def check_scan(model: GPT, tokens: Sequence[int], position: int, layers: Sequenc
 
 
 def scan_tokens(model: GPT, position: int, layers: Sequence[int] | None) -> int:
-    """The tokens that a scan runs, all rows together. Raises SettingInvalidError: a layer that there is not."""
-    config = model.config
-    chosen = range(config.n_layer) if layers is None else checked("layer", layers, config.n_layer)
-    return len(units_of(config, chosen)) * (position + 2) + 2 * (position + 1)
+    """The tokens that a scan runs through all layers, or as many through a part of them, all rows together.
+
+    Raises SettingInvalidError: a layer that there is not.
+    """
+    depth = model.config.n_layer
+    chosen = range(depth) if layers is None else checked("layer", layers, depth)
+    return -(-_layers_run(model, chosen) * (position + 2) // depth) + position + 1
+
+
+def _layers_run(model: GPT, layers: Sequence[int]) -> int:
+    """How many layers all rows of a scan go through together."""
+    return sum(model.config.n_layer - unit.layer for unit in units_of(model.config, layers))
 
 
 def scan_bytes(model: GPT, position: int, layers: Sequence[int] | None) -> int:
-    """The memory that it takes beside the model, about: the rows' keys and values, twice, and their logits."""
+    """The memory that it takes beside the model, about.
+
+    The text's stream, its keys and values twice, those of the rows, and their logits.
+    """
     config, size = model.config, model.compute_dtype.itemsize
     chosen = config.n_layer if layers is None else len(set(layers))
     rows = min(rows_at_once(position + 1), chosen * (config.n_head + 1))
     cached = 2 * config.n_layer * config.n_kv_head * config.head_dim * size * (position + 1)
-    return 2 * rows * cached + rows * config.vocab_size * 24
+    stream = config.n_layer * config.n_embd * size * (position + 1)
+    return (rows + 2) * cached + stream + rows * config.vocab_size * 24
 
 
 class _Done:
@@ -171,36 +188,24 @@ class _Done:
 
 def _own(
     model: GPT, text: list[int], layers: Sequence[int], cancel: threading.Event | None
-) -> tuple[Tensor, dict[tuple[int, int | None], list[tuple[int, float]]]]:
-    """The model's own logits (vocab,) at the end of a text, and where each head looks from there."""
-    last = len(text) - 1
-    sites = {("q", layer) for layer in layers}
-    reading = read_forward(model, text, [last], sites, {("k", layer): None for layer in layers}, cancel=cancel)
-    span, looked = Span([last], 1, model.get_device()), {}
+) -> tuple[Tensor, Kept, dict[tuple[int, int | None], list[tuple[int, float]]]]:
+    """The model's own logits (vocab,) at the end of a text, its forward, and where each head looks from there."""
+    last, depth, device = len(text) - 1, model.config.n_layer, model.get_device()
+    whole: dict[SiteLayer, int | None] = {
+        (site, layer): None for layer in range(min(layers), depth) for site in ("residual", "k", "v")
+    }
+    whole |= {("token_embeddings", 0): None}
+    if model.era.smear:
+        whole |= {(site, depth // 2): None for site in ("residual", "post_attn", "post_mlp")}
+    reading = read_forward(model, text, [last], {("q", layer) for layer in layers}, whole, cancel=cancel)
+    span, looked = Span([last], 1, device), {}
     for layer in layers:
         q, k = reading.rows["q", layer][None], reading.whole["k", layer][None]
         weights = attention_weights(q, k, span, model.transformer.h[layer].attn.window)[0, :, 0]  # (H, S)
         shares, places = weights.topk(min(LOOKED, len(text)), dim=-1)
         for head, found in enumerate(zip(places.tolist(), shares.tolist(), strict=True)):
             looked[layer, head] = [pair for pair in zip(*found, strict=True) if pair[1] > 0]
-    return reading.logits[0], looked
-
-
-def _outcomes(
-    model: GPT,
-    tokens: Sequence[int],
-    rows: Sequence[Units],
-    prefix: KVCache | None,
-    tell: _Teller,
-    done: _Done,
-    cancel: threading.Event | None,
-) -> list[Outcome]:
-    before = 0 if prefix is None else prefix.get_pos()
-    return [
-        tell(logits)
-        for part in parts(rows, before + len(tokens))
-        for logits in run_rows(model, tokens, part, prefix=prefix, on_progress=done, cancel=cancel)[:, -1]
-    ]
+    return reading.logits[0], Kept(torch.tensor([text], device=device), reading.whole), looked
 
 
 class _Teller:

@@ -10,7 +10,7 @@ from nanochat.gpt import GPT
 from nanochat.why.ablation import ablation_scan, check_scan, scan_bytes, scan_tokens
 from nanochat.why.anatomy import attribute_logits, attribution_bytes
 from nanochat.why.lens import costs, lens_bytes, lens_points, logit_lens
-from nanochat.why.patching.exact import TOKENS_AT_ONCE
+from nanochat.why.patching.exact import KEYS_AT_ONCE, TOKENS_AT_ONCE
 from nanochat.why.reading import read_forward
 
 SAMPLE = 8  # positions that are read to see how fast it goes
@@ -61,8 +61,9 @@ def patch_cost(model: GPT, tokens: Sequence[int], forwards: int) -> Cost:
     read_forward(model, sample, [len(sample) - 1], [])
     seconds = time.perf_counter() - started
     share = costs(model, length, 1, 0)[0] / costs(model, len(sample), 1, 0)[0]
-    kept = 5 * config.n_layer * length * config.n_embd  # streams of both prompts
-    at_once = 12 * max(TOKENS_AT_ONCE, length) * config.n_embd
+    cached = 2 * config.n_kv_head * config.head_dim  # a position's keys and values in a layer
+    kept = config.n_layer * length * (5 * config.n_embd + 2 * cached)  # both prompts' streams; keys and values twice
+    at_once = 12 * max(TOKENS_AT_ONCE, length) * config.n_embd + max(KEYS_AT_ONCE, length) * cached
     return Cost(forwards, (kept + at_once) * model.compute_dtype.itemsize, seconds * share * forwards)
 
 

@@ -78,10 +78,11 @@ def read_forward(
         for chunk in ids.split(CHUNK, dim=1):
             check_cancel(cancel)
             here = _within(positions, Span(cache.positions, chunk.size(1), device))
-            cache.logits_wanted = "all" if here else "last"  # a vocabulary wide: of the chunks that need them alone
+            alone = here in ([], [chunk.size(1) - 1])
+            cache.logits_wanted = "last" if alone else "all"  # a vocabulary wide: of the chunks that need them alone
             found = model(chunk, kv_cache=cache)
             if here:
-                logits.append(found[0, here])
+                logits.append(found[0] if alone else found[0, here])
             if on_progress is not None:
                 on_progress(cache.get_pos(), len(tokens))
     _check_finite(torch.cat(logits), positions)
@@ -119,7 +120,7 @@ def _within(positions: Sequence[int], span: Span) -> list[int]:
 
 
 def _joined(parts: Mapping[SiteLayer, list[Tensor]]) -> dict[SiteLayer, Tensor]:
-    return {place: torch.cat(found) for place, found in parts.items()}
+    return {place: found[0] if len(found) == 1 else torch.cat(found) for place, found in parts.items()}
 
 
 def _check_finite(logits: Tensor, positions: Sequence[int]) -> None:

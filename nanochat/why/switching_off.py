@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +18,7 @@ from nanochat.capture.tap import Edit, SiteLayer
 from nanochat.gpt import GPT
 from nanochat.gpt_config import GPTConfig
 from nanochat.kv_cache import KVCache
+from nanochat.why.patching.resuming import Kept, run_on
 from nanochat.why.reading import CHUNK, handed_out
 
 CACHED_AT_ONCE = 8192  # tokens that the caches of all rows hold together, about: bounds memory
@@ -29,6 +33,7 @@ class Unit:
 
 
 Units = tuple[Unit, ...]
+Row = TypeVar("Row", Unit, Units)
 
 
 def heads_of(config: GPTConfig) -> list[Unit]:
@@ -46,8 +51,8 @@ def rows_at_once(tokens: int) -> int:
     return max(1, CACHED_AT_ONCE // tokens)
 
 
-def parts(units: Sequence[Units], tokens: int) -> Iterator[Sequence[Units]]:
-    """The rows that are run together, one set of units a row."""
+def parts(units: Sequence[Row], tokens: int) -> Iterator[Sequence[Row]]:
+    """The rows that are run together, one unit or one set of units a row."""
     step = rows_at_once(tokens)
     yield from (units[start : start + step] for start in range(0, len(units), step))
 
@@ -58,7 +63,6 @@ def run_rows(
     tokens: Sequence[int],
     units: Sequence[Units],
     *,
-    prefix: KVCache | None = None,
     read: Callable[[Tensor], Tensor] | None = None,
     on_progress: Callable[[int], None] | None = None,
     cancel: threading.Event | None = None,
@@ -69,7 +73,6 @@ def run_rows(
     `c_proj` is.
 
     Args:
-        prefix: a cache of what comes before the tokens, of one row, in which nothing was switched off.
         read: what to keep of the logits of every token, (rows, T, vocab) to (rows, T, ...), in pieces of T; None: the
             logits of the last token alone.
         on_progress: called with the number of rows times the tokens just run.
@@ -80,11 +83,9 @@ def run_rows(
     Raises:
         CancelledError: `cancel` was set.
     """
-    config, device, before = model.config, model.get_device(), 0 if prefix is None else prefix.get_pos()
-    sizes = (config.n_kv_head, before + len(tokens), config.head_dim, config.n_layer)
+    config, device = model.config, model.get_device()
+    sizes = (config.n_kv_head, len(tokens), config.head_dim, config.n_layer)
     cache = KVCache(len(units), *sizes, device, model.compute_dtype)
-    if prefix is not None and before:
-        cache.prefill(prefix)
     cache.logits_wanted = "last" if read is None else "all"
     ids = torch.tensor([list(tokens)], device=device).expand(len(units), -1)
     found: list[Tensor] = []
@@ -98,17 +99,61 @@ def run_rows(
     return torch.cat(found, dim=1)
 
 
-def prefix_of(model: GPT, tokens: Sequence[int], cancel: threading.Event | None = None) -> KVCache:
-    """The cache of a text's beginning, of one row, with nothing switched off."""
-    config = model.config
-    sizes = (config.n_kv_head, max(1, len(tokens)), config.head_dim, config.n_layer)
-    cache = KVCache(1, *sizes, model.get_device(), model.compute_dtype)
-    cache.logits_wanted = "last"
-    ids = torch.tensor([list(tokens)], dtype=torch.long, device=model.get_device())
-    for chunk in ids.split(CHUNK, dim=1) if tokens else ():
-        check_cancel(cancel)
-        model(chunk, kv_cache=cache)
-    return cache
+class _Grown(KVCache):
+    """A cache of rows that join in layer after layer: each layer's are the first so many of all."""
+
+    def __init__(self, model: GPT, rows: Mapping[int, int], tokens: int):
+        config, self.rows = model.config, rows
+        sizes = (config.n_kv_head, tokens, config.head_dim, config.n_layer)
+        super().__init__(max(rows.values()), *sizes, model.get_device(), model.compute_dtype)
+
+    def get_layer_cache(self, layer_idx: int) -> tuple[Tensor, Tensor]:
+        """Of the rows that there are, each (rows, seq_len, H_kv, D)."""
+        keys, values = super().get_layer_cache(layer_idx)
+        return keys[: self.rows[layer_idx]], values[: self.rows[layer_idx]]
+
+
+@torch.inference_mode()
+def run_from(
+    model: GPT,
+    kept: Kept,
+    units: Sequence[Unit],
+    *,
+    here: bool,
+    on_progress: Callable[[int], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Tensor:
+    """A text's last logits in as many rows as there are units, (rows, vocab) float32, each switched off in its own.
+
+    A row begins in its unit's layer, as nothing below that differs.
+
+    Args:
+        kept: the text's own forward, with residual, k and v, and of era F the other parts of the stream at half depth.
+        units: in layers that ascend.
+        here: they are switched off at the last position alone; else everywhere.
+        on_progress: called with the tokens just run, times the layers that they went through.
+
+    Raises:
+        CancelledError: `cancel` was set.
+    """
+    device, depth, tokens = model.get_device(), model.config.n_layer, kept.ids.size(1)
+    starting = Counter(unit.layer for unit in units)
+    rows = dict(enumerate(accumulate(starting[layer] for layer in range(depth))))
+    first, step = tokens - 1 if here else 0, max(1, CHUNK // len(units))
+    cache = _Grown(model, rows, tokens) if first + step < tokens else None
+    layers, final = sum(rows.values()), torch.empty(0)
+    with handed_out(model, _edits([(unit,) for unit in units], device)):
+        for start in range(first, tokens, step):
+            check_cancel(cancel)
+            span = Span([start], min(step, tokens - start), device)
+            joining = {
+                layer: kept.values["residual", layer][start : span.end].expand(count, -1, -1)
+                for layer, count in starting.items()
+            }
+            final = run_on(model, joining, "entering", kept, span=span, cache=cache)
+            if on_progress is not None:
+                on_progress(layers * span.count)
+    return model.unembed(final)
 
 
 def _edits(units: Sequence[Units], device: torch.device) -> dict[SiteLayer, Edit]:

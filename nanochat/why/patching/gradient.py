@@ -46,11 +46,12 @@ def gradients_at(model: GPT, runs: Runs, point: Point, layers: Sequence[int]) ->
         kept = Kept(
             runs.corrupted.ids.clone(), {place: value.clone() for place, value in runs.corrupted.values.items()}
         )
-        x = model.entering(0, x0 := embedded(model, kept), x0).detach().requires_grad_()
+        x0 = embedded(model, kept)[:, runs.pair.first_difference :]  # no value before it differs
+        x = model.entering(0, x0, x0).detach().requires_grad_()
         keep(0, "entering", x)
-        difference = difference_of(model, run_on(model, x, 0, "entering", kept, keep), runs.pair)
+        difference = difference_of(model, run_on(model, {0: x}, "entering", kept, keep), runs.pair)
         found = torch.autograd.grad(difference.sum(), [streams[layer] for layer in layers])
     whole = [gradient.new_zeros(1, runs.pair.length, gradient.size(-1)) for gradient in found]
     for all_of_it, gradient in zip(whole, found, strict=True):
-        all_of_it[:, -gradient.size(1) :] = gradient  # after the last MLP the last position alone is read
+        all_of_it[:, -gradient.size(1) :] = gradient  # what is left out no patch changes, or nobody reads
     return [gradient[0] for gradient in whole]

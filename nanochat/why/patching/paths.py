@@ -69,7 +69,8 @@ def path_effects(
         x = _receiving(
             model, runs, torch.stack([_sent(model, runs, sender, receiver.layer) for sender in batch]), receiver
         )
-        differences = difference_of(model, run_on(model, x, receiver.layer, "attention", runs.corrupted), runs.pair)
+        joining = {receiver.layer: x[:, runs.pair.first_difference :]}
+        differences = difference_of(model, run_on(model, joining, "attention", runs.corrupted), runs.pair)
         found |= {cell: runs.share(one) for cell, one in zip(batch, differences.tolist(), strict=True)}
         if on_progress is not None:
             on_progress(len(found), len(senders))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +13,14 @@ from torch import Tensor
 
 from nanochat.attention import Span
 from nanochat.capture.sites import FINAL
-from nanochat.capture.tap import SiteLayer
+from nanochat.capture.tap import SiteLayer, tap
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT, norm
+from nanochat.kv_cache import KVCache
 from nanochat.why.reading import read_forward
 
 Point = Literal["entering", "attention", "mlp"]  # of a layer: what it reads; the stream after its attention, its MLP
+RESUMED = ("residual", "post_attn", "post_mlp", "k", "v")  # the sites that a text is run on from
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Kept:
 def keep(
     model: GPT,
     tokens: Sequence[int],
-    sites: Iterable[str] = ("residual", "post_attn", "post_mlp"),
+    sites: Iterable[str] = RESUMED,
     *,
     cancel: threading.Event | None = None,
 ) -> Kept:
@@ -64,52 +66,83 @@ def keep(
     return Kept(ids, {**reading.whole, (FINAL, 0): reading.rows[FINAL, 0]})
 
 
+class Before(KVCache):
+    """For blocks: the keys and values of a text's first tokens, which all its variants share; it keeps no others."""
+
+    def __init__(self, kept: Kept):
+        self.kept = kept
+
+    def write(self, layer_idx: int, k: Tensor, v: Tensor, span: Span) -> tuple[Tensor, Tensor]:
+        """The variants' keys and values, each (B, T, H_kv, D), after those before them, each (B, S, H_kv, D)."""
+        first = span.starts[0]
+        if not first:
+            return k, v
+        keys, values = (self.kept.values[site, layer_idx][:first].expand(k.size(0), -1, -1, -1) for site in ("k", "v"))
+        return torch.cat([keys, k], dim=1), torch.cat([values, v], dim=1)
+
+
 def run_on(
     model: GPT,
-    x: Tensor,
-    layer: int,
+    joining: Mapping[int, Tensor],
     point: Point,
     kept: Kept,
     keep: Callable[[int, Point, Tensor], None] | None = None,
+    *,
+    span: Span | None = None,
+    cache: KVCache | None = None,
 ) -> Tensor:
-    """What the final norm reads at the last position, (B, n_embd), when the stream is `x` at a point.
+    """What the final norm reads at the last position, (B, n_embd), of variants of one text.
 
-    Its rows are variants of one text. All that the layers read beside the stream is the text's own: the embedding that
-    they mix in again, value embeddings, and of era F the stream at half depth, if that lies behind.
+    Each starts in a layer of its own, with the stream that it has there: the rows of a layer join those of the layers
+    before it, and all go on together. All that they read beside the stream is the text's own: the embedding that is
+    mixed in again, value embeddings, the keys and values of earlier positions, and of era F the stream at half depth,
+    if that lies behind.
 
     Args:
-        x: (B, T, n_embd), at that point of the layer.
-        kept: of the text, with residual, post_attn and post_mlp.
+        joining: layer to streams (B, T, n_embd) at that point of it, of the text's last T positions.
+        kept: of the text, with the sites `RESUMED`.
         keep: called with layer, point and stream at every point further on; after the last layer's MLP it has the last
             position alone.
+        span: where the T positions stand, if they are not the text's last.
+        cache: what the layers write their keys and values to; None: those of earlier positions are the text's own.
     """
-    config, (B, T, _) = model.config, x.shape
-    span = Span([0] * B, T, x.device)
-    rotary, x0 = model.rotary_at(span), embedded(model, kept)
-    half = config.n_layer // 2
-    middle = kept.stream(half, "mlp") if layer > half else x
-    for i in range(layer, config.n_layer):
+    config, start = model.config, min(joining)
+    depth, half, x = config.n_layer, config.n_layer // 2, joining[start][:0]
+    span = span or Span([kept.ids.size(1) - x.size(1)], x.size(1), x.device)
+    here, cache = slice(span.starts[0], span.end), cache or Before(kept)
+    rotary, ids, x0 = model.rotary_at(span), kept.ids[:, here], embedded(model, kept)[:, here]
+    middle = x[:, -1:]
+
+    def reaching(at: Point, x: Tensor) -> Tensor:
+        if len(x) and keep is not None:
+            keep(i, at, x)
+        return torch.cat([x, joining[i][:, -x.size(1) :]]) if at == point and i in joining else x
+
+    _stand(model, span)
+    for i in range(start, depth):
         block = model.transformer.h[i]
-        if i > layer:
-            x, point = model.entering(i, x, x0), "entering"
-            _tell(keep, i, point, x)
-        if point == "entering":
-            ve = model.value_embedding(i, kept.ids)
-            x, point = block.attended(x, None if ve is None else ve.expand(B, -1, -1), rotary, span, None), "attention"
-            _tell(keep, i, point, x)
-        if i == config.n_layer - 1:
-            x = x[:, -1:]  # no other position is read any more
-        if point == "attention":
-            x = block.after_attention(x)
-            _tell(keep, i, "mlp", x)
+        x = reaching("entering", tap(model, "residual", model.entering(i, x, x0), i) if len(x) else x)
+        if len(x):
+            ve = model.value_embedding(i, ids)
+            x = block.attended(x, None if ve is None else ve.expand(len(x), -1, -1), rotary, span, cache)
+        x = reaching("attention", x)
+        if i == depth - 1:  # no other position is read any more
+            x = x[:, -1:]
+            _stand(model, Span([span.end - 1], 1, x.device))
+        x = reaching("mlp", block.after_attention(x) if len(x) else x)
         if i == half:
-            middle = x
-    return model.leaving(x, middle[..., -1:, :])[:, -1]
+            middle = x[:, -1:]
+    if model.era.smear and len(middle) < len(x):
+        own = kept.stream(half, "mlp")[span.end - 1 : span.end]
+        middle = torch.cat([middle, own.expand(len(x) - len(middle), -1, -1)])
+    x = tap(model, "residual", x, depth)
+    return tap(model, "final_residual", model.leaving(x, middle))[:, -1]
 
 
-def _tell(keep: Callable[[int, Point, Tensor], None] | None, layer: int, point: Point, x: Tensor) -> None:
-    if keep is not None:
-        keep(layer, point, x)
+def _stand(model: GPT, span: Span) -> None:
+    """Where the next values stand, for whoever changes them on the way."""
+    if model.tap is not None:
+        model.tap.span = span
 
 
 def embedded(model: GPT, kept: Kept) -> Tensor:

@@ -13,7 +13,7 @@ from nanochat.capture.sites import FINAL
 from nanochat.errors import SettingInvalidError
 from nanochat.gpt import GPT
 from nanochat.why.patching.pair import Pair
-from nanochat.why.patching.resuming import Kept, Point, keep, logits_of
+from nanochat.why.patching.resuming import RESUMED, Kept, Point, keep, logits_of
 
 What = Literal["heads", "attention", "mlp", "residual", "paths"]
 # The site whose values are put in, and the point of the stream from which the text is then run on.
@@ -50,7 +50,7 @@ def run_both(model: GPT, pair: Pair, what: What, cancel: threading.Event | None 
     """The forwards that a scan needs. Raises SettingInvalidError: the prompts' logit differences are the same."""
     site = PLACES[what][0]
     clean = keep(model, pair.clean, [site], cancel=cancel)
-    sites = dict.fromkeys(("residual", "post_attn", "post_mlp", site))
+    sites = dict.fromkeys((*RESUMED, site))
     corrupted = keep(model, pair.corrupted, sites, cancel=cancel)
     one, other = (float(difference_of(model, kept.values[FINAL, 0], pair)) for kept in (clean, corrupted))
     if abs(one - other) < SMALLEST:

@@ -140,10 +140,11 @@ def patch_scan(
 def scan_forwards(
     config: GPTConfig, pair: Pair, what: What, method: Method, axes: Axes, receiver: Receiver | None
 ) -> int:
-    """How many forwards of a whole prompt a scan is worth."""
+    """How many forwards of a whole prompt a scan is worth, of which it runs what a patch can change."""
     if method == "gradient":
         return GRADIENT_FORWARDS
-    units = len(axes.units) if what in BY_HEAD else pair.length - pair.first_difference
-    if receiver is not None:
-        return 2 + -(-len(axes.cells) * (config.n_layer - receiver.layer) // config.n_layer)
-    return 2 + -(-sum(units * (config.n_layer - layer) for layer in axes.layers) // config.n_layer)
+    after = pair.length - pair.first_difference  # tokens that the first patch can change, or one of all of them
+    tokens = len(axes.units) * after if what in BY_HEAD else after * (after + 1) // 2
+    through = [receiver.layer if receiver else layer for layer in axes.layers]
+    layers = tokens * sum(config.n_layer - layer for layer in through)
+    return 2 + -(-layers // (config.n_layer * pair.length))

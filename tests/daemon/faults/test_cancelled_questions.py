@@ -14,7 +14,7 @@ from tests.models import random_model
 from tests.stress.wire_client import WireClient
 
 SIZES = {"n_layer": 12, "n_embd": 64, "n_head": 4, "n_kv_head": 4, "sequence_len": 512}
-TEXT, OTHER_TEXT = "q" * 380, "q" * 379 + "z"  # a token a character: a question about them takes seconds
+TEXT, OTHER_TEXT = "q" * 380, "z" + "q" * 379  # a token a character: a question about them takes seconds
 AT = 380
 TRACE = {"max_tokens": 0, "capture": {"sites": [], "logits": None}}
 PATCHED = {"clean": {"prompt": TEXT}, "corrupted": {"prompt": OTHER_TEXT}, "answer": 5, "against": 7, "stream": True}

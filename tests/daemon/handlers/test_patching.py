@@ -54,7 +54,7 @@ def test_an_estimate_is_no_answer(tmp_path: Path) -> None:
         found = await client.call("patch_scan", **ASKED, estimate=True)
         assert found["effects"] == []
         assert found["baseline"] is None
-        assert found["cost"]["forwards"] == 12
+        assert found["cost"]["forwards"] == 7
         assert found["cost"]["bytes"] > 0
         assert 0 < found["cost"]["seconds"] < 60
 
@@ -96,16 +96,16 @@ def test_a_trace_of_another_model_is_refused(tmp_path: Path) -> None:
     with_trace(tmp_path, test)
 
 
-@pytest.mark.parametrize(("limit", "kind"), [("MOST_FORWARDS", "forwards"), ("MOST_CELLS", "effects")])
+@pytest.mark.parametrize(("limit", "kind", "count"), [("MOST_FORWARDS", "forwards", 7), ("MOST_CELLS", "effects", 16)])
 def test_a_scan_too_large_is_refused_with_its_size(
-    tmp_path: Path, limit: str, kind: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, limit: str, kind: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handler, limit, 11)
+    monkeypatch.setattr(handler, limit, count - 1)
     monkeypatch.setattr("nanochat.why.patching.scan.run_both", None)
 
     async def test(client: DirectClient, trace_id: str) -> None:
         refusal = await client.refusal(client.begin("patch_scan", **ASKED))
         assert refusal.name == "TOO_LARGE"
-        assert f"{12 if kind == 'forwards' else 16} {kind}; one scan has at most 11" in refusal.message
+        assert f"{count} {kind}; one scan has at most {count - 1}" in refusal.message
 
     with_trace(tmp_path, test)

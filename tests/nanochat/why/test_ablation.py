@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from nanochat.capture.recorder import Recorder
 from nanochat.capture.sites import CaptureSettings
 from nanochat.errors import CancelledError, NonFiniteError, SettingInvalidError
-from nanochat.gpt import GPT
+from nanochat.gpt import GPT, Block
 from nanochat.kv_cache import KVCache
 from nanochat.why import ablation, switching_off
 from nanochat.why.ablation import Outcome, ablation_scan
@@ -156,7 +157,7 @@ def test_a_scan_too_large_is_refused_before_any_work(monkeypatch: pytest.MonkeyP
     model, tokens = model_of("F")
     monkeypatch.setattr(ablation, "LARGEST", 300)
     monkeypatch.setattr(GPT, "_forward", None)
-    with pytest.raises(SettingInvalidError, match="695 tokens to run, and a scan may have 300: ask for fewer layers"):
+    with pytest.raises(SettingInvalidError, match="450 tokens to run, and a scan may have 300: ask for fewer layers"):
         ablation_scan(model, tokens, 39)
 
 
@@ -184,6 +185,41 @@ def test_interventions_that_last_are_there_meanwhile_and_after() -> None:
     )
     torch.testing.assert_close(during, other(torch.tensor([tokens])), atol=1e-4, rtol=0)
     assert model.tap is None
+
+
+@pytest.mark.parametrize("case", ["C", "F", "demo"])
+def test_interventions_at_positions_are_met_wherever_a_row_begins(case: str) -> None:
+    model, tokens = model_of(case)
+    last = model.config.n_layer - 1
+    with model.editing(
+        [
+            {"op": "scale", "site": "residual", "layer": 1, "positions": [2, 3], "value": 0.5},
+            {"op": "zero", "site": "head_output", "layer": 1, "heads": [0], "positions": [4, 7]},
+            {"op": "scale", "site": "post_mlp", "layer": last, "positions": [7], "value": 3.0},
+            {"op": "scale", "site": "v", "layer": last, "positions": [5], "value": 2.0},
+        ]
+    ):
+        effects = ablation_scan(model, tokens, 7, 9).effects
+        for effect in effects:
+            whole = run_rows(model, tokens[:8], [(Unit(effect.layer, effect.head),)])[0, -1]
+            assert effect.everywhere.logit == pytest.approx(float(whole[9]), abs=1e-4)
+
+
+def test_a_row_runs_through_the_layers_from_its_own_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokens = model_of("F")
+    ran: list[tuple[int, int, int]] = []
+    attended = Block.attended
+
+    def noted(self: Block, x: torch.Tensor, *args: Any) -> torch.Tensor:
+        ran.append((self.layer_idx, x.size(0), x.size(1)))
+        return attended(self, x, *args)
+
+    monkeypatch.setattr(Block, "attended", noted)
+    ablation_scan(model, tokens, 9, layers=[1, 2])
+    own, everywhere, here = ran[:3], ran[3:5], ran[5:]
+    assert own == [(layer, 1, 10) for layer in range(3)]
+    assert everywhere == [(1, 5, 10), (2, 10, 10)]
+    assert here == [(1, 5, 1), (2, 10, 1)]
 
 
 def test_logits_that_are_not_finite_are_refused() -> None:

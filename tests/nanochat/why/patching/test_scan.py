@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from nanochat.errors import CancelledError, NonFiniteError, SettingInvalidError
-from nanochat.gpt import GPT
-from nanochat.why.patching import Pair, Receiver, exact, pair_of, patch_scan
+from nanochat.gpt import GPT, Block
+from nanochat.why.patching import Pair, Receiver, exact, pair_of, patch_scan, scan_axes
 from nanochat.why.patching.exact import exact_effects, patched_end
 from nanochat.why.patching.gradient import gradient_effects
 from nanochat.why.patching.paths import Input
-from nanochat.why.patching.resuming import Kept, Point, keep, logits_of, run_on
+from nanochat.why.patching.resuming import RESUMED, Kept, Point, keep, logits_of, run_on
 from nanochat.why.patching.runs import What, difference_of, run_both
 from tests.models import random_model
 from tests.nanochat.why.models import CASES, ERA_NAMES, EVERY, model_of
@@ -58,7 +58,7 @@ def test_a_forward_run_on_from_anywhere_ends_as_the_model_does(case: str) -> Non
     with torch.inference_mode():
         for layer in range(model.config.n_layer):
             for point in points:
-                final = run_on(model, kept.stream(layer, point)[None], layer, point, kept)
+                final = run_on(model, {layer: kept.stream(layer, point)[None]}, point, kept)
                 assert logits_of(model, final, [pair.answer, pair.against])[0].double().tolist() == own.tolist()
 
 
@@ -101,7 +101,7 @@ def test_what_is_patched_with_itself_changes_no_bit(case: str) -> None:
         with torch.inference_mode():
             for layer in range(model.config.n_layer):
                 every = torch.ones(2, units, dtype=torch.bool)
-                ends = difference_of(model, patched_end(model, itself, what, layer, every), pair)
+                ends = difference_of(model, patched_end(model, itself, what, {layer: every}), pair)
                 assert ends.tolist() == [runs.corrupted_end] * 2
 
 
@@ -113,7 +113,7 @@ def test_the_whole_clean_stream_gives_the_clean_end(case: str) -> None:
     with torch.inference_mode():
         for layer in range(model.config.n_layer):
             every = torch.ones(1, pair.length, dtype=torch.bool)
-            assert difference_of(model, patched_end(model, runs, "residual", layer, every), pair) == runs.clean_end
+            assert difference_of(model, patched_end(model, runs, "residual", {layer: every}), pair) == runs.clean_end
 
 
 @pytest.mark.parametrize("case", [*CASES, *ERA_NAMES])
@@ -121,12 +121,12 @@ def test_all_from_the_clean_prompt_is_the_clean_prompt(case: str) -> None:
     """Whatever the era: with the embedding and the stream at half depth from it as well."""
     model, pair = pair_for(case)
     runs = run_both(model, pair, "heads")
-    clean = keep(model, pair.clean, ("residual", "post_attn", "post_mlp", "z"))
+    clean = keep(model, pair.clean, (*RESUMED, "z"))
     both = replace(runs, clean=clean, corrupted=replace(clean, values={**clean.values, **_only_z(runs.corrupted)}))
     every = torch.ones(1, model.config.n_head, dtype=torch.bool)
     with torch.inference_mode():
         for layer in range(model.config.n_layer):
-            assert difference_of(model, patched_end(model, both, "heads", layer, every), pair) == runs.clean_end
+            assert difference_of(model, patched_end(model, both, "heads", {layer: every}), pair) == runs.clean_end
 
 
 def _only_z(kept: Kept) -> dict[Any, torch.Tensor]:
@@ -189,6 +189,25 @@ def test_before_the_prompts_part_nothing_has_an_effect() -> None:
     assert pair.first_difference == 4
     for what in ("attention", "mlp", "residual"):
         assert {effect for row in patch_scan(model, pair, what).effects for effect in row[:4]} == {0.0}
+
+
+def test_only_what_a_patch_can_change_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By layer, rows and positions. What is patched after a layer's attention does not run that."""
+    model, pair = pair_for("F")
+    heads, mlp = (run_both(model, pair, what) for what in ("heads", "mlp"))
+    ran, attended = [], Block.attended
+
+    def noted(self: Block, x: torch.Tensor, *args: Any) -> torch.Tensor:
+        ran.append((self.layer_idx, x.size(0), x.size(1)))
+        return attended(self, x, *args)
+
+    monkeypatch.setattr(Block, "attended", noted)
+    exact_effects(model, heads, "heads", scan_axes(model.config, pair, "heads", "exact").cells)
+    assert ran == [(1, 4, 20), (2, 8, 20)]
+    ran.clear()
+    monkeypatch.setattr(exact, "TOKENS_AT_ONCE", 2 * LENGTH)
+    exact_effects(model, mlp, "mlp", [(0, 4), (0, 22), (1, 4), (2, 23)])
+    assert ran == [(1, 1, 20), (2, 2, 20), (1, 1, 2), (2, 1, 2)]
 
 
 @pytest.mark.parametrize(
