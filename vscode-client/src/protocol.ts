@@ -21,7 +21,7 @@ export interface Methods {
     params: GenerateAndCaptureParams;
     result: GenerateAndCaptureResult;
   };
-  /** Run a trace's prompt again, with its seed and settings, and with parts of the model changed: a child trace. */
+  /** Run a trace's prompt again, with its seed and settings, on a changed model or on another one: a child trace. */
   intervene: {
     params: InterveneParams;
     result: InterveneResult;
@@ -449,17 +449,14 @@ export interface Tensor {
   dtype: string;
 }
 
-/** Interventions that the trace itself was made with are not run again: those given replace them. */
+/** Something has to be otherwise than it was: interventions, or the model. */
 export interface InterveneParams {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
-  /**
-   * What to change on the way, at least one.
-   *
-   * @maxItems 1000
-   */
-  interventions: Intervention[];
-  /** What to capture; null: what the trace has. */
+  /** What to change on the way, in place of what the trace was made with; null: what it was made with. */
+  interventions?: Intervention[] | null;
+  model?: NamedModel | null;
+  /** What to capture; null: what the trace has, of a model of another depth by relative depth. */
   capture?: Capture | null;
   /** Run it on the model held, though another one wrote the trace; a notice says so. */
   anyway?: boolean;

@@ -136,5 +136,5 @@ def test_an_intervention_may_make_numbers_that_are_none(engine: Interpretability
 def test_a_trace_without_tensors_captures_none(engine: InterpretabilityEngine) -> None:
     made = engine.generate_and_capture(PROMPT, max_tokens=3, capture={"sites": [], "logits": None})
     with engine.storage.open_trace(made["trace_id"]) as trace:
-        found = capture_of(trace.infos(), trace.fields.tokens.positions, 4)
+        found = capture_of(trace.infos(), trace.fields.tokens.positions, 4, 4)
     assert found == CaptureSettings(None, (), None)
