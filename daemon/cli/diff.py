@@ -41,7 +41,7 @@ SITES = [Column("site"), Column("cosine distance", "right"), Column("length", "r
 Row = TypeVar("Row")
 Other = Annotated[
     str | None,
-    typer.Argument(metavar="[OTHER]", help="B, named as TRACE is.", autocompletion=trace_names.complete),
+    typer.Argument(metavar="OTHER", help="B, named as TRACE is.", autocompletion=trace_names.complete),
 ]
 
 

@@ -40,17 +40,18 @@ def model_named(text: str) -> NamedModel:
 
 
 def check_named(client: Client, named: NamedModel, text: str) -> None:
-    """Raise CheckpointNotFoundError where what is named is neither a source nor a file or folder."""
-    if named.source in (*SOURCES, "demo") or os.path.exists(named.source or ""):
-        return
-    there = [
-        model.path if os.path.isabs(model.source) else f"{model.source}:{model.tag}"
-        for model in client.list_models().models
-    ]
-    raise CheckpointNotFoundError(
-        f"There is no model {text!r}: name {some_of(['demo' if name == 'demo:demo' else name for name in there])}, "
-        "as `nanoscope models` lists them, or a folder with a checkpoint."
-    )
+    """Raise CheckpointNotFoundError, with what there is, where that is neither a file or folder nor such a source."""
+    there = client.list_models().models
+    if os.path.isabs(named.source or ""):
+        found = os.path.exists(named.source or "")
+    else:
+        found = any(model.source == named.source for model in there)
+    if not found:
+        names = [model.path if os.path.isabs(model.source) else f"{model.source}:{model.tag}" for model in there]
+        raise CheckpointNotFoundError(
+            f"There is no model {text!r}: name {some_of(names)}, as `nanoscope models` lists them, or a folder with a "
+            "checkpoint."
+        )
 
 
 def edits_wanted(edits: str | None) -> list[Intervention] | None:

@@ -106,6 +106,8 @@ def _generate(
         )
     finally:
         engine.clear_model_captures()
+    if result.get("cost") and held is not progress.context.state.model.current():
+        result["cost"]["bytes"] += sum(weight.nbytes for weight in held.model.parameters())  # it is lent
     return msgspec.structs.replace(msgspec.convert(result, method.result), model=held.info)
 
 

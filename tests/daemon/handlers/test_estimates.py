@@ -72,7 +72,7 @@ def test_an_estimate_is_refused_as_the_work_is(
 def test_a_difference_too_large_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("aligned_texts", "head_differences", "site_differences"):
         monkeypatch.setattr(handler, name, None)
-    monkeypatch.setattr(handler, "LARGEST", 10_000)
+    monkeypatch.setattr("daemon.handlers.answers.LARGEST", 10_000)
 
     async def test(client: DirectClient, parent: dict[str, Any]) -> None:
         params = asked("diff_traces", parent["trace_id"])
