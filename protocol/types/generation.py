@@ -133,8 +133,9 @@ class InterveneParams(Params):
         Annotated[
             NamedModel,
             Meta(
-                description="Run it on this one, which is loaded for that alone: the model held stays, and a notice "
-                "says which of the two is not the trace's; null: on the model held."
+                description="Run it on this model, loaded for this run alone: the one held stays, whoever uses it. "
+                "Where it did not write the trace, a notice says so, `anyway` or not. What is left out is chosen as "
+                "`load_model` does. null: on the model held."
             ),
         ]
         | None

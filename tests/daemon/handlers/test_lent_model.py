@@ -94,6 +94,23 @@ def test_the_model_held_is_not_loaded_twice(tmp_path: Path, monkeypatch: pytest.
     with_parent(tmp_path, test)
 
 
+def test_what_is_not_named_is_chosen_as_loading_does_whatever_is_held(tmp_path: Path) -> None:
+    write_base(tmp_path)
+    newer = write_without_heads(tmp_path / "nanochat", 20, 3, [])
+
+    async def test(client: DirectClient, parent: dict[str, Any]) -> None:
+        await client.call("load_model", source="base", step=10)
+        held, asked = client.state.model.current(), {"trace_id": parent["trace_id"], "model": BASE}
+        assert (await client.call("intervene", **asked))["model"]["step"] == 20
+        newer.unlink()
+        assert (await client.call("intervene", **asked))["model"]["step"] == 10
+        write_base(tmp_path)  # other bytes, in another file
+        made = await client.call("intervene", **asked)
+        assert made["model"]["step"] == 10 and client.state.model.current() is held
+
+    with_parent(tmp_path, test)
+
+
 def test_a_run_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     write_base(tmp_path)
 
