@@ -129,17 +129,14 @@ class InterveneParams(Params):
         ]
         | None
     ) = None
-    model: (
-        Annotated[
-            NamedModel,
-            Meta(
-                description="Run it on this model, loaded for this run alone: the one held stays, whoever uses it. "
-                "Where it did not write the trace, a notice says so, `anyway` or not. What is left out is chosen as "
-                "`load_model` does. null: on the model held."
-            ),
-        ]
-        | None
-    ) = None
+    model: Annotated[
+        NamedModel | None,
+        Meta(
+            description="Run it on this model, loaded for this run alone: the one held stays, whoever uses it. "
+            "Where it did not write the trace, a notice says so, `anyway` or not. What is left out is chosen as "
+            "`load_model` does. null: on the model held."
+        ),
+    ] = None
     capture: Annotated[
         Capture | None,
         Meta(description="What to capture; null: what the trace has, of a model of another depth by relative depth."),

@@ -455,6 +455,9 @@ export interface InterveneParams {
   trace_id: string;
   /** What to change on the way, in place of what the trace was made with; null: what it was made with. */
   interventions?: Intervention[] | null;
+  /**
+   * Run it on this model, loaded for this run alone: the one held stays, whoever uses it. Where it did not write the trace, a notice says so, `anyway` or not. What is left out is chosen as `load_model` does. null: on the model held.
+   */
   model?: NamedModel | null;
   /** What to capture; null: what the trace has, of a model of another depth by relative depth. */
   capture?: Capture | null;
