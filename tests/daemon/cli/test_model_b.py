@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -134,4 +133,3 @@ def test_a_chat_is_not_run_on_a_base_model(daemon: DaemonProcess) -> None:
     chat = json.loads(run("capture", "Hello", "--chat", "-n", "1", "--json").out)["trace_id"]
     done = run("diff", chat, "--model-b", "base")
     assert done.status == 1 and "is a chat, and base d4 step 20, era F, a base model" in done.err
-    assert Path(daemon.settings.traces_dir).exists()
