@@ -141,7 +141,7 @@ class InterpretabilityEngine:
     def intervene(
         self,
         trace_id: str,
-        interventions: Sequence[Mapping[str, Any]],
+        interventions: Sequence[Mapping[str, Any]] | None = None,
         *,
         capture: CaptureSettings | dict[str, Any] | None = None,
         anyway: bool = False,
@@ -150,14 +150,12 @@ class InterpretabilityEngine:
         on_notice: Callable[[str], None] = notice,
         cancel: threading.Event | None = None,
     ) -> dict[str, Any]:
-        """Run a trace's prompt again with its seed and settings, and with interventions: a child trace.
-
-        Interventions that the trace itself was made with are not run again: those given replace them.
+        """Run a trace's prompt again with its seed and settings, with interventions or on another model: a child trace.
 
         Args:
             trace_id: the parent.
-            interventions: as for `generate_and_capture`.
-            capture: what to capture; None: what the parent did.
+            interventions: as for `generate_and_capture`, in place of those that the parent was made with; None: those.
+            capture: what to capture; None: what the parent did, of a model of another depth by relative depth.
             anyway: run it on this model, though another one wrote the trace; a notice then says so.
             estimate: say what it would take, and do no more: with `cost`, no `summary` and an empty `trace_id`.
             on_token, on_notice, cancel: as for `generate_and_capture`.
@@ -166,17 +164,21 @@ class InterpretabilityEngine:
             As `generate_and_capture`, and `position`: the first whose token is not the parent's; None where all are.
 
         Raises:
-            SettingInvalidError: no intervention, or one that cannot be; the trace does not tell how it was made.
-            OtherModelError: another model wrote the trace.
+            SettingInvalidError: nothing is changed, or what cannot be; the trace does not tell how it was made.
+            OtherModelError: another model wrote the trace; anyway, it has another tokenizer, or knows no chats.
             Others as `generate_and_capture` and `TraceStorage.open_trace`.
         """
-        if not parse_interventions(interventions, self.model.config):
-            raise SettingInvalidError("There are no interventions: give at least one.")
+        parse_interventions(interventions or (), self.model.config)
         with self.storage.open_trace(trace_id) as trace:
             again = rerun_of(trace, self.model, anyway=anyway)
+        changes = again.interventions if interventions is None else interventions
+        if not (changes or again.interventions or again.by_another):
+            raise SettingInvalidError(
+                "There are no interventions: give at least one, or another model than the one that wrote the trace."
+            )
         check_prompt(again, self.tokenizer, self.model.config)
         wanted = again.capture if capture is None else capture
-        request = self._request(again.start, again.settings, wanted, interventions)
+        request = self._request(again.start, again.settings, wanted, changes)
         if estimate:
             return self._estimated(again, request) | {"position": None}
         result = self._run_again(again, request, on_token, on_notice, cancel)

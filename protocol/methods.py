@@ -84,7 +84,7 @@ INTERVENE = Method(
     "intervene",
     types.InterveneParams,
     types.InterveneResult,
-    "Run a trace's prompt again, with its seed and settings, and with parts of the model changed: a child trace.",
+    "Run a trace's prompt again, with its seed and settings, on a changed model or on another one: a child trace.",
     GENERATE_AND_CAPTURE.errors,
     long=True,
 )

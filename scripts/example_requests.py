@@ -110,7 +110,8 @@ ASKED: dict[str, dict[str, Asked]] = {
         "What it would take.": Asked({**TRACE, **OFF, "anyway": True, "estimate": True}),
         "Another model wrote the trace.": Asked({**TRACE, **OFF}, "OTHER_MODEL"),
         "A head that the model does not have.": Asked({**TRACE, **off(3, 4)}, "SETTING_INVALID"),
-        "Nothing to change.": Asked({**TRACE, "interventions": []}, "SETTING_INVALID"),
+        "As it was, on a model that is named for this run.": Asked({**TRACE, "model": {"source": "demo"}}),
+        "On a checkpoint that there is not.": Asked({**TRACE, "model": {"source": "base"}}, "MODEL_NOT_LOADED"),
         "No such trace.": Asked({"trace_id": ABSENT, **OFF}, "TRACE_NOT_FOUND"),
     },
     "fork_trace": {

@@ -4,7 +4,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from nanochat.checkpoint_manager import load_model, model_config_of, save_checkpoint
+from nanochat.checkpoints.layouts import DEMO_FOLDER, SOURCES
 from nanochat.gpt import GPT
 from tests.models import GOLDEN, random_model
 
@@ -44,6 +45,18 @@ def write_flat(folder: Path, step: int = 10, model: GPT | None = None, **meta: A
     """The same with the tokenizer beside it, as published models come."""
     write_tokenizer(folder)
     return write_checkpoint(folder, step, model, **meta)
+
+
+def write_without_heads(base_dir: Path, step: int, layer: int, heads: Iterable[int], source: str = "base") -> Path:
+    """The built-in model as a checkpoint d4 in nanochat's base folder, what these heads write being zero exactly."""
+    (base_dir / "tokenizer").mkdir(parents=True, exist_ok=True)
+    shutil.copy(DEMO_FOLDER / "tokenizer.json", base_dir / "tokenizer")
+    model = load("demo")[0]
+    width = model.config.head_dim
+    with torch.no_grad():
+        for head in heads:
+            model.transformer.h[layer].attn.c_proj.weight[:, head * width : (head + 1) * width] = 0
+    return write_checkpoint(base_dir / SOURCES[source] / "d4", step, model)
 
 
 def edit_meta(weights: Path, **changes: Any) -> None:

@@ -53,7 +53,7 @@ def ablate(
     shape, where = shape_of(as_json, quiet), _positions(positions)
     op: Literal["mean", "zero"] = "mean" if mean else "zero"
     interventions = [Intervention(op=op, positions=where, **what) for what in switched_off(parts or [])]
-    interventions += [] if edits is None else _edits(edits)
+    interventions += [] if edits is None else edits_of(edits)
     if not interventions:
         raise misused("HEAD", "Name a part, such as 3.1, or give --edits.")
     with daemon.client(model=True) as client:
@@ -89,7 +89,7 @@ def switched_off(parts: list[str], flag: str = "HEAD") -> list[dict[str, Any]]:
     return [{"site": "head_output", "layer": layer, "heads": found} for layer, found in heads.items()] + whole
 
 
-def _edits(given: str) -> list[Intervention]:
+def edits_of(given: str) -> list[Intervention]:
     """Interventions as JSON: what was given, or the file of that name, or stdin; one alone or a list of them."""
     text = given
     if given == STDIN:

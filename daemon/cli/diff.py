@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import msgspec
+import typer
+
+from daemon.cli import model_b as on_model_b
 from daemon.cli import trace_names
 from daemon.cli.compare import signed
-from daemon.cli.options import TRACES, Daemon, Json, Trace, command
+from daemon.cli.options import INTERRUPTED, TRACES, Daemon, Json, Trace, command, misused
 from daemon.cli.output import Column, Waiting, notice, output, print_json, print_rows
 from daemon.cli.questions import Estimate, print_estimate
 from nanochat.analysis.characters import named
@@ -35,23 +39,55 @@ HEADS = [
 ]
 SITES = [Column("site"), Column("cosine distance", "right"), Column("length", "right"), Column("of A's", "right")]
 Row = TypeVar("Row")
+Other = Annotated[
+    str | None,
+    typer.Argument(metavar="OTHER", help="B, named as TRACE is.", autocompletion=trace_names.complete),
+]
 
 
 @command("diff", panel=TRACES)
-def diff(daemon: Daemon, trace: Trace, other: Trace, *, estimate: Estimate = False, as_json: Json = False) -> int:
+def diff(
+    daemon: Daemon,
+    trace: Trace,
+    other: Other = None,
+    *,
+    model_b: Annotated[str | None, typer.Option(on_model_b.FLAG, metavar="MODEL", help=on_model_b.HELP)] = None,
+    edits: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="Interventions for B, as of `ablate`, or none; by default what A has."),
+    ] = None,
+    estimate: Estimate = False,
+    as_json: Json = False,
+) -> int:
     """What differs between two traces: where they part, then the tokens, heads and sites that differ most.
+
+    With --model-b the second is made here: one prompt, two models. The model that the daemon holds stays.
 
     `compare` has all their tokens side by side. In a pipe: `parted` with the position, then a line for every `token`,
     `head` and `site` of both, the first word saying which, parted by tabs.
     """
-    with daemon.client() as client, Waiting("comparing") as waiting:
-        a, b = trace_names.find(client, trace), trace_names.find(client, other)
-        result = client.diff_traces(trace_id=a, other_id=b, estimate=estimate)
-        waiting.end()
+    if (other is None) == (model_b is None):
+        raise misused(on_model_b.FLAG, "Say what B is: either another trace, or a model to run A's prompt on.")
+    if edits is not None and model_b is None:
+        raise misused("--edits", "They are for a run: give --model-b, or see `nanoscope ablate`.")
+    named = None if model_b is None else on_model_b.model_named(model_b)
+    wanted = on_model_b.edits_wanted(edits)
+    with daemon.client() as client:
+        a, run = trace_names.find(client, trace), None
+        if named is None or model_b is None:
+            b = trace_names.find(client, other or "")
+        else:
+            on_model_b.check_named(client, named, model_b)
+            run = on_model_b.run_on(client, a, named, wanted, estimate)
+            if run is None:
+                return INTERRUPTED
+            b = run.trace_id
+        with Waiting("comparing"):
+            result = client.diff_traces(trace_id=a, other_id=b or a, estimate=estimate)
     if estimate:
-        return print_estimate(result, as_json)
+        return print_estimate(result if run is None else on_model_b.whole_estimate(run, result), as_json)
     if as_json:
-        print_json(result)
+        print_json(result if run is None else {"other_id": b, "model": run.model, **msgspec.to_builtins(result)})
         return 0
     for text in result.notices:
         notice(text)

@@ -56,6 +56,7 @@ class GenerationOptions(TypedDict, total=False):
 class InterveneOptions(TypedDict, total=False):
     """What `intervene` takes besides the trace and the interventions; as InterveneParams."""
 
+    model: NamedModel | None
     capture: Capture | None
     anyway: bool
     estimate: bool

@@ -63,14 +63,14 @@ class Generations(Generic[Captured, Intervened, Forked]):
     def intervene(
         self: Caller,
         trace_id: str,
-        interventions: list[Intervention],
+        interventions: list[Intervention] | None = None,
         *,
         timeout: Timeout = "default",
         on_token: TokenListener | None = None,
         on_progress: ProgressListener | None = None,
         **options: Unpack[InterveneOptions],
     ) -> Intervened:
-        """Run a trace's prompt again with interventions; listeners as for `generate_and_capture`."""
+        """Run a trace's prompt again, changed or on another model; listeners as for `generate_and_capture`."""
         stream = on_token is not None or on_progress is not None
         params = InterveneParams(trace_id=trace_id, interventions=interventions, stream=stream, **options)
         return self.call(methods.INTERVENE, params, timeout=timeout, on_token=on_token, on_progress=on_progress)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from daemon.handlers.generation_progress import Progress
-from daemon.handlers.model_work import on_model
+from daemon.handlers.model_work import on_lent_model, on_model
 from daemon.server.dispatch import Context, finished, handles, in_thread
 from daemon.server.loaded_model import ModelSpec, outdated
 from nanochat.checkpoints.layouts import list_models as models_below
@@ -53,7 +53,7 @@ async def generate_and_capture(context: Context, params: GenerateAndCaptureParam
 
 @handles(INTERVENE)
 async def intervene(context: Context, params: InterveneParams) -> InterveneResult:
-    """Wait for the model and a turn, and run the trace's prompt again."""
+    """Wait for the model and a turn, and run the trace's prompt again; on another model, where one is named."""
     return await _answer(context, INTERVENE, params)
 
 
@@ -66,7 +66,9 @@ async def fork_trace(context: Context, params: ForkTraceParams) -> ForkTraceResu
 async def _answer(context: Context, method: Method, params: Asked) -> Any:
     """The result of the engine's method of that name; its trace is in the session's folder."""
     progress, folder = Progress(context, params.stream), context.state.folder_of(context.session)
-    return await on_model(context, progress, partial(_generate, method, params, progress, folder))
+    named = params.model if isinstance(params, InterveneParams) else None
+    on_it = on_model if named is None else partial(on_lent_model, named)
+    return await on_it(context, progress, partial(_generate, method, params, progress, folder))
 
 
 def _check(params: GenerateAndCaptureParams) -> None:
@@ -92,6 +94,8 @@ def _generate(
     engine = InterpretabilityEngine(held.model, held.tokenizer, folder.storage)
     arguments: dict[str, Any] = msgspec.to_builtins(params)
     del arguments["stream"]
+    if isinstance(params, InterveneParams):
+        arguments["anyway"] |= arguments.pop("model") is not None
     at_most = params.max_tokens if isinstance(params, GenerateAndCaptureParams) else None
     try:
         result = getattr(engine, method.name)(
@@ -102,6 +106,8 @@ def _generate(
         )
     finally:
         engine.clear_model_captures()
+    if result.get("cost") and held is not progress.context.state.model.current():
+        result["cost"]["bytes"] += sum(weight.nbytes for weight in held.model.parameters())  # it is lent
     return msgspec.structs.replace(msgspec.convert(result, method.result), model=held.info)
 
 

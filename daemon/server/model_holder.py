@@ -14,7 +14,7 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,9 @@ from protocol.types import ModelInfo
 
 if TYPE_CHECKING:
     from daemon.settings import Settings
+    from nanochat.gpt import GPT
+
+Result = TypeVar("Result")
 
 # Up to this width torch computes on one thread: a second one gained up to 4 ms a token at 6 layers x 384 on 2 idle
 # cores, and cost 14 ms on busy ones.
@@ -112,6 +115,27 @@ class ModelHolder:
         self._notify(held.info)
         return held.info
 
+    def lend(self, spec: ModelSpec, cancelled: threading.Event, work: Callable[[LoadedModel], Result]) -> Result:
+        """What some work gives with another model, let go of after it; the one held stays, and nobody is told.
+
+        Raises:
+            RpcError: as `load`. What `work` raises.
+        """
+
+        def done() -> Result:  # a function of its own: what it loads is let go of with its end
+            lent = self._read(spec)
+            if cancelled.is_set():
+                raise RpcError("CANCELLED", f"Cancelled: {spec} was not used.")
+            return work(lent)
+
+        try:
+            return done()
+        finally:
+            if self._held is not None:
+                self._use_threads(self._held.model)
+            if "torch" in sys.modules:
+                _free_memory()
+
     def _load_first(self, cancelled: threading.Event) -> None:
         if self._held is None:  # a client may have asked for another meanwhile
             with suppress(RpcError):  # kept: whoever needs the model is told
@@ -145,17 +169,21 @@ class ModelHolder:
             ) from error
 
     def _load_checkpoint(self, spec: ModelSpec, base_dir: Path, note: str | None) -> LoadedModel:
-        import torch
-
         from nanochat.checkpoint_manager import load_model
 
         assert spec.source is not None
         more = {"model_tag": spec.tag, "step": spec.step, "era": spec.era, "dtype": spec.dtype, "base_dir": base_dir}
         more["window_pattern"] = spec.window_pattern
         model, tokenizer, _ = load_model(spec.source, spec.device, "eval", **more)
+        self._use_threads(model)
+        return held_model(model, tokenizer, spec, base_dir, note)
+
+    def _use_threads(self, model: GPT) -> None:
+        """Let torch compute on as many threads as are good for a model."""
+        import torch
+
         small = model.config.n_embd <= SMALL_WIDTH
         torch.set_num_threads(1 if small else self._threads or torch.get_num_threads())
-        return held_model(model, tokenizer, spec, base_dir, note)
 
     def _prepare_torch(self) -> None:
         """Import torch, which takes one to two seconds, without holding up the event loop."""

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from daemon.server.loaded_model import LoadedModel, ModelSpec, real, source_of
+from daemon.server.loaded_model import LoadedModel, ModelSpec, outdated, real, source_of
 from daemon.wire.introduction import MARK
 from nanochat.checkpoints.layouts import DEMO_FOLDER, SOURCES, choose_checkpoint
 from nanochat.errors import NanoscopeError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from daemon.server.session import Session
     from daemon.server.state import ServerState
 
+Result = TypeVar("Result")
 OF_A_CHECKPOINT, COMPUTING = ("tag", "step"), ("era", "device", "dtype", "window_pattern")
 FLAGS = {name: "--" + {"tag": "model-tag"}.get(name, name.replace("_", "-")) for name in (*OF_A_CHECKPOINT, *COMPUTING)}
 
@@ -94,6 +95,44 @@ def model_for(
     loading(f"Loading {spec}.")
     holder.load(spec, cancelled)
     return holder.held()
+
+
+def lent_to(
+    state: ServerState,
+    session: Session,
+    named: NamedModel,
+    cancelled: threading.Event,
+    loading: Callable[[str], None],
+    work: Callable[[LoadedModel], Result],
+) -> Result:
+    """What some work gives with a model that a session names for it alone. On the model thread.
+
+    It is the one that `load` would take, loaded beside the one held, which stays; or that one itself.
+
+    Args:
+        loading: told of what is loaded.
+
+    Raises:
+        RpcError: what keeps a model from being loaded; CANCELLED. What `work` raises.
+    """
+    holder, base_dir = state.model, state.base_dir_of(session)
+    held = holder.current()
+    if named.base_dir is None and _names_files(named):
+        named = msgspec.structs.replace(named, base_dir=str(base_dir))
+    if held is not None and outdated(held) is None and _would_be_loaded(named, held):
+        return work(held)
+    spec = spec_of(named, held, holder, base_dir)
+    loading(f"Loading {spec}.")
+    return holder.lend(spec, cancelled, work)
+
+
+def _would_be_loaded(named: NamedModel, held: LoadedModel) -> bool:
+    """Whether loading what is named would give the model held."""
+    return _computes_so(named, held) and (not _names_files(named) or _would_be_chosen(named, held))
+
+
+def _names_files(named: NamedModel) -> bool:
+    return (named.source, named.tag, named.step, named.base_dir) != (None,) * 4
 
 
 def held_for(state: ServerState, session: Session) -> LoadedModel | None:
@@ -175,8 +214,7 @@ def is_first(named: NamedModel, first: ModelSpec) -> bool:
 
 def spec_of(named: NamedModel, held: LoadedModel | None, holder: ModelHolder, base_dir: Path) -> ModelSpec:
     """What to load. Who names no checkpoint, but how it is to compute, means the one that is held."""
-    where = (named.source, named.tag, named.step, named.base_dir)
-    if where == (None,) * len(where):
+    if not _names_files(named):
         kept = replace(held.spec, tag=held.info.tag, step=held.files.step) if held is not None else holder.first
     else:
         base_dir = Path(os.path.expanduser(named.base_dir)) if named.base_dir else base_dir

@@ -9,8 +9,8 @@ from msgspec import Meta, field
 from protocol.trace_formats import Format
 from protocol.types import meanings
 from protocol.types.base import Count, DType, Id, Name, Params, RequestId, Result, Text
-from protocol.types.interventions import Intervention, Interventions
-from protocol.types.models import ModelInfo
+from protocol.types.interventions import Interventions
+from protocol.types.models import ModelInfo, NamedModel
 from protocol.types.traces import Alternative, TraceSummary
 from protocol.types.why import ESTIMATE, Cost
 
@@ -115,18 +115,32 @@ class ChildResult(WrittenResult, kw_only=True):
 
 
 class InterveneParams(Params):
-    """Interventions that the trace itself was made with are not run again: those given replace them."""
+    """Something has to be otherwise than it was: interventions, or the model."""
 
     trace_id: Annotated[Id, meanings.TRACE_ID]
-    interventions: Annotated[
-        list[Intervention],
+    interventions: (
+        Annotated[
+            Interventions,
+            Meta(
+                description="What to change on the way, in place of what the trace was made with; null: what it was "
+                "made with.",
+                examples=[[{"op": "zero", "site": "head_output", "layer": 3, "heads": [1, 2, 3]}]],
+            ),
+        ]
+        | None
+    ) = None
+    model: Annotated[
+        NamedModel | None,
         Meta(
-            max_length=1000,
-            description="What to change on the way, at least one.",
-            examples=[[{"op": "zero", "site": "head_output", "layer": 3, "heads": [1, 2, 3]}]],
+            description="Run it on this model, loaded for this run alone: the one held stays, whoever uses it. "
+            "Where it did not write the trace, a notice says so, `anyway` or not. What is left out is chosen as "
+            "`load_model` does. null: on the model held."
         ),
-    ]
-    capture: Annotated[Capture | None, Meta(description="What to capture; null: what the trace has.")] = None
+    ] = None
+    capture: Annotated[
+        Capture | None,
+        Meta(description="What to capture; null: what the trace has, of a model of another depth by relative depth."),
+    ] = None
     anyway: Annotated[
         bool, Meta(description="Run it on the model held, though another one wrote the trace; a notice says so.")
     ] = False

@@ -21,7 +21,7 @@ export interface Methods {
     params: GenerateAndCaptureParams;
     result: GenerateAndCaptureResult;
   };
-  /** Run a trace's prompt again, with its seed and settings, and with parts of the model changed: a child trace. */
+  /** Run a trace's prompt again, with its seed and settings, on a changed model or on another one: a child trace. */
   intervene: {
     params: InterveneParams;
     result: InterveneResult;
@@ -449,17 +449,17 @@ export interface Tensor {
   dtype: string;
 }
 
-/** Interventions that the trace itself was made with are not run again: those given replace them. */
+/** Something has to be otherwise than it was: interventions, or the model. */
 export interface InterveneParams {
   /** The trace, as `list_traces` has it. */
   trace_id: string;
+  /** What to change on the way, in place of what the trace was made with; null: what it was made with. */
+  interventions?: Intervention[] | null;
   /**
-   * What to change on the way, at least one.
-   *
-   * @maxItems 1000
+   * Run it on this model, loaded for this run alone: the one held stays, whoever uses it. Where it did not write the trace, a notice says so, `anyway` or not. What is left out is chosen as `load_model` does. null: on the model held.
    */
-  interventions: Intervention[];
-  /** What to capture; null: what the trace has. */
+  model?: NamedModel | null;
+  /** What to capture; null: what the trace has, of a model of another depth by relative depth. */
   capture?: Capture | null;
   /** Run it on the model held, though another one wrote the trace; a notice says so. */
   anyway?: boolean;

@@ -343,3 +343,32 @@ assert gc.isenabled() and gc.get_freeze_count() > 50_000
 def test_importing_torch_holds_up_nobody(tmp_path: Path) -> None:
     """Libraries are loaded without the interpreter lock, and the collector does not pass over torch's objects."""
     assert run(COLD_START, str(tmp_path)).startswith("Loaded demo model")
+
+
+def test_a_model_that_is_lent_leaves_the_one_held(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = write_flat(ground.folder / "mine")
+    monkeypatch.setattr("daemon.server.model_holder.SMALL_WIDTH", 64)  # the built-in model is wider
+    ground.on_worker(lambda: torch.set_num_threads(2))
+    ground.load_first()
+    held, told = ground.on_worker(ground.holder.held), list(ground.told)
+
+    def lend(work: Callable[[Any], Any], cancelled: threading.Event | None = None) -> Any:
+        spec = ModelSpec(str(weights.parent))
+        return ground.on_worker(lambda: ground.holder.lend(spec, cancelled or threading.Event(), work))
+
+    seen, lent_threads = lend(lambda lent: (weakref.ref(lent.model), torch.get_num_threads()))
+    assert seen() is None and lent_threads == 1
+    assert ground.on_worker(ground.holder.held) is held and ground.told == told
+    assert ground.on_worker(torch.get_num_threads) == 2
+    with pytest.raises(ValueError, match="no such head"):
+        lend(lambda lent: (_ for _ in ()).throw(ValueError("no such head")))
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(RpcError) as caught:
+        lend(lambda lent: pytest.fail("it was cancelled"), cancelled)
+    assert caught.value.name == "CANCELLED"
+    weights.unlink()
+    with pytest.raises(RpcError) as caught:
+        lend(lambda lent: pytest.fail("there is none"))
+    assert caught.value.name == "MODEL_NOT_LOADED"
+    assert ground.on_worker(ground.holder.held) is held and ground.told == told

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nanochat.analysis.thumbnails import attention_layers
 from nanochat.capture.sites import CaptureSettings
 from nanochat.checkpoint_manager import load_model
 from nanochat.errors import NonFiniteError, OtherModelError, SettingInvalidError, TraceNotFoundError
@@ -114,6 +115,62 @@ def test_a_tokenizer_that_makes_other_tokens_is_refused(engine: Interpretability
         engine.intervene(made["trace_id"], [OFF], anyway=True, on_notice=lambda text: None)
 
 
+def test_what_it_was_made_with_is_done_again_unless_others_are_given(engine: InterpretabilityEngine) -> None:
+    clean = engine.generate_and_capture(PROMPT, max_tokens=9)
+    edited = engine.intervene(clean["trace_id"], [OFF])
+    again, without = engine.intervene(edited["trace_id"]), engine.intervene(edited["trace_id"], [])
+    assert (again["interventions"], without["interventions"]) == (edited["interventions"], [])
+    ours = [tokens_of(engine, made["trace_id"]) for made in (clean, without, edited, again)]
+    assert ours[0] == ours[1] != ours[2] == ours[3]
+    assert again["position"] is None and without["position"] == edited["position"]
+    for given in (None, []):
+        with pytest.raises(SettingInvalidError, match="or another model than the one that wrote"):
+            engine.intervene(clean["trace_id"], given)
+
+
+@pytest.mark.parametrize(("layers", "expected"), [(None, [0, 1, 2, 3]), ([1], [2]), ([0, 2], [0, 3])])
+def test_a_model_of_another_depth_is_captured_by_relative_depth(
+    engine: InterpretabilityEngine, layers: list[int] | None, expected: list[int]
+) -> None:
+    model, tokenizer = golden_model(case="mha_full_context")
+    assert (model.config.n_layer, engine.model.config.n_layer) == (3, 4)
+    wanted = {"layers": layers, "sites": ["attention_weights", "post_mlp"]}
+    made = InterpretabilityEngine(model, tokenizer, engine.storage).generate_and_capture(PROMPT, capture=wanted)
+    child = engine.intervene(made["trace_id"], anyway=True, on_notice=lambda text: None)
+    assert child["parent"] == made["trace_id"] and "n_layer 3, not 4" in child["notices"][0]
+    plain = engine.generate_and_capture(PROMPT)
+    assert tokens_of(engine, child["trace_id"]) == tokens_of(engine, plain["trace_id"])
+    with engine.storage.open_trace(child["trace_id"]) as trace:
+        assert attention_layers(trace) == expected
+        sites = {name for name in trace.names() if name.endswith("post_mlp")}
+        assert sites == {f"layer_activations.layer_{layer}.post_mlp" for layer in expected}
+
+
+def test_a_chat_is_not_run_on_a_base_model_that_did_not_write_it(engine: InterpretabilityEngine) -> None:
+    messages = [{"role": "user", "content": PROMPT}]
+    made = engine.generate_and_capture(None, messages=messages, max_tokens=3)
+    model, tokenizer = golden_model(case="mha_full_context")
+    beside = InterpretabilityEngine(model, tokenizer, engine.storage)
+    model.provenance["source"] = "base"
+    with pytest.raises(OtherModelError, match=r"is a chat, and base d3 .*plain prompt"):
+        beside.intervene(made["trace_id"], anyway=True)
+    own = beside.generate_and_capture(None, messages=messages, max_tokens=3)
+    assert beside.intervene(own["trace_id"], [OFF])["response_tokens"] > 0
+
+
+def test_a_fork_is_not_run_on_tokens_that_mean_something_else(engine: InterpretabilityEngine) -> None:
+    model, tokenizer, _ = load_model("demo", "cpu", "eval")
+    beside = InterpretabilityEngine(model, tokenizer, engine.storage)
+    made = engine.generate_and_capture(PROMPT, max_tokens=3)
+    fork = engine.fork_trace(made["trace_id"], 3, text=" x")
+    with pytest.raises(OtherModelError, match="makes other tokens"):
+        beside.intervene(fork["trace_id"], anyway=True)
+    other, _ = golden_model(case="mha_full_context")
+    alike = InterpretabilityEngine(other, engine.tokenizer, engine.storage)
+    child = alike.intervene(fork["trace_id"], anyway=True, on_notice=lambda text: None)
+    assert child["prompt_tokens"] == fork["prompt_tokens"]
+
+
 def test_what_cannot_be_run_again_is_refused(engine: InterpretabilityEngine) -> None:
     made = engine.generate_and_capture(PROMPT, max_tokens=3)
     with pytest.raises(SettingInvalidError, match="give at least one"):
@@ -136,5 +193,5 @@ def test_an_intervention_may_make_numbers_that_are_none(engine: Interpretability
 def test_a_trace_without_tensors_captures_none(engine: InterpretabilityEngine) -> None:
     made = engine.generate_and_capture(PROMPT, max_tokens=3, capture={"sites": [], "logits": None})
     with engine.storage.open_trace(made["trace_id"]) as trace:
-        found = capture_of(trace.infos(), trace.fields.tokens.positions, 4)
+        found = capture_of(trace.infos(), trace.fields.tokens.positions, 4, 4)
     assert found == CaptureSettings(None, (), None)
