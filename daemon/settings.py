@@ -296,6 +296,19 @@ def read_flags(words: list[str]) -> dict[str, str | None]:
     return flags
 
 
+def own_folder(settings: Settings, origins: Mapping[str, str]) -> str | None:
+    """The traces folder that was asked for here; None: the daemon's own will do."""
+    return None if origins["traces_dir"] == "default" else str(settings.traces_dir)
+
+
+def settings_of_a_daemon(flags: Mapping[str, str | None]) -> Settings:
+    """Those with which a client starts a daemon for all: the traces folder on its command line is its own alone.
+
+    Raises: as `load_settings`.
+    """
+    return load_settings({name: value for name, value in flags.items() if name != "traces_dir"})[0]
+
+
 def environment_of(settings: Settings) -> dict[str, str]:
     """NANOSCOPE_* variables with which a child process gets the same settings."""
     values = {row.variable: getattr(settings, row.name) for row in TABLE.values()}

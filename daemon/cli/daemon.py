@@ -27,7 +27,7 @@ def start(daemon: Daemon, *, as_json: Json = False) -> int:
     from daemon.run_folder import private_folder
 
     running = answers(private_folder(daemon.settings.runtime_dir))
-    with daemon.client() as client:
+    with daemon.client(as_told=True) as client:
         greeting = client.greeting
         held = client.get_status().model
     if as_json:

@@ -14,7 +14,7 @@ import typer
 
 from daemon.cli import trace_names
 from daemon.cli.output import Waiting, error, notice, output_problem
-from daemon.settings import MODEL_SETTINGS, TABLE, Row, Settings, load_settings
+from daemon.settings import MODEL_SETTINGS, TABLE, Row, Settings, load_settings, own_folder, settings_of_a_daemon
 from nanochat.errors import NanoscopeError
 from nanochat.system.current_folder import explained
 from nanochat.system.standard_streams import discard_output
@@ -62,25 +62,26 @@ class Daemon:
         """As flags, environment and config.toml say."""
         return self.loaded[0]
 
-    def client(self, *, model: bool = False) -> Client:
+    def client(self, *, model: bool = False, as_told: bool = False) -> Client:
         """A client, to be used in a `with`; the daemon is started if need be.
 
         Args:
             model: the one that the settings name must answer; else whichever the daemon holds will do.
+            as_told: a daemon that is started has the traces folder of the command line for its own.
         """
         from daemon.client.sync import Client
         from daemon.launch.connect import connect_or_start
 
         def connect() -> Any:
             with Waiting("reaching the daemon"):
-                return connect_or_start(self.settings, "nanoscope")
+                settings = self.settings if as_told else settings_of_a_daemon(self.flags)
+                return connect_or_start(settings, "nanoscope")
 
         return Client(self.settings, name="nanoscope", traces_dir=self.own_folder(), connect=connect, names_model=model)
 
     def own_folder(self) -> str | None:
         """The traces folder that was asked for here; None: the daemon's own will do."""
-        origin = self.loaded[1]["traces_dir"]
-        return None if origin == "default" else str(self.settings.traces_dir)
+        return own_folder(*self.loaded)
 
     def own_format(self) -> Any:
         """How traces are to be kept, as it is set here; None: as the daemon is set."""

@@ -65,7 +65,7 @@ async def serve_editor(state: ServerState, client: Client) -> None:
     logging.getLogger("pygls").setLevel(logging.WARNING)  # below it, whole messages are logged
     connection = Connection(state, client, "editor", editor_frame, IN_FLIGHT_LIMIT)
     protocol = EditorServer(connection).protocol
-    with connection.opened():
+    async with connection.opened():
         try:
             async for frame in connection.messages(EditorFrames()):
                 protocol.take(frame)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from daemon.launch.connect import connect_or_start
 from daemon.launch.farewell import Farewell
 from daemon.peer import Peer, peer_of
-from daemon.settings import load_settings, read_flags
+from daemon.settings import load_settings, own_folder, read_flags, settings_of_a_daemon
 from daemon.wire.introduction import introduction_line
 from nanochat.system.standard_streams import STDIN, notice
 from protocol.errors import RpcError
@@ -32,15 +32,17 @@ def main(words: list[str], output: int) -> int:
         wrong flag, 141 where nobody reads the answers.
     """
     try:
-        settings, _ = load_settings(read_flags(words))
+        flags = read_flags(words)
+        settings, origins = load_settings(flags)
+        of_daemon = settings_of_a_daemon(flags)
     except RpcError as error:
         return fail(error, 2)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        with connect_or_start(settings, "stdio") as connection:
+        with connect_or_start(of_daemon, "stdio") as connection:
             with contextlib.suppress(OSError):  # it has hung up, as the pump will tell
-                connection.sendall(introduction_line(settings))
+                connection.sendall(introduction_line(settings, own_folder(settings, origins)))
             return pump(connection, STDIN, output)
     except RpcError as error:
         return fail(error, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from daemon.wire.framing import Frames, FramingError
 from daemon.wire.messages import broken, cancelled, encode_response, failure, framed_notification, success
 from daemon.wire.outbox import StreamOutbox
 from daemon.wire.read_messages import hung_up, incoming
+from nanochat.errors import StorageError
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -53,16 +54,29 @@ class Connection:
         self.outbox = StreamOutbox(client.writer, on_closed=client.reader.feed_eof)
         self.session = Session(state.next_number(), kind, self.outbox, lambda sent: framed_notification(frame, sent))
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[None]:
-        """The session is one of the daemon's; in the end none of its work goes on, and what is sent is sent."""
-        introduce(self.session, self._client.introduction)
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """The session is one of the daemon's; in the end none of its work goes on, and what is sent is sent.
+
+        Raises StorageError, which the client is told: the folder that its settings name cannot be used.
+        """
+        introduction = self._client.introduction
+        introduce(self.session, introduction)
         self.state.join(self.session)
         try:
+            if introduction is not None and introduction.traces_dir is not None:
+                await self._use_folder(introduction.traces_dir)
             yield
         finally:
             self.state.leave(self.session)
             self.outbox.close()
+
+    async def _use_folder(self, path: str) -> None:
+        try:
+            await self.state.use_folder(self.session, path)
+        except StorageError as error:
+            self.respond(failure(None, RpcError("STORAGE_FAILED", str(error))))
+            raise
 
     def messages(self, frames: Frames) -> AsyncIterator[bytes | FramingError]:
         """What comes in, until the client ends."""

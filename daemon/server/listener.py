@@ -26,6 +26,7 @@ from daemon.wire.framing import line_frame
 from daemon.wire.introduction import LIMIT, MARK
 from daemon.wire.messages import encode_response, failure
 from daemon.wire.read_messages import read
+from nanochat.errors import StorageError
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ async def _serve(state: ServerState, reader: asyncio.StreamReader, writer: async
         return
     if first:
         serve = await _handler(SCRIPTS if first[:1] in (b"{", b"[") else EDITORS)
-        await serve(state, Client(reader, writer, first, introduction))
+        with contextlib.suppress(StorageError):  # of which the client was told
+            await serve(state, Client(reader, writer, first, introduction))
 
 
 async def _first(reader: asyncio.StreamReader, begun: bytes = b"") -> bytes:

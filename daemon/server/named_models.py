@@ -17,7 +17,7 @@ from daemon.wire.introduction import MARK
 from nanochat.checkpoints.layouts import DEMO_FOLDER, SOURCES, choose_checkpoint
 from nanochat.errors import NanoscopeError
 from protocol.errors import RpcError
-from protocol.types import ModelInfo, Name, NamedModel, Params
+from protocol.types import FolderPath, ModelInfo, Name, NamedModel, Params
 
 if TYPE_CHECKING:
     from daemon.server.model_holder import ModelHolder
@@ -30,10 +30,14 @@ FLAGS = {name: "--" + {"tag": "model-tag"}.get(name, name.replace("_", "-")) for
 
 
 class Introduction(Params):
-    """Which model a client means, as its hello has it, or the line in which `nanoscope stdio` says it for an editor."""
+    """Which model a client means, as its hello has it, or the line in which `nanoscope stdio` says it for an editor.
+
+    `traces_dir`: the folder that the settings of `nanoscope stdio` name; a hello opens its own.
+    """
 
     model: NamedModel | None = None
     base_dir: Name | None = None
+    traces_dir: FolderPath | None = None
 
     @classmethod
     def read(cls, line: bytes) -> Introduction:
@@ -47,6 +51,7 @@ class Introduction(Params):
         """The same. Raises RpcError SETTING_INVALID: a folder that depends on where one stands."""
         source = self.model and self.model.source
         named = {"base_dir": self.base_dir, "model.base_dir": self.model and self.model.base_dir}
+        named |= {"traces_dir": self.traces_dir}
         named |= {} if source in (*SOURCES, "demo") else {"model.source": source}
         for name, folder in named.items():
             if folder is not None and not os.path.isabs(os.path.expanduser(folder)):

@@ -37,10 +37,11 @@ async def serve_script(state: ServerState, client: Client) -> None:
     """Serve one script until it hangs up, or has ended its requests and got its answers."""
     connection = Connection(state, client, "line", line_frame, IN_FLIGHT_LIMIT)
     script = _Script(connection)
-    with connection.opened(), contextlib.suppress(_HungUpError):
-        async for frame in connection.messages(LineFrames()):
-            await script.take(frame)
-        await script.finish()
+    async with connection.opened():
+        with contextlib.suppress(_HungUpError):
+            async for frame in connection.messages(LineFrames()):
+                await script.take(frame)
+            await script.finish()
 
 
 class _HungUpError(Exception):

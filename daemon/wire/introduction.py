@@ -42,6 +42,7 @@ def introduction(settings: Settings, *, model: bool = True) -> dict[str, Any]:
     return {"model": named_model(settings) if model else None, "base_dir": str(settings.base_folder())}
 
 
-def introduction_line(settings: Settings) -> bytes:
-    """The same as a line, to be sent before anything else."""
-    return MARK + json.dumps(introduction(settings)).encode() + b"\n"
+def introduction_line(settings: Settings, traces_dir: str | None = None) -> bytes:
+    """The same as a line, to be sent before anything else; with the session's own traces folder, where it has one."""
+    said = introduction(settings) | ({} if traces_dir is None else {"traces_dir": traces_dir})
+    return MARK + json.dumps(said).encode() + b"\n"
