@@ -275,6 +275,65 @@ def test_a_pattern_that_does_not_is_seen(slow: str, used: str) -> None:
     assert seconds(re.compile(slow), used, " " * SMALL + "!" + "\n" * (used == "fullmatch")) > SMALL_SECONDS
 
 
+def goes_back(part: Any, *, repeats: bool = False) -> bool:
+    """Whether a part of a pattern has what may be tried again: a repetition beside others, a look ahead or behind."""
+    items = list(part)
+    kinds = {str(kind) for kind, _ in items}
+    if (
+        kinds & {"ASSERT", "ASSERT_NOT"}
+        or (len(items) > 1 and kinds & REPETITIONS)
+        or (repeats and kinds & REPETITIONS)
+    ):
+        return True
+    below = [body for kind, value in items for body in bodies(str(kind), value)]
+    return any(goes_back(body, repeats=True) for body in below)
+
+
+REPETITIONS = {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}
+
+
+def bodies(kind: str, value: Any) -> list[Any]:
+    """The parts within an item of a parsed pattern."""
+    places = {"BRANCH": lambda: value[1], "SUBPATTERN": lambda: [value[-1]], "ATOMIC_GROUP": lambda: [value]}
+    places |= dict.fromkeys(REPETITIONS, lambda: [value[2]])
+    return places.get(kind, list)()
+
+
+def possessive(part: Any) -> Iterator[Any]:
+    """The bodies of all possessive repetitions and atomic groups."""
+    for kind, value in part:
+        for body in bodies(str(kind), value):
+            if str(kind) in ("POSSESSIVE_REPEAT", "ATOMIC_GROUP"):
+                yield body
+            yield from possessive(body)
+
+
+def stumbles(pattern: str | bytes, flags: int = 0) -> bool:
+    """Whether Python before 3.11.5 may not find what a pattern means: it does not go back within what is possessive."""
+    return any(goes_back(body) for body in possessive(re._parser.parse(pattern, flags)))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("key", sorted(PATTERNS))
+def test_no_pattern_stumbles_in_an_early_python_3_11(key: str) -> None:
+    for pattern in PATTERNS[key].patterns:
+        assert not stumbles(pattern.pattern, pattern.flags & ~re.UNICODE), pattern.pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "does"),
+    [
+        (r"(?:[^ \t]++|[ \t]++(?=[^ \t]))*+", True),
+        (r"(?:ab?c)*+", True),
+        (r"(?>(?:ab?c)+)", True),
+        (r"[ \t]*+x\w{1,40}+", False),
+        (r'"(?:[^"\\]|\\.)*+"', False),
+        (r"(?:ab?c)*", False),
+    ],
+)
+def test_a_pattern_that_stumbles_is_seen(pattern: str, does: bool) -> None:
+    assert stumbles(pattern) is does
+
+
 SPLIT_TEXTS = [
     *BLANKS, *DIGITS, ("", "a", ""), ("", "'", ""), ("", "'s", ""), ("", "\n", ""), ("", " \n", "x"), ("", "!", "\n"),
     ("", "é", ""), ("", "é!", ""), ("", " " * 1000 + "x", ""), ("", "\r\n", "x"),
