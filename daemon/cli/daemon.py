@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daemon.cli.options import ALL_FLAGS, DAEMON, FAILED, Daemon, Json, command
-from daemon.cli.output import Column, Waiting, duration, notice, output, print_facts, print_json, print_rows
+from daemon.cli.output import Column, Waiting, duration, notice, output, print_facts, print_json, print_line, print_rows
 from nanochat.system.text import human_size
 from protocol.errors import RpcError
 
 if TYPE_CHECKING:
+    from daemon.doctor.finding import Finding
     from protocol.types import GetStatusResult, Setting
 
+MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "fault": ("✗", "bold red")}
 NONE_RUNS = "No daemon runs; the next command that needs one starts it."
 
 
@@ -209,15 +211,45 @@ def doctor(
     as_json: Json = False,
 ) -> int:
     """Look for what is wrong, and say what to do about it. Exit status 1 if anything is."""
-    from daemon.cli.findings import print_findings
     from daemon.doctor.report import examine
 
     findings = examine(daemon.flags, deep=deep)
     if as_json:
         print_json(findings)
     else:
-        print_findings(findings)
+        _print_findings(findings)
     return FAILED if any(finding.state == "fault" for finding in findings) else 0
+
+
+def _print_findings(findings: list[Finding]) -> None:
+    """A line for each, remedies below; in a pipe state, check, finding and remedy parted by tabs."""
+    if not sys.stdout.isatty():
+        for finding in findings:
+            print_line("\t".join((finding.state, finding.check, finding.found, finding.remedy)))
+        return
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for finding in findings:
+        mark, style = MARKS[finding.state]
+        text = Text(finding.found)
+        if finding.remedy:
+            text.append(f"\n→ {finding.remedy}", "bold")
+        table.add_row(Text(mark, style), Text(finding.check, style if finding.state != "ok" else ""), text)
+    output().print(Padding(table, 0))
+    faults = sum(finding.state == "fault" for finding in findings)
+    warnings = sum(finding.state == "warning" for finding in findings)
+    output().print()
+    output().print(_verdict(faults, warnings), style="bold")
+
+
+def _verdict(faults: int, warnings: int) -> str:
+    counts = [
+        f"{count} {name}{'s' * (count != 1)}" for count, name in ((faults, "fault"), (warnings, "warning")) if count
+    ]
+    return " and ".join(counts) + "." if counts else "All is well."
 
 
 @command("serve", panel=DAEMON, flags=ALL_FLAGS)
